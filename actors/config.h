@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ * The configuration from the inside: plain values, filled by the setters of p2p.h. Immutable once a node was made from it. */
+#ifndef LP2P_ACTORS_CONFIG_H
+#define LP2P_ACTORS_CONFIG_H
+
+#include "actors/p2p.h"
+#include "actors/shared.h"
+
+#define LP2P_LISTEN_MAX 16
+#define LP2P_BOOTSTRAP_MAX 64
+
+enum lp2p_dht_mode { LP2P_DHT_OFF, LP2P_DHT_CLIENT, LP2P_DHT_SERVER };
+
+struct lp2p_config {
+    struct lp2p_multiaddr listen[LP2P_LISTEN_MAX], announce[LP2P_LISTEN_MAX], bootstrap[LP2P_BOOTSTRAP_MAX];
+    size_t listen_len, announce_len, bootstrap_len;
+    unsigned connections_min, connections_max, trim_grace_ms;
+    enum lp2p_dht_mode dht_mode;
+    char dht_protocol[LP2P_PROTOCOL_ID_MAX];
+    unsigned dht_k, dht_alpha;
+    char muxers[2][LP2P_PROTOCOL_ID_MAX]; /* protocol ids in order of preference */
+    size_t muxers_len;
+    bool has_key;
+    struct lp2p_private_key key;
+    bool io_threads_set;
+    unsigned io_threads; /* 0: one for each connection */
+    bool serve_echo, serve_perf;
+    char agent[128];
+    enum lp2p_log_level log_level;
+    lp2p_log_fn log_fn;
+    void *log_user;
+    char detail[LP2P_DETAIL_MAX];
+};
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ * What all actors of one node share: immutable after start, except for the counters, which are relaxed atomics.
+ * `struct lp2p_node` (node.c) embeds it; actors get a pointer to it in their child spec's arg. */
+#ifndef LP2P_ACTORS_CONTEXT_H
+#define LP2P_ACTORS_CONTEXT_H
+
+#include "actors/config.h"
+#include "actors/net.h"
+#include "actors/outbox.h"
+#include "actors/messages.h"
+#include "runtime/runtime.h"
+
+/** Groups of threads in the runtime's config. */
+enum { LP2P_GROUP_IO, LP2P_GROUP_UPGRADE };
+
+/** Counters of the node: add with LP2P_COUNT, read relaxed; any thread. */
+struct lp2p_counters {
+    uint64_t bytes_in, bytes_out;
+    uint64_t connections_opened, connections_closed, connections_trimmed, connections_refused;
+    uint64_t dials, dials_failed, upgrades_failed, upgrades_pending; /* upgrades_pending goes up and down */
+    uint64_t messages_in, messages_out, messages_invalid, messages_duplicate, messages_dropped;
+    uint64_t streams_opened, streams_refused, streams_reset, streams_open; /* streams_open goes up and down */
+    uint64_t dht_requests_in, dht_requests_refused, dht_records, dht_providers, dht_peers; /* the last three are gauges */
+    uint64_t events_lost, notifications_dropped;
+    uint64_t connections, inbound, outbound, known_peers, dials_pending; /* gauges kept by the swarm */
+};
+#define LP2P_COUNT(ctx, name, n) ((void)__atomic_fetch_add(&(ctx)->counters.name, (uint64_t)(n), __ATOMIC_RELAXED))
+#define LP2P_GAUGE(ctx, name, v) __atomic_store_n(&(ctx)->counters.name, (uint64_t)(v), __ATOMIC_RELAXED)
+#define LP2P_READ(ctx, name) __atomic_load_n(&(ctx)->counters.name, __ATOMIC_RELAXED)
+
+/** Addresses (gen 0) of the node's named actors; set before any of them starts to work, constant afterwards. */
+struct lp2p_names {
+    struct lp2p_ref swarm, dialer, router, resources, messages, notifier, links, protocols;
+};
+
+struct lp2p_context {
+    struct lp2p_config config; /* a copy */
+    struct lp2p_private_key key;
+    struct lp2p_public_key public_key;
+    struct lp2p_peer_id self;
+    char self_text[LP2P_PEER_ID_TEXT_MAX];
+    struct lp2p_noise_identity noise;
+    const struct lp2p_mux_ops *muxers[2]; /* in order of preference */
+    size_t muxers_len;
+    const struct lp2p_net *net;
+    struct lp2p_rt *rt;      /* for lp2p_post from foreign threads only */
+    struct lp2p_node *node;  /* for callbacks */
+    struct lp2p_counters counters;
+};
+
+/** The named actors; may be called from any actor of the node once the tree is up or starting. */
+const struct lp2p_names *lp2p_names(const struct lp2p_context *ctx);
+
+/** Logs if the level is wanted. Any thread. Never log secrets; text from peers is made harmless by lp2p_printable. */
+void lp2p_log(const struct lp2p_context *ctx, enum lp2p_log_level level, const char *module, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+/** Copies hostile text for terminals and logs: control characters and invalid UTF-8 become '?'; NUL-terminated, cut at cap. */
+void lp2p_printable(struct lp2p_span text, char *out, size_t cap);
+
+/* The actors (ops tables); arg of each child spec is named beside it. */
+extern const struct lp2p_actor_ops lp2p_swarm_ops;     /* arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_dialer_ops;    /* arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_listener_ops;  /* arg: struct lp2p_listener_arg * */
+extern const struct lp2p_actor_ops lp2p_upgrade_ops;   /* arg: struct lp2p_upgrade_arg *, owned */
+extern const struct lp2p_actor_ops lp2p_conn_ops;      /* arg: struct lp2p_conn_arg *, owned */
+extern const struct lp2p_actor_ops lp2p_muxer_ops;     /* arg: struct lp2p_muxer_arg *, owned */
+extern const struct lp2p_actor_ops lp2p_ping_ops;      /* resident; arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_identify_ops;  /* resident; arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_serve_ops;     /* resident: echo, perf; arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_streams_ops;   /* resident: user streams; arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_messages_ops;  /* arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_router_ops;    /* arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_resources_ops; /* arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_notifier_ops;  /* arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_protocol_ops;  /* a user's protocol; arg: struct lp2p_protocol_arg * */
+
+struct lp2p_listener_arg {
+    struct lp2p_context *ctx;
+    unsigned index; /* of config.listen */
+};
+/** One attempt at a connection: an accepted socket, or an address to connect to. */
+struct lp2p_upgrade_arg {
+    struct lp2p_context *ctx;
+    bool outbound;
+    int fd;                   /* inbound: accepted, owned; outbound: -1 */
+    struct lp2p_multiaddr remote, local;
+    uint64_t dial;            /* outbound */
+    struct lp2p_peer_id peer; /* outbound: expected; len 0: any */
+    lp2p_time deadline;       /* absolute, whole upgrade */
+};
+void lp2p_upgrade_arg_drop(void *arg);
+struct lp2p_conn_arg {
+    struct lp2p_context *ctx;
+    uint64_t conn;
+    int fd; /* owned */
+    struct lp2p_noise *noise; /* owned */
+    struct lp2p_slice leftover; /* owned */
+};
+void lp2p_conn_arg_drop(void *arg);
+struct lp2p_muxer_arg {
+    struct lp2p_context *ctx;
+    uint64_t conn;
+    struct lp2p_ref connection;
+    const struct lp2p_mux_ops *ops;
+    bool outbound;
+    struct lp2p_peer_id peer;
+    struct lp2p_multiaddr remote;
+    struct lp2p_protocols *protocols; /* owned */
+};
+void lp2p_muxer_arg_drop(void *arg);
+struct lp2p_protocol_arg {
+    struct lp2p_context *ctx;
+    struct lp2p_handler handler; /* texts copied */
+    struct lp2p_op *unregistered; /* finished when the actor has ended for good */
+    uint32_t starts;
+};
+
+#endif

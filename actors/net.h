@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ * The platform boundary of sockets: the only calls that touch the network. The product uses lp2p_net_posix, simulations
+ * bring their own table over the same signatures. All descriptors are non-blocking. Stateless: any thread. */
+#ifndef LP2P_ACTORS_NET_H
+#define LP2P_ACTORS_NET_H
+
+#include "base/err.h"
+#include "base/span.h"
+#include "wire/multiaddr.h"
+
+#include <sys/uio.h>
+
+struct lp2p_net {
+    void *ctx;
+    /** Listens on a TCP address (port 0: any); *fd and the bound address come back. EADDRINUSE, EADDRNOTAVAIL, EIO... */
+    enum lp2p_err (*listen)(void *ctx, const struct lp2p_ip_port *addr, int backlog, int *fd, struct lp2p_ip_port *bound);
+    /** Accepts one connection: *fd, remote and local address. EAGAIN: none waits; ELIMIT: out of descriptors; EIO. */
+    enum lp2p_err (*accept)(void *ctx, int listen_fd, int *fd, struct lp2p_ip_port *remote, struct lp2p_ip_port *local);
+    /** Starts connecting; the descriptor becomes writable when it is decided (ask connect_result). */
+    enum lp2p_err (*connect)(void *ctx, const struct lp2p_ip_port *addr, int *fd);
+    /** OK: connected (*local is our end); EAGAIN: not yet; ECONNREFUSED, EUNREACHABLE, ETIMEDOUT, ... */
+    enum lp2p_err (*connect_result)(void *ctx, int fd, struct lp2p_ip_port *local);
+    /** Reads up to len bytes. *got 0 with OK: end of stream. EAGAIN, ECONNRESET. */
+    enum lp2p_err (*read)(void *ctx, int fd, void *out, size_t len, size_t *got);
+    /** Writes; *put bytes were taken (may be fewer). EAGAIN: none. ECONNRESET. */
+    enum lp2p_err (*writev)(void *ctx, int fd, const struct iovec *iov, int iov_len, size_t *put);
+    void (*close)(void *ctx, int fd);
+    /** Addresses of the machine's interfaces that are up: for expanding a wildcard. Copies up to cap, returns the number. */
+    size_t (*interfaces)(void *ctx, struct lp2p_ip_port *out, size_t cap);
+};
+
+extern const struct lp2p_net lp2p_net_posix;
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ * What an actor does with the verdict "full": keep the message, in order, and try again. One outbox belongs to one actor and
+ * uses one of its timers. While an outbox is not empty its owner should stop taking in work (lp2p_outbox_blocked). */
+#ifndef LP2P_ACTORS_OUTBOX_H
+#define LP2P_ACTORS_OUTBOX_H
+
+#include "base/list.h"
+#include "runtime/actor.h"
+
+struct lp2p_outbox {
+    struct lp2p_msg *first, **last; /* waiting messages, oldest first */
+    size_t len, max;
+    unsigned timer;
+    uint64_t dropped; /* beyond max */
+};
+/** `timer` is reserved for the outbox; when it fires call lp2p_outbox_retry. max: messages kept at the most. */
+void lp2p_outbox_init(struct lp2p_outbox *outbox, unsigned timer, size_t max);
+void lp2p_outbox_fini(struct lp2p_outbox *outbox); /* drops what waits */
+/** Sends, or keeps the message if the receiver is full (or earlier ones to the same receiver wait). Takes *msg in every case; to a receiver that is
+ *  gone it is dropped (EGONE). ELIMIT: the outbox is full, the message was dropped and counted. */
+enum lp2p_err lp2p_outbox_send(struct lp2p_actor *self, struct lp2p_outbox *outbox, struct lp2p_ref to, struct lp2p_msg **msg);
+/** Tries again what waits; order per receiver is kept. */
+void lp2p_outbox_retry(struct lp2p_actor *self, struct lp2p_outbox *outbox);
+static inline int lp2p_outbox_blocked(const struct lp2p_outbox *outbox)
+{
+    return outbox->len > 0;
+}
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: MIT
+ * lotus-p2p: a libp2p node to embed. This is the whole public interface; it is installed as <lotus/p2p.h>.
+ *
+ * Threads: every function may be called from any thread, also from callbacks, unless it says otherwise. Callbacks of a
+ * protocol run on that protocol's own thread and may block: they stall only that protocol. Event and completion callbacks
+ * run on the node's notifier thread and may block too: they delay only further events and completions.
+ *
+ * Ownership: a `const char *` or pointer given to a call is borrowed until the call returns. What a callback receives is
+ * valid until the callback returns. What a function returns for keeping has a matching _free.
+ *
+ * Peers are named by the text of their peer id ("12D3KooW..."; CIDv1 text is read too), addresses by multiaddr text. */
+#ifndef LOTUS_P2P_H
+#define LOTUS_P2P_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LP2P_VERSION_STRING "0.1.0"
+/** Version of the library that is linked, e.g. "0.1.0". */
+const char *lp2p_version(void);
+
+#define LP2P_PEER_TEXT_MAX 80  /* bytes of a peer id text with its NUL */
+#define LP2P_ADDR_TEXT_MAX 512 /* bytes of a multiaddr text with its NUL */
+#define LP2P_DETAIL_MAX 512    /* bytes of an error detail with its NUL */
+
+struct lp2p_config;
+struct lp2p_node;
+struct lp2p_op;
+struct lp2p_stream;
+
+/* ---- Configuration: build one, set what differs from the defaults, create nodes from it, free it. One thread at a time. */
+
+/** A configuration with the defaults: no listen address, DHT client, connections 10..50, noise, yamux; NULL: no memory. */
+struct lp2p_config *lp2p_config_new(void);
+void lp2p_config_free(struct lp2p_config *config);
+
+/* Each setter returns LP2P_OK or LP2P_EINVAL with lp2p_config_detail telling which value was wrong and what was expected. */
+enum lp2p_err lp2p_config_listen(struct lp2p_config *config, const char *multiaddr);    /* add; up to 16 */
+enum lp2p_err lp2p_config_announce(struct lp2p_config *config, const char *multiaddr);  /* add; replaces what is published; up to 16 */
+enum lp2p_err lp2p_config_bootstrap(struct lp2p_config *config, const char *multiaddr); /* add; must end in /p2p/ID; up to 64 */
+enum lp2p_err lp2p_config_connections(struct lp2p_config *config, unsigned min, unsigned max); /* defaults 10, 50 */
+/** "server", "client" or "off" (default "client"); protocol is a full id, NULL: /lotus/kad/1.0.0. */
+enum lp2p_err lp2p_config_dht(struct lp2p_config *config, const char *mode, const char *protocol);
+enum lp2p_err lp2p_config_dht_params(struct lp2p_config *config, unsigned k, unsigned alpha); /* defaults 20, 10; 0 keeps */
+/** Comma separated list in order of preference: "noise". */
+enum lp2p_err lp2p_config_security(struct lp2p_config *config, const char *list);
+/** Comma separated list in order of preference: "yamux", "mplex" or both (default "yamux"). */
+enum lp2p_err lp2p_config_muxers(struct lp2p_config *config, const char *list);
+/** Identity: a PrivateKey protobuf (Ed25519). Copied. Without it each node gets a throw-away identity. */
+enum lp2p_err lp2p_config_key(struct lp2p_config *config, const void *protobuf, size_t len);
+/** Identity from a file with the PrivateKey protobuf; created with mode 0600 if it does not exist and `create` is true. */
+enum lp2p_err lp2p_config_key_file(struct lp2p_config *config, const char *path, bool create);
+/** I/O threads that carry the connections: 0: one thread for each connection (up to 64 threads, then shared).
+ *  Default: 0 when max connections is at most 64, else one for each core. */
+enum lp2p_err lp2p_config_io_threads(struct lp2p_config *config, unsigned threads);
+/** Built-in services: comma separated list of "echo" (/echo/1.0.0) and "perf" (/perf/1.0.0); default none. */
+enum lp2p_err lp2p_config_serve(struct lp2p_config *config, const char *list);
+/** Text of identify's agentVersion; default "lotus-p2p/<version>". */
+enum lp2p_err lp2p_config_agent(struct lp2p_config *config, const char *agent);
+/** Connections younger than this are not trimmed; milliseconds, default 20,000. */
+enum lp2p_err lp2p_config_trim_grace(struct lp2p_config *config, unsigned grace_ms);
+/** Reads P2P_MIN_CONNECTIONS and P2P_MAX_CONNECTIONS from a file of NAME=value lines (NULL: ".env" in the current directory).
+ *  ENOTFOUND when there is no such file; a value that is 0 or not a number leaves the default, as Lotus does. */
+enum lp2p_err lp2p_config_load_env(struct lp2p_config *config, const char *path);
+
+enum lp2p_log_level { LP2P_LOG_ERROR, LP2P_LOG_WARN, LP2P_LOG_INFO, LP2P_LOG_DEBUG };
+/** Log lines without newline; `module` e.g. "dialer". Called by the node's threads, one call at a time; must not call back into
+ *  the node and should not block. The library prints nothing by itself. */
+typedef void (*lp2p_log_fn)(void *user, enum lp2p_log_level level, const char *module, const char *text);
+enum lp2p_err lp2p_config_log(struct lp2p_config *config, enum lp2p_log_level max_level, lp2p_log_fn fn, void *user);
+/** What was wrong with the last setter that failed; never NULL. */
+const char *lp2p_config_detail(const struct lp2p_config *config);
+
+/* ---- Node */
+
+/** Creates a node; the configuration is copied. The peer id exists from here on. `detail` (may be NULL, LP2P_DETAIL_MAX bytes). */
+enum lp2p_err lp2p_node_new(const struct lp2p_config *config, struct lp2p_node **out, char *detail);
+/** Starts threads and listeners. EADDRINUSE, EADDRNOTAVAIL..., with the address and the reason in `detail`. */
+enum lp2p_err lp2p_node_start(struct lp2p_node *node, char *detail);
+/** Closes connections and stops all threads; idempotent. Waits; not to be called from a callback (ESTATE). Operations that
+ *  are still running finish with ECLOSED. */
+enum lp2p_err lp2p_node_stop(struct lp2p_node *node);
+/** Stops if need be and frees; no other thread may use the node any more. Streams and operations must have been freed. */
+void lp2p_node_free(struct lp2p_node *node);
+
+/** The node's peer id text; valid as long as the node. */
+const char *lp2p_node_peer_id(const struct lp2p_node *node);
+/** Addresses it listens on, interfaces expanded, each with /p2p/ID: copies up to cap texts, returns how many there are. */
+size_t lp2p_node_addrs(struct lp2p_node *node, char (*out)[LP2P_ADDR_TEXT_MAX], size_t cap);
+
+/* ---- Operations: the handle of a call that takes time. Any thread; each is freed once with lp2p_op_free, also when it was
+ *      not waited for (it then goes on without you). A call with `op` == NULL is fire and forget. */
+
+/** Waits until done or timeout_ms passed (<0: for ever, 0: poll). OK: done (ask lp2p_op_result); ETIMEDOUT: not yet. */
+enum lp2p_err lp2p_op_wait(struct lp2p_op *op, int timeout_ms);
+/** A descriptor that becomes readable when done; owned by the op. -1: no descriptor could be made. */
+int lp2p_op_fd(struct lp2p_op *op);
+/** Calls fn on the notifier thread when done (at once if it is done already). At most one; fn must not free the op. */
+typedef void (*lp2p_op_fn)(void *user, struct lp2p_op *op);
+enum lp2p_err lp2p_op_then(struct lp2p_op *op, lp2p_op_fn fn, void *user);
+void lp2p_op_cancel(struct lp2p_op *op); /* finishes with ECANCELED unless it is done */
+void lp2p_op_free(struct lp2p_op *op);
+/** EAGAIN while it runs. */
+enum lp2p_err lp2p_op_result(const struct lp2p_op *op);
+/** What was tried, on which address, at which stage, and why it failed; "" if there is nothing to add. Valid while op lives. */
+const char *lp2p_op_detail(const struct lp2p_op *op);
+/** Result bytes (a DHT value, a resource's JSON); NULL if none. Valid while op lives. */
+const void *lp2p_op_bytes(const struct lp2p_op *op, size_t *len);
+/** Result number (ping: nanoseconds; broadcast: peers reached; put and announce: peers that stored it). */
+uint64_t lp2p_op_number(const struct lp2p_op *op);
+/** Result stream of lp2p_stream_open, once: the caller owns it. */
+struct lp2p_stream *lp2p_op_stream(struct lp2p_op *op);
+
+/* ---- Peers and connections */
+
+enum lp2p_direction { LP2P_INBOUND, LP2P_OUTBOUND };
+
+struct lp2p_peer {
+    char id[LP2P_PEER_TEXT_MAX];
+    bool connected;
+    enum lp2p_direction direction; /* of the oldest connection */
+    unsigned connections, streams; /* open now */
+    char remote_addr[LP2P_ADDR_TEXT_MAX]; /* of the oldest connection; "" when not connected */
+    char observed_addr[LP2P_ADDR_TEXT_MAX]; /* our address as the peer sees it; "" if unknown */
+    char agent[128], protocol_version[64];  /* from identify, control characters replaced; "" if unknown */
+    const char *muxer;             /* "/yamux/1.0.0"; "" when not connected */
+    uint64_t rtt_ns;               /* 0: unknown */
+    uint64_t connected_ms, last_seen_ms; /* wall clock, ms since 1970; 0: never */
+    size_t addrs_len, protocols_len;
+    const char *const *addrs;      /* known multiaddrs */
+    const char *const *protocols;  /* ids from identify */
+};
+
+/** Dials a multiaddr that ends in /p2p/ID, or a bare peer id whose addresses are known. Done when the connection is usable and
+ *  identify has run (or failed). Connecting to a connected peer succeeds at once. */
+enum lp2p_err lp2p_node_connect(struct lp2p_node *node, const char *multiaddr, struct lp2p_op **op);
+/** Closes all connections to a peer (peer id, or multiaddr with /p2p/ID). ENOCONN in the result if there was none. */
+enum lp2p_err lp2p_node_disconnect(struct lp2p_node *node, const char *peer_or_multiaddr, struct lp2p_op **op);
+/** Snapshot of known peers, NULL-safe free. `connected_only`: without those that are only known. Waits for the node (bounded). */
+enum lp2p_err lp2p_node_peers(struct lp2p_node *node, bool connected_only, struct lp2p_peer **out, size_t *len);
+void lp2p_peers_free(struct lp2p_peer *peers, size_t len);
+/** One peer; ENOTFOUND. Free with lp2p_peers_free(peer, 1). */
+enum lp2p_err lp2p_node_peer(struct lp2p_node *node, const char *peer, struct lp2p_peer **out);
+bool lp2p_node_is_connected(struct lp2p_node *node, const char *peer);
+/** Keeps a peer's connections from being trimmed, or gives that up. Counted: as many unprotects as protects. */
+enum lp2p_err lp2p_node_protect(struct lp2p_node *node, const char *peer, bool protect);
+/** One round trip on a fresh stream of /ipfs/ping/1.0.0; number: nanoseconds. Dials if need be. */
+enum lp2p_err lp2p_node_ping(struct lp2p_node *node, const char *peer, struct lp2p_op **op);
+
+/* ---- Messages (`/lotus/message/1.0.0`: one JSON object on a stream of its own) */
+
+struct lp2p_message {
+    const char *type;       /* required */
+    const char *protocol;   /* name of the receiving handler; NULL: only the message event fires there */
+    const char *payload;    /* JSON text; NULL: none */
+    const char *to;         /* informational peer id; NULL: none */
+    /* Filled by the receiver's node, ignored when sending (made by the sender's node): */
+    const char *from;       /* as claimed in the message; NOT proven: compare with the peer the callback names */
+    const char *message_id;
+    uint64_t timestamp_ms;
+    const char *json; size_t json_len; /* the whole message as received */
+};
+
+/** Sends one message; dials if need be. Done when it was handed to the network (there is no acknowledgement in the protocol).
+ *  stream_protocol NULL: /lotus/message/1.0.0. */
+enum lp2p_err lp2p_node_send_to(struct lp2p_node *node, const char *peer, const struct lp2p_message *message,
+                                const char *stream_protocol, struct lp2p_op **op);
+
+struct lp2p_broadcast {
+    const char *const *exclude; size_t exclude_len;           /* peers that do not get it */
+    const char *const *include_only; size_t include_only_len; /* if not empty: only these (connected) peers get it */
+    const char *stream_protocol;                              /* NULL: /lotus/message/1.0.0 */
+};
+/** Sends to every connected peer; afterwards this node's own handler for message->protocol gets it too, as in Lotus. The number
+ *  of the op is how many peers it was handed to. options may be NULL. */
+enum lp2p_err lp2p_node_broadcast(struct lp2p_node *node, const struct lp2p_message *message,
+                                  const struct lp2p_broadcast *options, struct lp2p_op **op);
+
+/* ---- Protocols of the user. Each registered protocol is an actor with a thread of its own, restarted if it fails. */
+
+struct lp2p_handler {
+    size_t size;         /* sizeof(struct lp2p_handler): lets the struct grow */
+    const char *name;    /* messages with this `protocol` come here; unique */
+    const char *stream_protocol; /* full protocol id for handle_stream, e.g. "/musig2/1.0.0"; NULL without handle_stream */
+    void *user;          /* passed to every callback */
+    /** A message; LP2P_OK, or an error that is logged (a failed handler does not end anything). */
+    enum lp2p_err (*handle_message)(void *user, struct lp2p_node *node, const struct lp2p_message *message, const char *peer);
+    /** An inbound stream; the callee owns it from here on and frees it. May be NULL. */
+    void (*handle_stream)(void *user, struct lp2p_node *node, struct lp2p_stream *stream);
+    void (*on_peer_discovered)(void *user, struct lp2p_node *node, const struct lp2p_peer *peer); /* each may be NULL */
+    void (*on_peer_connected)(void *user, struct lp2p_node *node, const struct lp2p_peer *peer);
+    void (*on_peer_disconnected)(void *user, struct lp2p_node *node, const struct lp2p_peer *peer);
+    void (*on_peer_updated)(void *user, struct lp2p_node *node, const struct lp2p_peer *peer);
+    /** Called when the actor (re)starts with restarts so far, 0 the first time; an error is a failure (supervisor acts). May be NULL. */
+    enum lp2p_err (*on_start)(void *user, struct lp2p_node *node, unsigned restarts);
+};
+/** Before or after start. The struct is copied. EEXIST: the name or the stream protocol is taken (detail: NULL-safe text). */
+enum lp2p_err lp2p_node_register(struct lp2p_node *node, const struct lp2p_handler *handler);
+/** Returns after the last callback of the handler has returned (unless called from that handler itself). ENOTFOUND. */
+enum lp2p_err lp2p_node_unregister(struct lp2p_node *node, const char *name);
+
+/* ---- Streams. A stream is used by one reader thread and one writer thread at a time; free when neither uses it. */
+
+/** Opens a stream; dials if need be. The first of the `protocols` that the peer speaks is taken. */
+enum lp2p_err lp2p_stream_open(struct lp2p_node *node, const char *peer, const char *const *protocols, size_t protocols_len,
+                               struct lp2p_op **op);
+/** Reads 1..cap bytes. *got == 0 with OK: the peer closed its writing half. timeout_ms as lp2p_op_wait; ETIMEDOUT (0: EAGAIN).
+ *  ERESET, ECLOSED. Credit is given to the peer as bytes are read: not reading is backpressure. */
+enum lp2p_err lp2p_stream_read(struct lp2p_stream *stream, void *out, size_t cap, int timeout_ms, size_t *got);
+/** Writes up to len bytes; waits while the peer gives no credit. *put is how many were taken, also with ETIMEDOUT. EAGAIN with
+ *  timeout 0 when nothing could be taken. */
+enum lp2p_err lp2p_stream_write(struct lp2p_stream *stream, const void *bytes, size_t len, int timeout_ms, size_t *put);
+/** Half close: no more writes; what was written still goes out. Idempotent. */
+enum lp2p_err lp2p_stream_close_write(struct lp2p_stream *stream);
+/** Ends both directions at once; queued bytes may be lost. Idempotent. */
+void lp2p_stream_reset(struct lp2p_stream *stream);
+/** A descriptor that is readable when the stream may be readable, writable or has ended since the last read or write; owned by
+ *  the stream. -1 if none could be made. */
+int lp2p_stream_fd(struct lp2p_stream *stream);
+const char *lp2p_stream_peer(const struct lp2p_stream *stream);     /* peer id text */
+const char *lp2p_stream_protocol(const struct lp2p_stream *stream); /* agreed protocol id */
+/** Frees; a stream that is not yet closed on both sides is closed for writing and what arrives is thrown away (reset if unread
+ *  data was lost). NULL-safe. */
+void lp2p_stream_free(struct lp2p_stream *stream);
+
+/* ---- Resources and the DHT. ESTATE in the result when the DHT is off. */
+
+/** Announces JSON data under "resource:<type>:<id>". ttl_ms 0: no expiry. EINVAL: type and id hold more than one '/' together
+ *  (js nodes drop such records). Kept in the local cache even when no peer stores it (EQUORUM in the result then). */
+enum lp2p_err lp2p_node_announce(struct lp2p_node *node, const char *type, const char *id, const char *json, uint64_t ttl_ms,
+                                 struct lp2p_op **op);
+/** Local cache first, then the DHT. Result bytes: the announcement as JSON (resourceId, resourceType, creatorPeerId, data,
+ *  createdAt, expiresAt). ENOTFOUND. */
+enum lp2p_err lp2p_node_discover(struct lp2p_node *node, const char *type, const char *id, uint64_t timeout_ms, struct lp2p_op **op);
+/** Local cache only; *json is the announcement (free with lp2p_free). ENOTFOUND. */
+enum lp2p_err lp2p_node_resource(struct lp2p_node *node, const char *type, const char *id, char **json);
+
+enum lp2p_err lp2p_dht_put(struct lp2p_node *node, const void *key, size_t key_len, const void *value, size_t value_len, struct lp2p_op **op);
+enum lp2p_err lp2p_dht_get(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
+/** key: a multihash, or a CID text (then key_len is strlen). */
+enum lp2p_err lp2p_dht_provide(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
+enum lp2p_err lp2p_dht_find_providers(struct lp2p_node *node, const void *key, size_t key_len, unsigned max, struct lp2p_op **op);
+enum lp2p_err lp2p_dht_find_peer(struct lp2p_node *node, const char *peer, struct lp2p_op **op);
+enum lp2p_err lp2p_dht_closest(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
+/** Peers of a finished find_providers, find_peer, closest: id and addrs are set. Valid while op lives. */
+const struct lp2p_peer *lp2p_op_peers(const struct lp2p_op *op, size_t *len);
+
+/* ---- Events */
+
+enum lp2p_event_kind {
+    LP2P_EVENT_CONNECT, LP2P_EVENT_DISCONNECT, LP2P_EVENT_DISCOVERY, LP2P_EVENT_UPDATE, LP2P_EVENT_MESSAGE,
+    LP2P_EVENT_ERROR,      /* detail: text; err */
+    LP2P_EVENT_RESTART,    /* a component failed and was restarted; detail: its id */
+    LP2P_EVENT_LISTENING,  /* detail: multiaddr with /p2p/ID */
+    LP2P_EVENT_LOST,       /* the queue was full: `number` events were dropped before this one */
+};
+const char *lp2p_event_name(enum lp2p_event_kind kind); /* "peer:connect", "peer:disconnect", "message", "error", ... */
+struct lp2p_event {
+    enum lp2p_event_kind kind;
+    const struct lp2p_peer *peer;       /* CONNECT, DISCONNECT, DISCOVERY, UPDATE, MESSAGE (id only) */
+    const struct lp2p_message *message; /* MESSAGE */
+    enum lp2p_err err;                  /* ERROR, DISCONNECT: why */
+    const char *detail;                 /* never NULL */
+    uint64_t number;
+    uint64_t time_ms;                   /* wall clock */
+};
+typedef void (*lp2p_event_fn)(void *user, struct lp2p_node *node, const struct lp2p_event *event);
+/** Events by callback on the notifier thread; NULL: by queue (the default). */
+enum lp2p_err lp2p_node_on_event(struct lp2p_node *node, lp2p_event_fn fn, void *user);
+/** Events by queue: readable while events wait. At most 4096 wait; then the oldest are dropped and LOST tells how many. */
+int lp2p_node_event_fd(struct lp2p_node *node);
+/** The next event or NULL; timeout_ms as lp2p_op_wait. Free it with lp2p_event_free. */
+struct lp2p_event *lp2p_node_next_event(struct lp2p_node *node, int timeout_ms);
+void lp2p_event_free(struct lp2p_event *event);
+
+/* ---- Statistics, read without stopping anything */
+
+struct lp2p_stats {
+    char peer_id[LP2P_PEER_TEXT_MAX]; /* "not-started" before start, as in Lotus */
+    uint64_t uptime_ms;
+    unsigned connections, inbound, outbound, connections_min, connections_max, streams, known_peers, dht_peers;
+    unsigned upgrades_pending, dials_pending;
+    uint64_t connections_opened, connections_closed, connections_trimmed, connections_refused, dials, dials_failed;
+    uint64_t upgrades_failed;  /* inbound ones, before a connection existed */
+    uint64_t bytes_in, bytes_out; /* of sockets */
+    uint64_t messages_in, messages_out, messages_invalid, messages_duplicate, messages_dropped;
+    uint64_t streams_opened, streams_refused, streams_reset;
+    uint64_t dht_requests_in, dht_requests_refused, dht_records, dht_providers;
+    uint64_t events_lost, restarts, actors, threads;
+};
+enum lp2p_err lp2p_node_stats(struct lp2p_node *node, struct lp2p_stats *out);
+
+/** Accounting of one actor of the node. */
+struct lp2p_actor_info {
+    char id[40], kind[16], thread[16];
+    unsigned restarts;
+    uint64_t msgs_in, msgs_out, sends_refused, busy_ns, longest_ns, turns, bytes;
+    uint32_t depth, depth_peak;
+};
+/** Copies up to cap entries, returns how many actors there are. */
+size_t lp2p_node_actors(struct lp2p_node *node, struct lp2p_actor_info *out, size_t cap);
+/** Makes the component with that id (e.g. "router", "listener-0", "proto:chat", "conn-7") fail, as a drill. ENOTFOUND. */
+enum lp2p_err lp2p_node_fail_actor(struct lp2p_node *node, const char *id);
+
+/** Frees text returned for keeping; NULL-safe. */
+void lp2p_free(void *ptr);
+
+/* ---- Keys (for tools) */
+
+/** A new Ed25519 identity as a 68-byte PrivateKey protobuf. */
+enum lp2p_err lp2p_key_generate(uint8_t out[68]);
+/** Peer id text of a PrivateKey protobuf. EINVAL, EUNSUPPORTED. */
+enum lp2p_err lp2p_key_peer_id(const void *protobuf, size_t len, char out[LP2P_PEER_TEXT_MAX]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
