@@ -4,6 +4,7 @@
 #ifndef LP2P_ACTORS_SHARED_H
 #define LP2P_ACTORS_SHARED_H
 
+#include "base/buf.h"
 #include "runtime/message.h"
 #include "wire/multiaddr.h"
 
