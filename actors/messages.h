@@ -5,7 +5,10 @@
  * order, then STREAM_EOF; STREAM_RESET ends it at any time (also when the connection ends). The owner answers with
  * STREAM_WRITE (at most as many bytes as it has credit), STREAM_CONSUMED for what it has used, STREAM_CLOSE_WRITE, STREAM_ABORT.
  * A stream is over when the owner has closed its side and got STREAM_EOF, or after a reset in either direction; nobody sends
- * anything for it afterwards. A message for a stream that the receiver does not know any more is ignored. */
+ * anything for it afterwards. A message for a stream that the receiver does not know any more is ignored.
+ *
+ * Operations. A message that is dropped with its `op` still inside finishes it (ECLOSED, unless it is finished already), so that
+ * nobody waits for ever: a handler that goes on with the work takes the op out of the message by nulling it there. */
 #ifndef LP2P_ACTORS_MESSAGES_H
 #define LP2P_ACTORS_MESSAGES_H
 

@@ -8,9 +8,10 @@
 #include "runtime/actor.h"
 
 struct lp2p_outbox {
-    struct lp2p_msg *first, **last; /* waiting messages, oldest first */
+    struct lp2p_msg *first, *last; /* waiting messages, oldest first; linked by their mailbox links */
     size_t len, max;
     unsigned timer;
+    uint64_t wait_ns; /* until the next try; grows while nothing gets through */
     uint64_t dropped; /* beyond max */
 };
 /** `timer` is reserved for the outbox; when it fires call lp2p_outbox_retry. max: messages kept at the most. */
