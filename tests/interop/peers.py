@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""The two sides of a case: a js peer (JsPeer) and our own programs (Daemon for lp2pd, lp2p() for the tool)."""
+import json
+import platform
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from proc import DEADLINE_S, Failed, Process, expect
+
+HERE = Path(__file__).resolve().parent
+KAD = "/lotus/kad/1.0.0"
+LOOPBACK = "/ip4/127.0.0.1/tcp/0"
+
+
+def find_node():
+    """Node 22 or newer: the machine's own, or the one that the npm package in js3 carries."""
+    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    for node in (shutil.which("node"), HERE / f"js3/node_modules/node-linux-{machine}/bin/node"):
+        if node and Path(node).exists():
+            version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
+            if version.startswith("v") and int(version[1:].split(".")[0]) >= 22:
+                return str(node)
+    return None
+
+
+def why_not(line):
+    """Why this line of peers cannot run here; None when it can."""
+    if not (HERE / line / "node_modules/libp2p").exists():
+        return f"{line}: its npm packages are not installed (tools/setup test)"
+    return None if find_node() else "no Node 22 or newer (tools/setup test)"
+
+
+class JsPeer(Process):
+    """A js-libp2p node that is driven by commands; see README.md."""
+
+    def __init__(self, line, **options):
+        options.setdefault("inbound_per_second", 1000)  # the stock 5 would make quick cases fail
+        super().__init__(line, [find_node(), HERE / line / "peer.mjs", json.dumps(options)])
+        self.next_id = 0
+        ready = self.wait_event("ready")
+        self.peer = ready["peer"]
+        self.addrs = ready["addrs"]
+        self.addr = self.addrs[0] if self.addrs else None
+
+    def ask(self, cmd, deadline_s=None, **arguments):
+        """The whole answer, good or bad."""
+        self.next_id += 1
+        ident = self.next_id
+        self.write(json.dumps({"id": ident, "cmd": cmd, **arguments}) + "\n")
+        return self.wait_for(f"answer to {cmd}", lambda lines: next(
+            (line for line in reversed(lines) if line.get("id") == ident), None), deadline_s)
+
+    def do(self, cmd, deadline_s=None, **arguments):
+        """The answer of a command that has to succeed."""
+        answer = self.ask(cmd, deadline_s, **arguments)
+        expect(answer["ok"], f"{self.name} {cmd}: {answer.get('error')}")
+        return answer
+
+    def do_all(self, cmd, total, **arguments):
+        """A command that runs `total` jobs (echo, send), all of which have to succeed."""
+        answer = self.do(cmd, 4 * DEADLINE_S, **arguments)
+        expect(answer["done"] == total and answer["failed"] == 0, f"{self.name} {cmd}: {answer}")
+
+    def wait_until(self, what, look, deadline_s=None):
+        """Asks until `look()` is true; each question to the peer is a round trip, and in between it is given time."""
+        end = time.monotonic() + (deadline_s or DEADLINE_S)
+        while not look():
+            expect(time.monotonic() < end, f"{self.name}: no {what} in time; {self.tail()}")
+            time.sleep(0.05)
+
+    def message_ids(self, start=0):
+        return [line["message"].get("messageId") for line in self.events("message", start)]
+
+
+class Daemon(Process):
+    """lp2pd with a throw-away identity on loopback."""
+
+    def __init__(self, build, *args, listen=LOOPBACK):
+        listening = ["--listen", listen] if listen else []
+        super().__init__("lp2pd", [Path(build) / "lp2pd", "--json", "--ephemeral", *listening, *args])
+        if listen:
+            line = self.wait_event("listening")
+            self.addr, self.peer = line["address"], line["peer"]
+        self.peer = self.wait_event("ready")["peer"]
+
+    def finish(self):
+        """SIGTERM, a clean end within 5 s (longer in slow lanes), and no complaint of a sanitizer."""
+        code = self.stop(max(5.0, DEADLINE_S / 6))
+        expect(not self.complaint(), f"lp2pd: {self.complaint()}")
+        expect(code == 0, f"lp2pd: exit code {code} after SIGTERM; {self.tail()}")
+
+
+def lp2p(build, *args, code=0, deadline_s=None):
+    """Runs one lp2p command with --json; returns its last line. `code` is the exit code that it must end with."""
+    tool = Process("lp2p " + " ".join(str(a) for a in args[:2]), [Path(build) / "lp2p", *args, "--json"])
+    try:
+        tool.process.stdin.close()
+        got = tool.wait_exit(deadline_s or 2 * DEADLINE_S)
+        expect(not tool.complaint(), f"{tool.name}: {tool.complaint()}")
+        expect(got == code, f"{tool.name}: exit code {got}, expected {code}; {tool.tail()}")
+        bad = [line for line in tool.lines if line.get("event") == "not-json"]
+        expect(not bad, f"{tool.name}: not JSON on standard output: {bad[:1]}")
+        expect(tool.lines, f"{tool.name}: printed nothing; {tool.tail()}")
+        last = tool.lines[-1]
+        kind = "result" if code == 0 else "error"
+        expect(last.get("event") == kind, f"{tool.name}: the last line is no {kind}: {last}")
+        return last
+    finally:
+        tool.kill()
+
+
+__all__ = ["Daemon", "JsPeer", "KAD", "LOOPBACK", "Failed", "expect", "lp2p", "why_not"]

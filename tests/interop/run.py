@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs the interop cases and prints TAP. See README.md; `run.py --help` tells the options."""
+import argparse
+import re
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import cases_dht
+import cases_listen
+import cases_peers
+import cases_dial
+from peers import Daemon, Failed, JsPeer, why_not
+
+MODULES = [cases_peers, cases_dial, cases_listen, cases_dht]
+
+
+class Context:
+    """What a case needs; all that it started is ended after it."""
+
+    def __init__(self, build):
+        self.build = build
+        self.started = []
+
+    def js(self, line, **options):
+        self.started.append(JsPeer(line, **options))
+        return self.started[-1]
+
+    def daemon(self, *args, **options):
+        self.started.append(Daemon(self.build, *args, **options))
+        return self.started[-1]
+
+    def end(self):
+        """Ends everything; the first complaint of one of our daemons is raised at the end."""
+        complaint = None
+        for process in self.started:
+            try:
+                process.finish() if isinstance(process, Daemon) else process.kill()
+            except Failed as err:
+                complaint = complaint or err
+        self.started = []
+        if complaint:
+            raise complaint
+
+
+def run_case(context, run):
+    """None when it passed, else why it did not."""
+    problem = None
+    try:
+        run()
+    except Failed as err:
+        problem = str(err)
+    except Exception:  # a bug of the driver is a failed case, not the end of the run
+        problem = traceback.format_exc()
+    seen = [f"{p.name}: {p.tail()}" for p in context.started] if problem else []
+    try:
+        context.end()
+    except Failed as err:
+        problem = problem or str(err)
+    return "\n".join([problem, *seen]) if problem else None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default=Path(__file__).resolve().parents[2] / "build", help="where lp2pd and lp2p are")
+    parser.add_argument("--only", default="", help="a regular expression: only the cases whose name it finds")
+    parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
+    options = parser.parse_args()
+    context = Context(Path(options.build).resolve())
+    cases = [c for m in MODULES for c in m.cases(context) if re.search(options.only, c[0])]
+    if options.list:
+        print("\n".join(name for name, _, _ in cases))
+        return 0
+    failed = 0
+    print(f"1..{len(cases)}", flush=True)
+    for number, (name, lines, run) in enumerate(cases, 1):
+        skip = next((reason for reason in map(why_not, lines) if reason), None)
+        if skip:
+            print(f"ok {number} - {name} # SKIP {skip}", flush=True)
+            continue
+        start = time.monotonic()
+        problem = run_case(context, run)
+        took = f"{time.monotonic() - start:.1f} s"
+        print(f"{'not ok' if problem else 'ok'} {number} - {name} # {took}", flush=True)
+        if problem:
+            failed += 1
+            print("\n".join("#   " + line for line in problem.split("\n")), flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
