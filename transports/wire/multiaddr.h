@@ -15,6 +15,8 @@ enum {
 #define LP2P_MULTIADDR_MAX 255       /* bytes kept by value: what the node stores, dials and publishes */
 #define LP2P_MULTIADDR_TEXT_MAX 512  /* text of such an address with its NUL */
 #define LP2P_MULTIADDR_WIRE_MAX 4096 /* bytes accepted by the codec functions that work on spans */
+#define LP2P_MULTIADDR_COMPONENTS_MAX 32
+#define LP2P_MULTIADDR_WHY_MAX 128 /* bytes of a message to people, with its NUL */
 
 struct lp2p_multiaddr {
     uint8_t len; /* 0: empty */
