@@ -43,10 +43,15 @@ struct lp2p_context {
     const struct lp2p_mux_ops *muxers[2]; /* in order of preference */
     size_t muxers_len;
     const struct lp2p_net *net;
+    struct lp2p_names names; /* written once by the swarm's first init, before the other actors start */
+    bool names_known;
     struct lp2p_rt *rt;      /* for lp2p_post from foreign threads only */
     struct lp2p_node *node;  /* for callbacks */
+    struct lp2p_swarm_heir *swarm_heir; /* the swarm's alone; freed by lp2p_swarm_heir_free after the runtime has stopped */
     struct lp2p_counters counters;
 };
+
+void lp2p_swarm_heir_free(struct lp2p_context *ctx);
 
 /** The named actors; may be called from any actor of the node once the tree is up or starting. */
 const struct lp2p_names *lp2p_names(const struct lp2p_context *ctx);
@@ -77,6 +82,8 @@ extern const struct lp2p_actor_ops lp2p_protocol_ops;  /* a user's protocol; arg
 struct lp2p_listener_arg {
     struct lp2p_context *ctx;
     unsigned index; /* of config.listen */
+    bool was_bound; /* these two are the listener's own memory over restarts: it binds the same port again */
+    struct lp2p_ip_port bound;
 };
 /** One attempt at a connection: an accepted socket, or an address to connect to. */
 struct lp2p_upgrade_arg {

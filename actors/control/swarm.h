@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ * The swarm actor from the inside: table of connections, peer store, protocol table, self information, subscribers, and the
+ * population rule. Only control messages pass here; the bytes of streams go from muxer to owner directly.
+ *
+ * All of it belongs to the swarm's own thread. The files: swarm.c (actor), swarm_links.c (connections), swarm_dials.c (dials and
+ * who waits for them), swarm_self.c (what we say of ourselves, subscribers), swarm_population.c (min and max). */
+#ifndef LP2P_CONTROL_SWARM_H
+#define LP2P_CONTROL_SWARM_H
+
+#include "actors/context.h"
+#include "actors/control/peers.h"
+#include "actors/control/population.h"
+#include "base/heap.h"
+
+#include <stdlib.h>
+
+#define LP2P_SWARM_SUBSCRIBERS_MAX 512
+#define LP2P_SWARM_PROTOCOLS_MAX 256
+#define LP2P_SWARM_WAITERS_MAX 16384
+#define LP2P_SWARM_DIALS_MAX 256
+#define LP2P_SWARM_CONN_BUCKETS 256 /* numbers are ours and sequential: no keyed hash needed */
+#define LP2P_LINKS_PER_PEER_MAX 4
+#define LP2P_DIAL_TIMEOUT_NS LP2P_SEC(15)
+#define LP2P_SELF_DEBOUNCE_NS LP2P_MS(20)
+
+enum lp2p_swarm_timer { LP2P_SWARM_OUTBOX, LP2P_SWARM_SELF, LP2P_SWARM_POPULATION, LP2P_SWARM_WAITERS };
+
+/** One connection. */
+struct lp2p_link {
+    struct lp2p_list all, of_peer, by_conn;
+    uint64_t conn;
+    struct lp2p_ref connection, muxer;
+    struct lp2p_peer_entry *peer;
+    struct lp2p_multiaddr remote;
+    const char *muxer_name;
+    bool outbound, up, closing, identified; /* identified: identify has ended, well or not */
+    unsigned streams;
+    uint64_t rtt_ns;
+    lp2p_time since;
+    uint64_t since_ms;
+};
+
+/** Someone who waits for a connection to a peer (in peer->waiters), or for a dial to an unknown peer (in dial->waiters). */
+struct lp2p_waiter {
+    struct lp2p_list list;
+    struct lp2p_heap_node deadline;
+    struct lp2p_op *op;                    /* CONNECT; finished when the link is identified */
+    struct lp2p_m_peer_stream_open *open;  /* or a stream to be opened */
+};
+
+struct lp2p_dial_job {
+    struct lp2p_list list;
+    uint64_t id;
+    struct lp2p_peer_entry *peer; /* NULL: whoever answers */
+    struct lp2p_list waiters;     /* only with peer NULL */
+    bool population;
+};
+
+struct lp2p_subscriber {
+    struct lp2p_ref who;
+    unsigned what;
+};
+
+/** What others told the swarm once and would not tell again: it survives a restart of the swarm (ctx keeps it, only the swarm
+ *  touches it). Connections are not in it: a swarm that failed closes them and starts with none. */
+struct lp2p_swarm_heir {
+    struct lp2p_subscriber subscribers[LP2P_SWARM_SUBSCRIBERS_MAX];
+    unsigned subscribers_len;
+    struct lp2p_protocols *protocols;
+    struct lp2p_addrs *listening[LP2P_LISTEN_MAX];
+    uint64_t self_version, record_seq;
+};
+
+struct lp2p_swarm {
+    uint32_t magic;
+    struct lp2p_context *ctx;
+    struct lp2p_outbox outbox;
+    struct lp2p_peers peers;
+    struct lp2p_population population;
+    struct lp2p_list links, dials;
+    struct lp2p_list by_conn[LP2P_SWARM_CONN_BUCKETS];
+    unsigned links_len, links_in, dials_len, dials_population;
+    uint64_t next_conn, next_dial;
+    struct lp2p_heap waiters;
+    struct lp2p_self *self;
+    struct lp2p_swarm_heir *heir; /* of ctx */
+    struct lp2p_rand rand;
+};
+
+/* swarm_links.c */
+void lp2p_swarm_upgraded(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_upgraded *m);
+void lp2p_swarm_link_up(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_link_up *m);
+void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, uint64_t conn, enum lp2p_err reason);
+void lp2p_swarm_down(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_msg_down *m);
+void lp2p_swarm_link_status(struct lp2p_swarm *swarm, const struct lp2p_m_link_status *m);
+void lp2p_swarm_identified(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_identified *m);
+void lp2p_swarm_link_close(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_link *link, enum lp2p_err reason);
+void lp2p_swarm_disconnect(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_disconnect *m);
+/** The link that new streams to the peer use: the one with the fewest streams that is up and not closing; NULL: none. */
+struct lp2p_link *lp2p_swarm_best_link(const struct lp2p_peer_entry *entry);
+/** Snapshot with connection data; NULL: no memory. */
+struct lp2p_peer_info *lp2p_swarm_peer_info(const struct lp2p_peer_entry *entry);
+void lp2p_swarm_list_peers(struct lp2p_swarm *swarm, struct lp2p_m_list_peers *m);
+
+/* swarm_dials.c */
+void lp2p_swarm_connect(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_connect *m);
+void lp2p_swarm_stream_open(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_msg **msg);
+void lp2p_swarm_dial_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_dial_ended *m);
+/** Starts a dial to a known peer unless one is under way. */
+enum lp2p_err lp2p_swarm_dial_peer(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry,
+                                   bool population);
+struct lp2p_dial_job *lp2p_swarm_dial_find(struct lp2p_swarm *swarm, uint64_t id);
+/** A link to the peer is up: streams that wait are opened. With `identified`, connects that wait are finished too. */
+void lp2p_swarm_waiters_serve(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry, bool identified);
+void lp2p_swarm_waiters_fail(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_list *waiters,
+                             enum lp2p_err reason, const char *text);
+void lp2p_swarm_waiters_expire(struct lp2p_actor *self, struct lp2p_swarm *swarm);
+/** Moves the waiters of a dial to an unknown peer to the peer that answered. */
+void lp2p_swarm_dial_answered(struct lp2p_swarm *swarm, struct lp2p_dial_job *job, struct lp2p_peer_entry *entry);
+void lp2p_swarm_dials_fini(struct lp2p_actor *self, struct lp2p_swarm *swarm);
+
+/* swarm_self.c */
+void lp2p_swarm_register(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_register *m);
+void lp2p_swarm_subscribe(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_subscribe *m);
+void lp2p_swarm_listening(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_listening *m);
+void lp2p_swarm_list_addrs(struct lp2p_swarm *swarm, struct lp2p_m_list_addrs *m);
+void lp2p_swarm_self_rebuild(struct lp2p_actor *self, struct lp2p_swarm *swarm);
+/** Tells all subscribers of peers; takes the reference to info (NULL: no memory, counted). */
+void lp2p_swarm_publish_peer(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_msg_class *cls,
+                             struct lp2p_peer_info *info, enum lp2p_err reason);
+/** Reports a peer as discovered, the first time it is known by an address or a connection. */
+void lp2p_swarm_discovered(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry);
+
+/* swarm_population.c */
+void lp2p_swarm_population_run(struct lp2p_actor *self, struct lp2p_swarm *swarm);
+/** Something changed: run the rule soon. */
+void lp2p_swarm_population_poke(struct lp2p_actor *self);
+
+#endif
