@@ -14,6 +14,11 @@ KAD = "/lotus/kad/1.0.0"
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
 
 
+def program(build, name):
+    """Where `name` is: in the build folder itself (tools/build links it there) or where meson puts it."""
+    return next((p for p in (Path(build) / name, Path(build) / "tools" / name) if p.exists()), Path(build) / name)
+
+
 def find_node():
     """Node 22 or newer: the machine's own, or the one that the npm package in js3 carries."""
     machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
@@ -79,7 +84,7 @@ class Daemon(Process):
 
     def __init__(self, build, *args, listen=LOOPBACK):
         listening = ["--listen", listen] if listen else []
-        super().__init__("lp2pd", [Path(build) / "lp2pd", "--json", "--ephemeral", *listening, *args])
+        super().__init__("lp2pd", [program(build, "lp2pd"), "--json", "--ephemeral", *listening, *args])
         if listen:
             line = self.wait_event("listening")
             self.addr, self.peer = line["address"], line["peer"]
@@ -94,7 +99,7 @@ class Daemon(Process):
 
 def lp2p(build, *args, code=0, deadline_s=None):
     """Runs one lp2p command with --json; returns its last line. `code` is the exit code that it must end with."""
-    tool = Process("lp2p " + " ".join(str(a) for a in args[:2]), [Path(build) / "lp2p", *args, "--json"])
+    tool = Process("lp2p " + " ".join(str(a) for a in args[:2]), [program(build, "lp2p"), *args, "--json"])
     try:
         tool.process.stdin.close()
         got = tool.wait_exit(deadline_s or 2 * DEADLINE_S)
@@ -111,4 +116,4 @@ def lp2p(build, *args, code=0, deadline_s=None):
         tool.kill()
 
 
-__all__ = ["Daemon", "JsPeer", "KAD", "LOOPBACK", "Failed", "expect", "lp2p", "why_not"]
+__all__ = ["Daemon", "JsPeer", "KAD", "LOOPBACK", "Failed", "expect", "lp2p", "program", "why_not"]

@@ -12,7 +12,7 @@ import cases_dht
 import cases_listen
 import cases_peers
 import cases_dial
-from peers import Daemon, Failed, JsPeer, why_not
+from peers import Daemon, Failed, JsPeer, program, why_not
 
 MODULES = [cases_peers, cases_dial, cases_listen, cases_dht]
 
@@ -52,6 +52,8 @@ def run_case(context, run):
         run()
     except Failed as err:
         problem = str(err)
+    except OSError as err:
+        problem = f"{err.strerror}: {err.filename}"
     except Exception:  # a bug of the driver is a failed case, not the end of the run
         problem = traceback.format_exc()
     seen = [f"{p.name}: {p.tail()}" for p in context.started] if problem else []
@@ -64,15 +66,20 @@ def run_case(context, run):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default=Path(__file__).resolve().parents[2] / "build", help="where lp2pd and lp2p are")
+    parser.add_argument("--build", type=Path, default=Path(__file__).resolve().parents[2] / "build",
+                        help="where lp2pd and lp2p are")
     parser.add_argument("--only", default="", help="a regular expression: only the cases whose name it finds")
     parser.add_argument("--list", action="store_true", help="print the names of the cases and end")
     options = parser.parse_args()
-    context = Context(Path(options.build).resolve())
+    context = Context(options.build.resolve())
     cases = [c for m in MODULES for c in m.cases(context) if re.search(options.only, c[0])]
     if options.list:
         print("\n".join(name for name, _, _ in cases))
         return 0
+    missing = [name for name in ("lp2pd", "lp2p") if not program(options.build, name).exists()]
+    if missing and options.only != "peers work":
+        print(f"1..1\nnot ok 1 - interop\n#   {' and '.join(missing)} not in {options.build}: run tools/build first")
+        return 1
     failed = 0
     print(f"1..{len(cases)}", flush=True)
     for number, (name, lines, run) in enumerate(cases, 1):

@@ -47,6 +47,10 @@ async function receive ({ stream, connection }) {
   }
 }
 
+// The peer id of a seed, so that a peer can come back as itself.
+const identity = async (seed) =>
+  seed && createFromPrivKey(await generateKeyPairFromSeed('Ed25519', Buffer.from(seed, 'hex')))
+
 async function start (options) {
   const limits = { maxInboundStreams: options.streams_max ?? 32, maxOutboundStreams: options.streams_max ?? 64 }
   const services = { identify: identify(), ping: ping({ maxOutboundStreams: 8 }) } // kad pings too
@@ -57,7 +61,7 @@ async function start (options) {
     })
   }
   const node = await createLibp2p({
-    peerId: options.seed ? await createFromPrivKey(await generateKeyPairFromSeed('Ed25519', Buffer.from(options.seed, 'hex'))) : undefined,
+    peerId: await identity(options.seed),
     addresses: { listen: options.listen ?? ['/ip4/127.0.0.1/tcp/0'] },
     transports: [tcp()], connectionEncryption: [noise()],
     streamMuxers: (options.muxers ?? ['yamux']).map((name) => ({ yamux, mplex })[name]()),
@@ -86,7 +90,9 @@ async function start (options) {
     for await (const event of query) {
       if (event.name === 'SEND_QUERY') { found.asked++ }
       if (event.name === 'PEER_RESPONSE') { found.answers++ }
-      if (event.name === 'VALUE') { found.values.push({ value: Buffer.from(event.value).toString(), from: event.from.toString() }) }
+      if (event.name === 'VALUE') {
+        found.values.push({ value: Buffer.from(event.value).toString(), from: event.from.toString() })
+      }
       if (event.name === 'PROVIDER') { found.providers.push(...event.providers.map(info)) }
       if (event.name === 'FINAL_PEER') { found.peers.push(info(event.peer)) }
       if (event.name === 'QUERY_ERROR') { found.errors.push(event.error.message) }
@@ -109,11 +115,20 @@ async function start (options) {
       }
       const d = identified.get(peer)
       return { protocol_version: d.protocolVersion, agent_version: d.agentVersion, protocols: d.protocols,
-        listen_addrs: d.listenAddrs.map(String), observed_addr: d.observedAddr?.toString(), signed_record: d.signedPeerRecord != null }
+        listen_addrs: d.listenAddrs.map(String), observed_addr: d.observedAddr?.toString(),
+        signed_record: d.signedPeerRecord != null }
     },
     ping: (peer) => node.services.ping.ping(peerIdFromString(peer), { signal: AbortSignal.timeout(10_000) }),
-    open: async (peer, protocol) => { const s = await open(peer, protocol); s.abort(new Error('done')); return { protocol: s.protocol } },
-    abort: async (peer, protocol, bytes) => { const s = await open(peer, protocol); await sendAll(s, bytes); s.abort(new Error('as asked')) },
+    open: async (peer, protocol) => {
+      const stream = await open(peer, protocol)
+      stream.abort(new Error('done'))
+      return { protocol: stream.protocol }
+    },
+    abort: async (peer, protocol, bytes) => {
+      const stream = await open(peer, protocol)
+      stream.sink(pieces(bytes)).catch(() => {})
+      stream.abort(new Error('as asked'))
+    },
     exchange: async (peer, protocol, bytes) => {
       const stream = await open(peer, protocol)
       const reading = readAll(stream)
@@ -121,7 +136,11 @@ async function start (options) {
       try { await sendAll(stream, bytes) } catch (err) { await reading; throw err }
       return reading
     },
-    send: async (peer, protocol, bytes) => { const s = await open(peer, protocol); await sendAll(s, bytes); await s.close() },
+    send: async (peer, protocol, bytes) => {
+      const stream = await open(peer, protocol)
+      await sendAll(stream, bytes)
+      await stream.close()
+    },
     kadTable: () => ({ size: dht.routingTable.size, mode: dht.getMode() }),
     kadPut: (key, value) => collect(dht.put(key, value, within())),
     kadGet: (key) => collect(dht.get(key, within())),

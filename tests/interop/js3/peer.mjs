@@ -65,7 +65,7 @@ async function start (options) {
     })
   }
   const node = await createLibp2p({
-    privateKey: options.seed ? await generateKeyPairFromSeed('Ed25519', Buffer.from(options.seed, 'hex')) : undefined,
+    privateKey: options.seed && await generateKeyPairFromSeed('Ed25519', Buffer.from(options.seed, 'hex')),
     addresses: { listen: options.listen ?? ['/ip4/127.0.0.1/tcp/0'] },
     transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()],
     connectionManager: { inboundConnectionThreshold: options.inbound_per_second ?? 5 },
@@ -93,7 +93,9 @@ async function start (options) {
     for await (const event of query) {
       if (event.name === 'SEND_QUERY') { found.asked++ }
       if (event.name === 'PEER_RESPONSE') { found.answers++ }
-      if (event.name === 'VALUE') { found.values.push({ value: Buffer.from(event.value).toString(), from: event.from.toString() }) }
+      if (event.name === 'VALUE') {
+        found.values.push({ value: Buffer.from(event.value).toString(), from: event.from.toString() })
+      }
       if (event.name === 'PROVIDER') { found.providers.push(...event.providers.map(info)) }
       if (event.name === 'FINAL_PEER') { found.peers.push(info(event.peer)) }
       if (event.name === 'QUERY_ERROR') { found.errors.push(event.error.message) }
@@ -116,11 +118,20 @@ async function start (options) {
       }
       const d = identified.get(peer)
       return { protocol_version: d.protocolVersion, agent_version: d.agentVersion, protocols: d.protocols,
-        listen_addrs: d.listenAddrs.map(String), observed_addr: d.observedAddr?.toString(), signed_record: d.signedPeerRecord != null }
+        listen_addrs: d.listenAddrs.map(String), observed_addr: d.observedAddr?.toString(),
+        signed_record: d.signedPeerRecord != null }
     },
     ping: (peer) => node.services.ping.ping(peerIdFromString(peer), { signal: AbortSignal.timeout(10_000) }),
-    open: async (peer, protocol) => { const s = await open(peer, protocol); s.abort(new Error('done')); return { protocol: s.protocol } },
-    abort: async (peer, protocol, bytes) => { const s = await open(peer, protocol); await write(s, bytes); s.abort(new Error('as asked')) },
+    open: async (peer, protocol) => {
+      const stream = await open(peer, protocol)
+      stream.abort(new Error('done'))
+      return { protocol: stream.protocol }
+    },
+    abort: async (peer, protocol, bytes) => {
+      const stream = await open(peer, protocol)
+      await write(stream, bytes)
+      stream.abort(new Error('as asked'))
+    },
     exchange: async (peer, protocol, bytes) => {
       const stream = await open(peer, protocol)
       const reading = readAll(stream)
@@ -131,7 +142,11 @@ async function start (options) {
       } catch (err) { await reading; throw err }
       return reading
     },
-    send: async (peer, protocol, bytes) => { const s = await open(peer, protocol); await write(s, bytes); await s.close() },
+    send: async (peer, protocol, bytes) => {
+      const stream = await open(peer, protocol)
+      await write(stream, bytes)
+      await stream.close()
+    },
     kadTable: () => ({ size: dht.routingTable.size, mode: dht.getMode() }),
     kadPut: (key, value) => collect(dht.put(key, value, within())),
     kadGet: (key) => collect(dht.get(key, within())),
