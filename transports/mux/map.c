@@ -113,13 +113,3 @@ void *lp2p_mux_map_remove(struct lp2p_mux_map *map, uint64_t key)
     }
     return value;
 }
-
-void *lp2p_mux_map_any(const struct lp2p_mux_map *map)
-{
-    for (uint32_t i = 0; i < map->cap; i++) {
-        if (map->entries[i].value != NULL) {
-            return map->entries[i].value;
-        }
-    }
-    return NULL;
-}

@@ -30,7 +30,5 @@ void *lp2p_mux_map_get(const struct lp2p_mux_map *map, uint64_t key);
 enum lp2p_err lp2p_mux_map_put(struct lp2p_mux_map *map, uint64_t key, void *value) LP2P_MUST_CHECK;
 /** Removes and returns the value, NULL when there is no such key. The table is given back with the last entry. */
 void *lp2p_mux_map_remove(struct lp2p_mux_map *map, uint64_t key);
-/** Any value, or NULL when the map is empty; for taking a map apart. */
-void *lp2p_mux_map_any(const struct lp2p_mux_map *map);
 
 #endif

@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "yamux/session.h"
 
-static uint64_t handle_of(const struct lp2p_yamux_stream *stream)
+static void violation(struct lp2p_mux *mux, enum lp2p_err reason)
 {
-    return (uint64_t)stream->serial << 32 | stream->id;
-}
-
-/** Counts a frame that changed nothing; too many of them end the session. */
-static void count_noop(struct lp2p_yamux *session)
-{
-    if (!lp2p_budget_take(&session->noops, session->config.noop_frames_max, LP2P_SEC(1), session->now)) {
-        lp2p_yamux_fail(session, LP2P_EFLOOD, LP2P_YAMUX_PROTOCOL_ERROR);
-    }
+    lp2p_mux_fail(mux, reason, LP2P_YAMUX_PROTOCOL_ERROR);
 }
 
 static void on_ping(struct lp2p_yamux *session, const struct lp2p_yamux_header *header)
 {
+    struct lp2p_mux *mux = &session->base;
     /* Each answer costs us a frame, so that pings live within the budget of frames without effect. */
-    count_noop(session);
+    lp2p_mux_count_noop(mux);
     if ((header->flags & LP2P_YAMUX_SYN) != 0) {
         if (session->pongs_len < LP2P_YAMUX_PONGS_MAX) {
             session->pongs[session->pongs_len++] = header->length;
@@ -27,283 +20,139 @@ static void on_ping(struct lp2p_yamux *session, const struct lp2p_yamux_header *
     bool answers = (header->flags & LP2P_YAMUX_ACK) != 0 && session->ping == LP2P_YAMUX_PING_SENT &&
                    header->length == session->ping_value;
     if (answers) {
-        uint64_t rtt = lp2p_time_since(session->now, session->ping_at);
-        session->stats.rtt_ns = rtt > 0 ? rtt : 1;
+        uint64_t rtt = lp2p_time_since(mux->now, session->ping_at);
+        mux->stats.rtt_ns = LP2P_MAX(rtt, (uint64_t)1); /* 0 means unknown */
         session->ping = LP2P_YAMUX_PING_IDLE;
-        session->ping_at = lp2p_time_add(session->now, session->config.keepalive_ns);
+        session->ping_at = lp2p_time_add(mux->now, mux->config.keepalive_ns);
     }
 }
 
-static void on_go_away(struct lp2p_yamux *session, uint32_t code)
+static void on_go_away(struct lp2p_mux *mux, uint32_t code)
 {
-    session->state = LP2P_YAMUX_SESSION_GONE;
-    session->code = code;
-    lp2p_fifo_clear(&session->in);
-}
-
-/** A SYN that is legal: a new stream, or NULL when it is refused or the session has failed over it. */
-static struct lp2p_yamux_stream *accept_stream(struct lp2p_yamux *session, uint32_t id)
-{
-    if (session->closing || session->stats.streams_in >= session->config.streams_in_max) {
-        uint64_t refused_max = (uint64_t)session->config.streams_in_max * LP2P_YAMUX_REFUSED_FACTOR;
-        session->stats.refused_in++;
-        lp2p_yamux_send_reset(session, id, 0);
-        if (!lp2p_budget_take(&session->refused, (uint32_t)LP2P_MIN(refused_max, UINT32_MAX), LP2P_YAMUX_FLOOD_PERIOD,
-                              session->now)) {
-            lp2p_yamux_fail(session, LP2P_EFLOOD, LP2P_YAMUX_PROTOCOL_ERROR);
-        }
-        return NULL;
-    }
-    struct lp2p_yamux_stream *stream = lp2p_yamux_stream_add(session, id, true);
-    if (stream == NULL) {
-        lp2p_yamux_send_reset(session, id, 0);
-        return NULL;
-    }
-    /* rust opens no more than 256 streams without an ACK, so that it must not wait for data. */
-    stream->due = LP2P_YAMUX_DUE_ACK;
-    lp2p_yamux_schedule(session, stream);
-    lp2p_yamux_stream_news(session, stream, LP2P_YAMUX_NEWS_OPENED);
-    return stream;
-}
-
-static void on_reset(struct lp2p_yamux *session, struct lp2p_yamux_stream *stream, uint32_t code)
-{
-    bool rapid = stream->inbound && lp2p_time_since(session->now, stream->granted_at) < LP2P_YAMUX_FRESH;
-    stream->code = code;
-    lp2p_yamux_stream_turn(session, stream, LP2P_YAMUX_RESET_RECEIVED);
-    if (rapid && !lp2p_budget_take(&session->rapid_resets, LP2P_YAMUX_RAPID_RESETS_MAX, LP2P_YAMUX_FLOOD_PERIOD,
-                                   session->now)) {
-        lp2p_yamux_fail(session, LP2P_EFLOOD, LP2P_YAMUX_PROTOCOL_ERROR);
-    }
-}
-
-static void on_window_update(struct lp2p_yamux *session, struct lp2p_yamux_stream *stream, uint32_t delta)
-{
-    if (delta > UINT32_MAX - stream->credit_out) {
-        lp2p_yamux_fail(session, LP2P_EPROTO, LP2P_YAMUX_PROTOCOL_ERROR);
-        return;
-    }
-    stream->credit_out += delta;
-    lp2p_yamux_schedule(session, stream);
-}
-
-static void on_fin(struct lp2p_yamux *session, struct lp2p_yamux_stream *stream)
-{
-    if (stream->state == LP2P_YAMUX_STREAM_REMOTE_CLOSED) {
-        count_noop(session);
-    } else {
-        lp2p_yamux_stream_turn(session, stream, LP2P_YAMUX_FIN_RECEIVED);
-    }
+    mux->state = LP2P_MUX_SESSION_GONE;
+    mux->code = code;
+    lp2p_fifo_clear(&mux->in);
 }
 
 /** The rules that end a session, checked before a frame has any effect. */
-static bool violates(struct lp2p_yamux *session, const struct lp2p_yamux_header *header, const struct lp2p_yamux_stream *stream)
+static enum lp2p_err judge(struct lp2p_mux *mux, const struct lp2p_yamux_header *header,
+                           const struct lp2p_yamux_stream *stream)
 {
-    enum lp2p_err reason = LP2P_OK;
     bool syn = (header->flags & LP2P_YAMUX_SYN) != 0;
-    bool ours = (header->id % 2 == 1) == session->initiator;
+    bool ours = (header->id % 2 == 1) == mux->initiator;
     if (header->id == 0 || (syn && (ours || stream != NULL))) {
-        reason = LP2P_EPROTO;
-    } else if (header->type == LP2P_YAMUX_DATA) {
-        /* A stream that has ended had never more than the largest window; nothing may be longer. */
-        uint32_t credit = session->config.window_max_bytes;
-        if (stream != NULL) {
-            credit = stream->credit_in;
-        } else if (syn) {
-            credit = LP2P_YAMUX_WINDOW_INITIAL;
-        }
-        reason = header->length > credit ? LP2P_ECREDIT : LP2P_OK;
+        return LP2P_EPROTO;
     }
-    if (reason != LP2P_OK) {
-        lp2p_yamux_fail(session, reason, LP2P_YAMUX_PROTOCOL_ERROR);
+    if (header->type != LP2P_YAMUX_DATA) {
+        bool credit = stream != NULL && (header->flags & LP2P_YAMUX_RST) == 0;
+        uint32_t have = credit ? stream->credit_out : syn ? LP2P_YAMUX_WINDOW_INITIAL : 0;
+        return header->length > UINT32_MAX - have && (header->flags & LP2P_YAMUX_RST) == 0 ? LP2P_EPROTO : LP2P_OK;
     }
-    return reason != LP2P_OK;
+    uint32_t credit = mux->config.window_max_bytes; /* a stream that has ended had never more than the largest window */
+    if (stream != NULL) {
+        credit = stream->credit_in;
+    } else if (syn) {
+        credit = LP2P_YAMUX_WINDOW_INITIAL;
+    }
+    return header->length > credit ? LP2P_ECREDIT : LP2P_OK;
 }
 
-/** Data or WindowUpdate: flags first, then credit or body. */
-static void on_stream_frame(struct lp2p_yamux *session, const struct lp2p_yamux_header *header)
+static struct lp2p_yamux_stream *on_syn(struct lp2p_mux *mux, uint32_t id)
 {
-    struct lp2p_yamux_stream *stream = (struct lp2p_yamux_stream *)lp2p_mux_map_get(&session->streams, header->id);
-    bool data = header->type == LP2P_YAMUX_DATA;
-    bool syn = (header->flags & LP2P_YAMUX_SYN) != 0, rst = (header->flags & LP2P_YAMUX_RST) != 0;
-    if (violates(session, header, stream)) {
+    struct lp2p_mux_stream *stream = lp2p_mux_stream_accept(mux, id);
+    if (stream != NULL) {
+        /* rust opens no more than 256 streams without an ACK, so that it must not wait for data of ours. */
+        stream->due = LP2P_MUX_DUE_ACK;
+        lp2p_mux_stream_schedule(mux, stream);
+    }
+    return lp2p_yamux_stream_of(stream);
+}
+
+/** A legal frame of a live stream: credit or body, then the end. */
+static void on_live_frame(struct lp2p_mux *mux, struct lp2p_yamux_stream *stream, const struct lp2p_yamux_header *header)
+{
+    struct lp2p_mux_stream *base = &stream->base;
+    bool fin = (header->flags & LP2P_YAMUX_FIN) != 0;
+    bool late = mux->body_left > 0 && base->state == LP2P_MUX_STREAM_REMOTE_CLOSED; /* data behind their own FIN */
+    if (late || (header->length == 0 && header->flags == 0)) {
+        lp2p_mux_count_noop(mux);
+    }
+    if (header->type == LP2P_YAMUX_DATA) {
+        stream->credit_in -= header->length;
+        mux->body = late || header->length == 0 ? NULL : base;
+    } else if (header->length > 0) {
+        stream->credit_out += header->length;
+        base->blocked = false;
+        lp2p_mux_stream_schedule(mux, base);
+    }
+    mux->body_fin = fin && mux->body != NULL;
+    if (fin && mux->body == NULL) {
+        lp2p_mux_stream_on_fin(mux, base);
+    }
+}
+
+/** Data or WindowUpdate. */
+static void on_stream_frame(struct lp2p_mux *mux, const struct lp2p_yamux_header *header)
+{
+    struct lp2p_yamux_stream *stream = lp2p_yamux_stream_of(lp2p_mux_stream_by_key(mux, header->id));
+    bool data = header->type == LP2P_YAMUX_DATA, rst = (header->flags & LP2P_YAMUX_RST) != 0;
+    enum lp2p_err verdict = judge(mux, header, stream);
+    if (verdict != LP2P_OK) {
+        violation(mux, verdict);
         return;
     }
-    session->body_left = data ? header->length : 0;
-    session->body_id = 0;
-    if (syn && !rst) {
-        stream = accept_stream(session, header->id);
+    mux->body_left = data ? header->length : 0;
+    mux->body = NULL;
+    if ((header->flags & LP2P_YAMUX_SYN) != 0 && !rst) {
+        stream = on_syn(mux, header->id);
         if (stream == NULL) {
             return;
         }
     }
     if (stream == NULL) {
-        /* Late frames of a stream that we reset or forgot are normal: no answer, the body is thrown away. */
-        count_noop(session);
-        return;
-    }
-    if (rst) {
-        on_reset(session, stream, data ? 0 : header->length);
-        return;
-    }
-    bool effect = header->length > 0 || (header->flags & (LP2P_YAMUX_SYN | LP2P_YAMUX_ACK | LP2P_YAMUX_FIN)) != 0;
-    bool ended = data && header->length > 0 && stream->state == LP2P_YAMUX_STREAM_REMOTE_CLOSED;
-    if (!effect || ended) {
-        count_noop(session);
-    }
-    if (!data) {
-        on_window_update(session, stream, header->length);
+        /* Late frames of a stream that we reset or forgot are normal: no answer, and the body is thrown away. */
+        lp2p_mux_count_noop(mux);
+    } else if (rst) {
+        /* The length of a WindowUpdate with RST is an error code and no credit (go-yamux stream.go). */
+        lp2p_mux_stream_on_reset(mux, &stream->base, data ? 0 : header->length);
     } else {
-        stream->credit_in -= header->length;
-        session->body_id = ended ? 0 : header->id;
-    }
-    bool fin = (header->flags & LP2P_YAMUX_FIN) != 0;
-    session->body_fin = fin && session->body_left > 0;
-    if (fin && session->body_left == 0) {
-        on_fin(session, stream);
+        on_live_frame(mux, stream, header);
     }
 }
 
 static void on_header(struct lp2p_yamux *session)
 {
+    struct lp2p_mux *mux = &session->base;
     struct lp2p_yamux_header header;
     lp2p_yamux_header_get(session->header, &header);
-    session->header_len = 0;
     if (header.version != 0) {
-        lp2p_yamux_fail(session, LP2P_EVERSION, LP2P_YAMUX_PROTOCOL_ERROR);
+        violation(mux, LP2P_EVERSION);
         return;
     }
     switch (header.type) {
     case LP2P_YAMUX_DATA:
     case LP2P_YAMUX_WINDOW_UPDATE:
-        on_stream_frame(session, &header);
+        on_stream_frame(mux, &header);
         return;
     case LP2P_YAMUX_PING:
         on_ping(session, &header);
         return;
     case LP2P_YAMUX_GO_AWAY:
-        on_go_away(session, header.length);
+        on_go_away(mux, header.length);
         return;
     }
-    lp2p_yamux_fail(session, LP2P_EPROTO, LP2P_YAMUX_PROTOCOL_ERROR);
+    violation(mux, LP2P_EPROTO);
 }
 
-static bool has_news(const struct lp2p_yamux *session)
+void lp2p_yamux_parse(struct lp2p_mux *mux)
 {
-    return !lp2p_list_empty(&session->ready) || (session->state != LP2P_YAMUX_SESSION_OPEN && !session->end_told);
-}
-
-/** One step through the input: a header or bytes to throw away. False: the next move is the owner's, by next or by feed. */
-static bool advance(struct lp2p_yamux *session)
-{
-    if (has_news(session) || session->in.bytes == 0 || (session->body_left > 0 && session->body_id != 0)) {
-        return false;
-    }
-    if (session->body_left > 0) {
-        session->body_left -= (uint32_t)lp2p_fifo_skip(&session->in, session->body_left);
-        return true;
-    }
-    size_t want = (size_t)(LP2P_YAMUX_HEADER - session->header_len);
-    size_t part = (size_t)LP2P_MIN((uint64_t)want, session->in.bytes);
-    lp2p_fifo_copy(&session->in, session->header + session->header_len, part);
+    struct lp2p_yamux *session = lp2p_yamux_of(mux);
+    uint64_t want = (uint64_t)(LP2P_YAMUX_HEADER - session->header_len);
+    size_t part = (size_t)LP2P_MIN(want, mux->in.bytes);
+    lp2p_fifo_copy(&mux->in, session->header + session->header_len, part);
     session->header_len += (uint8_t)part;
     if (part == want) {
+        session->header_len = 0;
         on_header(session);
-    }
-    return true;
-}
-
-enum lp2p_err lp2p_yamux_feed(struct lp2p_mux *mux, const struct lp2p_slice *in, lp2p_time now)
-{
-    struct lp2p_yamux *session = lp2p_yamux_of(mux);
-    session->now = session->heard_at = now;
-    if (session->state != LP2P_YAMUX_SESSION_OPEN) {
-        return session->state == LP2P_YAMUX_SESSION_FAILED ? session->reason : LP2P_ECLOSED;
-    }
-    if (in->len > 0) {
-        struct lp2p_slice own = lp2p_slice_of(in->buf, in->ptr, in->len);
-        if (lp2p_fifo_push(&session->in, &own) != LP2P_OK) {
-            lp2p_slice_drop(&own);
-            lp2p_yamux_fail(session, LP2P_ENOMEM, LP2P_YAMUX_INTERNAL_ERROR);
-        }
-    }
-    while (advance(session)) {
-    }
-    return session->state == LP2P_YAMUX_SESSION_FAILED ? session->reason : LP2P_OK;
-}
-
-/** The oldest thing that a stream has to tell; the stream is freed with its last word. */
-static void take_news(struct lp2p_yamux *session, struct lp2p_mux_event *event)
-{
-    struct lp2p_yamux_stream *stream = LP2P_LIST_ENTRY(session->ready.next, struct lp2p_yamux_stream, ready);
-    event->stream = handle_of(stream);
-    unsigned taken = 0;
-    if ((stream->news & LP2P_YAMUX_NEWS_OPENED) != 0) {
-        event->kind = LP2P_MUX_STREAM_OPENED;
-        taken = LP2P_YAMUX_NEWS_OPENED;
-    } else if (stream->framed > 0) {
-        event->kind = LP2P_MUX_STREAM_WRITABLE;
-        event->bytes = stream->framed;
-        stream->framed = 0;
-    } else if ((stream->news & LP2P_YAMUX_NEWS_EOF) != 0) {
-        event->kind = LP2P_MUX_STREAM_EOF;
-        taken = LP2P_YAMUX_NEWS_EOF;
-    } else if ((stream->news & LP2P_YAMUX_NEWS_RESET) != 0) {
-        event->kind = LP2P_MUX_STREAM_RESET;
-        event->code = stream->code;
-        event->reason = LP2P_ERESET;
-        taken = LP2P_YAMUX_NEWS_RESET;
-    } else {
-        LP2P_CHECK((stream->news & LP2P_YAMUX_NEWS_CLOSED) != 0);
-        event->kind = LP2P_MUX_STREAM_CLOSED;
-        taken = LP2P_YAMUX_NEWS_CLOSED;
-    }
-    stream->news &= (uint8_t)~taken;
-    if (stream->news != 0 || stream->framed > 0) {
-        return;
-    }
-    lp2p_list_remove(&stream->ready);
-    if (stream->state == LP2P_YAMUX_STREAM_ENDED) {
-        lp2p_yamux_stream_free(stream);
-    }
-}
-
-/** The bytes at the front are body of a live stream: as many as lie together go to the owner without a copy. */
-static void take_data(struct lp2p_yamux *session, struct lp2p_mux_event *event)
-{
-    struct lp2p_yamux_stream *stream = (struct lp2p_yamux_stream *)lp2p_mux_map_get(&session->streams, session->body_id);
-    LP2P_CHECK(stream != NULL);
-    event->kind = LP2P_MUX_STREAM_DATA;
-    event->stream = handle_of(stream);
-    event->data = lp2p_fifo_cut(&session->in, session->body_left);
-    event->bytes = event->data.len;
-    session->stats.bytes_in += event->data.len;
-    session->body_left -= event->data.len;
-    if (session->body_left == 0) {
-        session->body_id = 0;
-        if (session->body_fin) {
-            on_fin(session, stream);
-        }
-    }
-}
-
-void lp2p_yamux_next(struct lp2p_mux *mux, struct lp2p_mux_event *event)
-{
-    struct lp2p_yamux *session = lp2p_yamux_of(mux);
-    *event = (struct lp2p_mux_event){.kind = LP2P_MUX_NONE};
-    while (advance(session)) {
-    }
-    if (!lp2p_list_empty(&session->ready)) {
-        take_news(session, event);
-    } else if (session->state == LP2P_YAMUX_SESSION_FAILED && !session->end_told) {
-        session->end_told = true;
-        event->kind = LP2P_MUX_FAILED;
-        event->reason = session->reason;
-    } else if (session->state == LP2P_YAMUX_SESSION_GONE && !session->end_told) {
-        session->end_told = true;
-        event->kind = LP2P_MUX_GOAWAY;
-        event->code = session->code;
-    } else if (session->in.bytes > 0 && session->body_left > 0) {
-        take_data(session, event);
     }
 }

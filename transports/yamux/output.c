@@ -11,59 +11,33 @@ struct sink {
     size_t left;
 };
 
-static bool sendable(const struct lp2p_yamux_stream *stream)
-{
-    return stream->out.bytes > 0 && stream->credit_out > 0;
-}
-
-static bool fin_ready(const struct lp2p_yamux_stream *stream)
-{
-    return (stream->due & LP2P_YAMUX_DUE_FIN) != 0 && stream->out.bytes == 0;
-}
-
-/** SYN, ACK and FIN ride on data where there is some to send; credit needs a frame of its own. */
-static bool needs_control(const struct lp2p_yamux_stream *stream)
-{
-    bool opening = (stream->due & (LP2P_YAMUX_DUE_SYN | LP2P_YAMUX_DUE_ACK)) != 0;
-    return (stream->due & LP2P_YAMUX_DUE_CREDIT) != 0 || (!sendable(stream) && (opening || fin_ready(stream)));
-}
-
-static void place(struct lp2p_list *head, struct lp2p_list *entry, bool wanted)
-{
-    if (!wanted) {
-        lp2p_list_remove(entry);
-    } else if (!lp2p_list_linked(entry)) {
-        lp2p_list_push_back(head, entry);
-    }
-}
-
-void lp2p_yamux_schedule(struct lp2p_yamux *session, struct lp2p_yamux_stream *stream)
-{
-    place(&session->control, &stream->control, needs_control(stream));
-    place(&session->sending, &stream->sending, sendable(stream));
-}
-
-static void put_header(struct sink *sink, enum lp2p_yamux_type type, unsigned flags, uint32_t id, uint32_t length)
-{
-    LP2P_CHECK(sink->left >= LP2P_YAMUX_HEADER);
-    struct lp2p_yamux_header header = {0, (uint8_t)type, (uint16_t)flags, id, length};
-    lp2p_yamux_header_put(sink->at, &header);
-    sink->at += LP2P_YAMUX_HEADER;
-    sink->left -= LP2P_YAMUX_HEADER;
-}
-
 static bool room(const struct sink *sink)
 {
     return sink->left >= LP2P_YAMUX_HEADER;
 }
 
+static void put_header(struct sink *sink, enum lp2p_yamux_type type, unsigned flags, uint64_t id, uint32_t length)
+{
+    LP2P_CHECK(room(sink));
+    struct lp2p_yamux_header header = {0, (uint8_t)type, (uint16_t)flags, (uint32_t)id, length};
+    lp2p_yamux_header_put(sink->at, &header);
+    sink->at += LP2P_YAMUX_HEADER;
+    sink->left -= LP2P_YAMUX_HEADER;
+}
+
+static void drain_go_away(struct lp2p_mux *mux, struct sink *sink)
+{
+    if (mux->go_away_due && room(sink)) {
+        mux->go_away_due = false;
+        put_header(sink, LP2P_YAMUX_GO_AWAY, 0, 0, mux->go_away_code);
+    }
+}
+
 /** Frames of the session itself: go-away, answers to pings, our ping, resets. */
 static void drain_session(struct lp2p_yamux *session, struct sink *sink)
 {
-    if (session->go_away_due && room(sink)) {
-        session->go_away_due = false;
-        put_header(sink, LP2P_YAMUX_GO_AWAY, 0, 0, session->go_away_code);
-    }
+    struct lp2p_mux *mux = &session->base;
+    drain_go_away(mux, sink);
     uint32_t pongs = 0;
     while (pongs < session->pongs_len && room(sink)) {
         put_header(sink, LP2P_YAMUX_PING, LP2P_YAMUX_ACK, 0, session->pongs[pongs++]);
@@ -72,114 +46,102 @@ static void drain_session(struct lp2p_yamux *session, struct sink *sink)
     memmove(session->pongs, session->pongs + pongs, session->pongs_len * sizeof(session->pongs[0]));
     if (session->ping == LP2P_YAMUX_PING_DUE && room(sink)) {
         session->ping = LP2P_YAMUX_PING_SENT;
-        session->ping_at = session->now;
+        session->ping_at = mux->now;
         session->ping_value = (uint32_t)lp2p_rand_u64(&session->rand);
         put_header(sink, LP2P_YAMUX_PING, LP2P_YAMUX_SYN, 0, session->ping_value);
     }
-    while (session->resets_len > 0 && room(sink)) {
-        const struct lp2p_yamux_reset *reset = &session->resets[session->resets_head++];
-        put_header(sink, LP2P_YAMUX_WINDOW_UPDATE, LP2P_YAMUX_RST, reset->id, reset->code);
-        session->resets_len--;
-    }
-    if (session->resets_len == 0) {
-        session->resets_head = 0;
+    while (mux->resets.len > 0 && room(sink)) {
+        struct lp2p_mux_reset reset = lp2p_mux_resets_pop(&mux->resets);
+        put_header(sink, LP2P_YAMUX_WINDOW_UPDATE, LP2P_YAMUX_RST, reset.key, reset.code);
     }
 }
 
-/** What the consumed bytes give back, and more when the window was used up faster than it could be refilled: a window
- *  that is emptied in less than four round trips limits the speed. Bounded for the stream and for the session. */
-static uint32_t grant(struct lp2p_yamux *session, struct lp2p_yamux_stream *stream)
+/** Room for a stream's window to grow by: doubled when it was used up in less than four round trips, because then it limits
+ *  the speed; bounded for the stream and for the session. */
+static uint32_t growth(const struct lp2p_mux *mux, const struct lp2p_yamux_stream *stream)
 {
-    uint64_t grow = 0, rtt = session->stats.rtt_ns;
-    if (rtt != 0 && lp2p_time_since(session->now, stream->granted_at) / 4 < rtt) {
-        uint64_t total_left = session->config.windows_total_max_bytes > session->stats.window_bytes
-                                  ? session->config.windows_total_max_bytes - session->stats.window_bytes
-                                  : 0;
-        grow = LP2P_MIN((uint64_t)stream->window, session->config.window_max_bytes - stream->window);
-        grow = LP2P_MIN(grow, total_left);
+    uint64_t rtt = mux->stats.rtt_ns;
+    if (rtt == 0 || lp2p_time_since(mux->now, stream->granted_at) / 4 >= rtt) {
+        return 0;
     }
-    uint32_t delta = stream->freed + (uint32_t)grow;
-    stream->window += (uint32_t)grow;
-    session->stats.window_bytes += grow;
+    uint64_t total_max = mux->config.windows_total_max_bytes, total = mux->stats.window_bytes;
+    uint64_t grow = LP2P_MIN(stream->window, mux->config.window_max_bytes - stream->window);
+    return (uint32_t)LP2P_MIN(grow, total_max > total ? total_max - total : 0);
+}
+
+/** What the consumed bytes give back, and the growth. */
+static uint32_t grant(struct lp2p_mux *mux, struct lp2p_yamux_stream *stream)
+{
+    uint32_t grow = growth(mux, stream), delta = stream->freed + grow;
+    stream->window += grow;
+    mux->stats.window_bytes += grow;
     stream->credit_in += delta;
     stream->freed = 0;
-    stream->granted_at = session->now;
+    stream->granted_at = mux->now;
     return delta;
 }
 
 /** The flags that leave with this frame; they are no longer due. */
-static unsigned take_flags(struct lp2p_yamux_stream *stream)
+static unsigned take_flags(struct lp2p_mux_stream *stream)
 {
     unsigned flags = 0;
-    if ((stream->due & LP2P_YAMUX_DUE_SYN) != 0) {
-        flags |= LP2P_YAMUX_SYN;
-    }
-    if ((stream->due & LP2P_YAMUX_DUE_ACK) != 0) {
-        flags |= LP2P_YAMUX_ACK;
-    }
-    stream->due &= (uint8_t) ~(LP2P_YAMUX_DUE_SYN | LP2P_YAMUX_DUE_ACK);
-    if (fin_ready(stream)) {
-        flags |= LP2P_YAMUX_FIN;
-        stream->due &= (uint8_t)~LP2P_YAMUX_DUE_FIN;
-    }
+    flags |= (stream->due & LP2P_MUX_DUE_OPEN) != 0 ? LP2P_YAMUX_SYN : 0;
+    flags |= (stream->due & LP2P_MUX_DUE_ACK) != 0 ? LP2P_YAMUX_ACK : 0;
+    flags |= lp2p_mux_stream_fin_ready(stream) ? LP2P_YAMUX_FIN : 0;
+    unsigned done = LP2P_MUX_DUE_OPEN | LP2P_MUX_DUE_ACK | ((flags & LP2P_YAMUX_FIN) != 0 ? LP2P_MUX_DUE_FIN : 0);
+    stream->due &= (uint8_t)~done;
     return flags;
 }
 
-static void after_frame(struct lp2p_yamux *session, struct lp2p_yamux_stream *stream, unsigned flags)
+static void after_frame(struct lp2p_mux *mux, struct lp2p_mux_stream *stream, unsigned flags)
 {
+    lp2p_mux_stream_schedule(mux, stream);
     if ((flags & LP2P_YAMUX_FIN) != 0) {
-        lp2p_yamux_stream_turn(session, stream, LP2P_YAMUX_FIN_SENT);
-    }
-    if (stream->state != LP2P_YAMUX_STREAM_ENDED) {
-        lp2p_yamux_schedule(session, stream);
+        lp2p_mux_stream_turn(mux, stream, LP2P_MUX_FIN_SENT);
     }
 }
 
-static void drain_control(struct lp2p_yamux *session, struct sink *sink)
+static void drain_control(struct lp2p_mux *mux, struct sink *sink)
 {
-    while (!lp2p_list_empty(&session->control) && room(sink)) {
-        struct lp2p_yamux_stream *stream = LP2P_LIST_ENTRY(session->control.next, struct lp2p_yamux_stream, control);
+    while (!lp2p_list_empty(&mux->control) && room(sink)) {
+        struct lp2p_mux_stream *stream = LP2P_LIST_ENTRY(mux->control.next, struct lp2p_mux_stream, control);
         uint32_t delta = 0;
-        if ((stream->due & LP2P_YAMUX_DUE_CREDIT) != 0) {
-            stream->due &= (uint8_t)~LP2P_YAMUX_DUE_CREDIT;
+        if ((stream->due & LP2P_MUX_DUE_CREDIT) != 0) {
+            stream->due &= (uint8_t)~LP2P_MUX_DUE_CREDIT;
             /* Their FIN may have come since: nobody is left to use the credit. */
-            delta = stream->state == LP2P_YAMUX_STREAM_REMOTE_CLOSED ? 0 : grant(session, stream);
+            bool useless = stream->state == LP2P_MUX_STREAM_REMOTE_CLOSED;
+            delta = useless ? 0 : grant(mux, lp2p_yamux_stream_of(stream));
         }
         unsigned flags = take_flags(stream);
         if (delta != 0 || flags != 0) {
-            put_header(sink, LP2P_YAMUX_WINDOW_UPDATE, flags, stream->id, delta);
+            put_header(sink, LP2P_YAMUX_WINDOW_UPDATE, flags, stream->key, delta);
         }
-        after_frame(session, stream, flags);
+        after_frame(mux, stream, flags);
     }
 }
 
 /** One data frame of the stream at the front, which then goes to the back. False: no room that is worth a frame. `first`:
  *  nothing is before it in the buffer, so that waiting would not make the room larger. */
-static bool drain_data(struct lp2p_yamux *session, struct sink *sink, bool first)
+static bool drain_data(struct lp2p_mux *mux, struct sink *sink, bool first)
 {
-    struct lp2p_yamux_stream *stream = LP2P_LIST_ENTRY(session->sending.next, struct lp2p_yamux_stream, sending);
-    uint64_t wanted = LP2P_MIN(stream->out.bytes, (uint64_t)stream->credit_out);
-    wanted = LP2P_MIN(wanted, session->config.frame_max_bytes);
+    struct lp2p_mux_stream *base = LP2P_LIST_ENTRY(mux->sending.next, struct lp2p_mux_stream, sending);
+    struct lp2p_yamux_stream *stream = lp2p_yamux_stream_of(base);
+    uint64_t wanted = LP2P_MIN(base->out.bytes, (uint64_t)stream->credit_out);
+    wanted = LP2P_MIN(wanted, mux->config.frame_max_bytes);
     size_t space = room(sink) ? sink->left - LP2P_YAMUX_HEADER : 0;
     if (space == 0 || (!first && space < LP2P_MIN(wanted, BODY_WORTH_A_FRAME))) {
         return false;
     }
     uint32_t len = (uint32_t)LP2P_MIN(wanted, (uint64_t)space);
-    uint8_t *header = sink->at;
-    sink->at += LP2P_YAMUX_HEADER;
-    lp2p_fifo_copy(&stream->out, sink->at, len);
-    unsigned flags = take_flags(stream);
-    struct lp2p_yamux_header fields = {0, LP2P_YAMUX_DATA, (uint16_t)flags, stream->id, len};
-    lp2p_yamux_header_put(header, &fields);
+    lp2p_fifo_copy(&base->out, sink->at + LP2P_YAMUX_HEADER, len);
+    unsigned flags = take_flags(base);
+    put_header(sink, LP2P_YAMUX_DATA, flags, base->key, len);
     sink->at += len;
-    sink->left -= LP2P_YAMUX_HEADER + (size_t)len;
+    sink->left -= len;
     stream->credit_out -= len;
-    stream->framed += len;
-    session->stats.queued_bytes -= len;
-    session->stats.bytes_out += len;
-    lp2p_list_remove(&stream->sending);
-    lp2p_yamux_stream_news(session, stream, 0);
-    after_frame(session, stream, flags);
+    base->blocked = stream->credit_out == 0;
+    lp2p_mux_stream_framed(mux, base, len);
+    after_frame(mux, base, flags);
     return true;
 }
 
@@ -188,28 +150,27 @@ size_t lp2p_yamux_drain(struct lp2p_mux *mux, uint8_t *out, size_t cap, lp2p_tim
     struct lp2p_yamux *session = lp2p_yamux_of(mux);
     struct sink sink = {out, cap};
     LP2P_CHECK(cap >= 64);
-    session->now = now;
-    if (session->state != LP2P_YAMUX_SESSION_OPEN) {
-        if (session->state == LP2P_YAMUX_SESSION_FAILED && session->go_away_due) {
-            session->go_away_due = false;
-            put_header(&sink, LP2P_YAMUX_GO_AWAY, 0, 0, session->go_away_code);
-        }
+    mux->now = now;
+    if (mux->state == LP2P_MUX_SESSION_FAILED) {
+        drain_go_away(mux, &sink);
+    }
+    if (mux->state != LP2P_MUX_SESSION_OPEN) {
         return cap - sink.left;
     }
     drain_session(session, &sink);
-    drain_control(session, &sink);
-    while (!lp2p_list_empty(&session->sending) && drain_data(session, &sink, sink.left == cap)) {
+    drain_control(mux, &sink);
+    while (!lp2p_list_empty(&mux->sending) && drain_data(mux, &sink, sink.left == cap)) {
     }
     return cap - sink.left;
 }
 
 bool lp2p_yamux_wants_write(const struct lp2p_mux *mux)
 {
-    const struct lp2p_yamux *session = lp2p_yamux_of_const(mux);
-    if (session->state != LP2P_YAMUX_SESSION_OPEN) {
-        return session->state == LP2P_YAMUX_SESSION_FAILED && session->go_away_due;
+    LP2P_CHECK_MAGIC(mux, LP2P_YAMUX_MAGIC);
+    const struct lp2p_yamux *session = (const struct lp2p_yamux *)(const void *)mux;
+    if (mux->state != LP2P_MUX_SESSION_OPEN) {
+        return mux->state == LP2P_MUX_SESSION_FAILED && mux->go_away_due;
     }
-    return session->go_away_due || session->pongs_len > 0 || session->resets_len > 0 ||
-           session->ping == LP2P_YAMUX_PING_DUE || !lp2p_list_empty(&session->control) ||
-           !lp2p_list_empty(&session->sending);
+    return mux->go_away_due || session->pongs_len > 0 || session->ping == LP2P_YAMUX_PING_DUE || mux->resets.len > 0 ||
+           !lp2p_list_empty(&mux->control) || !lp2p_list_empty(&mux->sending);
 }
