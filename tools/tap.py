@@ -94,7 +94,8 @@ def run(test, scale):
 
 
 def introspect(build, what):
-    return json.loads(subprocess.run(["meson", "introspect", what, str(build)], check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run(["meson", "introspect", what, str(build)], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
 
 
 def meson_tests(build, suites):
@@ -150,6 +151,30 @@ def run_all(tests, jobs, scale):
     return sums
 
 
+def everything(options):
+    """Runs what was asked for; the sums of (passed, failed, skipped)."""
+    build = options.build.resolve()
+    with tempfile.TemporaryDirectory() as work:
+        tests = [] if options.no_programs else list(meson_tests(build, options.suite))
+        if options.checks:
+            tests += [Test(f"check: {name}", [str(ROOT / "tools" / name), str(build)]) for name in
+                      ("check_symbols", "check_includes", "check_style")]
+        if options.fuzz:
+            tests += list(fuzz_tests(build, options.fuzz, work))
+        if options.interop:
+            tests.append(Test("interop", [sys.executable, str(ROOT / "tests/interop/run.py"), "--build", str(build)],
+                              timeout_s=1500, parallel=False, live=True))
+        print(f"== {options.label}: {len(tests)} programs", flush=True)
+        start = time.monotonic()
+        passed, failed, skipped = run_all(tests, os.cpu_count() or 1, options.scale)
+        if not tests:
+            print(f"{options.label}: there is nothing to run", flush=True)
+            failed = 1
+        took = time.monotonic() - start
+        print(f"== {options.label}: {passed} passed, {failed} failed, {skipped} skipped in {took:.0f} s", flush=True)
+    return passed, failed, skipped
+
+
 def closing(path):
     rows = [list(map(int, row.split())) for row in Path(path).read_text().splitlines()] if Path(path).exists() else []
     passed, failed, skipped = (sum(row[i] for row in rows) for i in range(3))
@@ -173,27 +198,13 @@ def main():
     if options.sum:
         return closing(options.sum)
     os.environ["LP2P_TIME_SCALE"] = str(options.scale)
-    build = options.build.resolve()
-    with tempfile.TemporaryDirectory() as work:
-        tests = [] if options.no_programs else list(meson_tests(build, options.suite))
-        if options.checks:
-            tests += [Test(f"check: {name}", [str(ROOT / "tools" / name), str(build)]) for name in
-                      ("check_symbols", "check_includes", "check_style")]
-        if options.fuzz:
-            tests += list(fuzz_tests(build, options.fuzz, work))
-        if options.interop:
-            tests.append(Test("interop", [sys.executable, str(ROOT / "tests/interop/run.py"), "--build", str(build)],
-                              timeout_s=1500, parallel=False, live=True))
-        print(f"== {options.label}: {len(tests)} programs", flush=True)
-        start = time.monotonic()
-        passed, failed, skipped = run_all(tests, os.cpu_count() or 1, options.scale)
-        if not tests:
-            print(f"{options.label}: there is nothing to run", flush=True)
-            failed = 1
-        print(f"== {options.label}: {passed} passed, {failed} failed, {skipped} skipped in {time.monotonic() - start:.0f} s", flush=True)
-    if options.totals:
-        with open(options.totals, "a", encoding="ascii") as file:
-            file.write(f"{passed} {failed} {skipped}\n")
+    passed, failed, skipped = 0, 1, 0  # what counts when the tests cannot even be started
+    try:
+        passed, failed, skipped = everything(options)
+    finally:
+        if options.totals:
+            with open(options.totals, "a", encoding="ascii") as file:
+                file.write(f"{passed} {failed} {skipped}\n")
     return 1 if failed else 0
 
 
