@@ -50,6 +50,9 @@ struct lp2p_kad_config {
     unsigned queries_max;      /* concurrent; default 64 */
     const struct lp2p_kad_validator *validators; /* borrowed; "pk" is built in */
     size_t validators_len;
+    /** Optional: addresses that the owner knows of a peer that is in no table (a client, or this node itself). False: none. */
+    bool (*peer_addrs)(void *ctx, const struct lp2p_peer_id *peer, struct lp2p_kad_peer *out);
+    void *peer_addrs_ctx;
 };
 
 struct lp2p_kad;
@@ -77,15 +80,22 @@ size_t lp2p_kad_table_closest(const struct lp2p_kad *kad, struct lp2p_span key, 
 enum lp2p_err lp2p_kad_serve(struct lp2p_kad *kad, const struct lp2p_peer_id *from, struct lp2p_span request, lp2p_time now,
                              uint64_t wall_ms, uint8_t *out, size_t cap, size_t *len) LP2P_MUST_CHECK;
 
-/* Queries. Each returns an id (never 0) and ends with exactly one QUERY_DONE. 0: refused (too many, or key too long). */
+/* Queries. Each returns an id (never 0) and ends with exactly one QUERY_DONE. 0: refused (too many under way, the key empty or
+ * longer than LP2P_KAD_KEY_MAX (provide, find_providers: 80), the value longer than LP2P_KAD_VALUE_MAX, or no memory).
+ * What the machine asks for on its own (refresh, corrections after a get) shows as SEND and CANCELED under ids of its own, and
+ * never as QUERY_DONE. */
 
 uint64_t lp2p_kad_find_peer(struct lp2p_kad *kad, const struct lp2p_peer_id *target, lp2p_time now);
 uint64_t lp2p_kad_closest(struct lp2p_kad *kad, struct lp2p_span key, lp2p_time now);
 /** quorum: stop after that many equal answers; 0: run to the end and take the best. */
 uint64_t lp2p_kad_get(struct lp2p_kad *kad, struct lp2p_span key, unsigned quorum, lp2p_time now, uint64_t wall_ms);
-/** Stores locally and at the k closest peers. */
+/** Stores locally and at the k closest peers. QUERY_DONE: OK when at least one peer stored it and returned the equal value, and
+ *  for a server whose table is empty (it is the whole network then); EQUORUM when nobody did; EBADRECORD when no validator
+ *  accepts the value, EEXIST when we hold a better one: nothing was sent then. The local copy stays in all other cases. */
 uint64_t lp2p_kad_put(struct lp2p_kad *kad, struct lp2p_span key, struct lp2p_span value, lp2p_time now, uint64_t wall_ms);
-/** key is a multihash. `self` are our addresses as they shall be published. */
+/** key is a multihash. `self` are our addresses as they shall be published (its id is not looked at). Nobody acknowledges a
+ *  provider record: OK means that it was handed over for at least one peer, or that a server's table is empty; EQUORUM that
+ *  nobody was found; ENOADDR that `self` has no address fit for publishing. */
 uint64_t lp2p_kad_provide(struct lp2p_kad *kad, struct lp2p_span key, const struct lp2p_kad_peer *self, lp2p_time now);
 /** max: enough providers; 0: k. */
 uint64_t lp2p_kad_find_providers(struct lp2p_kad *kad, struct lp2p_span key, unsigned max, lp2p_time now);
@@ -100,7 +110,7 @@ enum lp2p_kad_event_kind {
     LP2P_KAD_SEND,       /* send `message` (without prefix) to `peer`; unless no_reply, feed or fail follows, with `request` */
     LP2P_KAD_CANCELED,   /* the answer to `request` is not wanted any more */
     LP2P_KAD_PROVIDER,   /* a provider was found: peer */
-    LP2P_KAD_QUERY_DONE, /* query; reason OK, ETIMEDOUT, ENOTFOUND, EQUORUM, ECANCELED */
+    LP2P_KAD_QUERY_DONE, /* query; reason OK, ETIMEDOUT, ENOTFOUND, EQUORUM, ECANCELED, and those named at the operations */
 };
 struct lp2p_kad_event {
     enum lp2p_kad_event_kind kind;
@@ -119,14 +129,14 @@ void lp2p_kad_feed(struct lp2p_kad *kad, uint64_t request, struct lp2p_span resp
 /** The request could not be sent or answered. */
 void lp2p_kad_fail(struct lp2p_kad *kad, uint64_t request, enum lp2p_err reason, lp2p_time now);
 void lp2p_kad_next(struct lp2p_kad *kad, struct lp2p_kad_event *event, lp2p_time now);
-/** When to call lp2p_kad_tick. */
+/** When to call lp2p_kad_tick. After each call into the machine first take events with next until there is none. */
 lp2p_time lp2p_kad_deadline(const struct lp2p_kad *kad);
 /** Time-outs, expiry, refresh. */
 void lp2p_kad_tick(struct lp2p_kad *kad, lp2p_time now, uint64_t wall_ms);
 
 struct lp2p_kad_stats {
     size_t table_peers, records, provider_records, queries;
-    uint64_t requests_in[6], requests_refused, requests_out, requests_failed, evicted;
+    uint64_t requests_in[6], requests_refused, requests_out, requests_failed, evicted, store_refused;
 };
 void lp2p_kad_stats_get(const struct lp2p_kad *kad, struct lp2p_kad_stats *out);
 
