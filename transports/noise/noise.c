@@ -101,6 +101,13 @@ static enum lp2p_err write_identity(struct handshake *hs)
 struct lp2p_noise *lp2p_noise_new(const struct lp2p_noise_identity *identity, bool initiator,
                                   const struct lp2p_peer_id *expected, const struct lp2p_rand *rand)
 {
+    return lp2p_noise_new_with_prologue(identity, initiator, expected, lp2p_span(NULL, 0), rand);
+}
+
+struct lp2p_noise *lp2p_noise_new_with_prologue(const struct lp2p_noise_identity *identity, bool initiator,
+                                                const struct lp2p_peer_id *expected, struct lp2p_span prologue,
+                                                const struct lp2p_rand *rand)
+{
     struct lp2p_noise *noise = calloc(1, sizeof(*noise));
     struct handshake *hs = calloc(1, sizeof(*hs));
     if (noise == NULL || hs == NULL) {
@@ -115,7 +122,7 @@ struct lp2p_noise *lp2p_noise_new(const struct lp2p_noise_identity *identity, bo
     }
     uint8_t ephemeral[LP2P_XX_DH];
     lp2p_rand_fill(rand, ephemeral, sizeof(ephemeral));
-    lp2p_xx_init(&hs->xx, initiator, lp2p_span(NULL, 0), identity->static_secret, identity->static_public, ephemeral);
+    lp2p_xx_init(&hs->xx, initiator, prologue, identity->static_secret, identity->static_public, ephemeral);
     sodium_memzero(ephemeral, sizeof(ephemeral));
     if (initiator && write_message(hs, lp2p_span(NULL, 0)) != LP2P_OK) {
         lp2p_noise_free(noise);

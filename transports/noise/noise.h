@@ -41,6 +41,10 @@ struct lp2p_noise; /* opaque; small after the handshake */
 /** `expected` (may be NULL) is the peer id that the dialer wants; copied. NULL when memory is short. */
 struct lp2p_noise *lp2p_noise_new(const struct lp2p_noise_identity *identity, bool initiator,
                                   const struct lp2p_peer_id *expected, const struct lp2p_rand *rand);
+/** The same with a prologue that both sides must bring (webrtc-direct: the hashes of the certificates); read during the call. */
+struct lp2p_noise *lp2p_noise_new_with_prologue(const struct lp2p_noise_identity *identity, bool initiator,
+                                                const struct lp2p_peer_id *expected, struct lp2p_span prologue,
+                                                const struct lp2p_rand *rand);
 void lp2p_noise_free(struct lp2p_noise *noise); /* wipes keys; may be NULL */
 
 /* Handshake. */

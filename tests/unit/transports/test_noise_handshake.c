@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The symmetric part of Noise XX against the published vectors, and its AEAD with and without libcrypto. */
+#include "base/check.h"
 #include "noise/handshake.h"
 #include "vectors.h"
 
