@@ -57,8 +57,8 @@ enum lp2p_err lp2p_config_muxers(struct lp2p_config *config, const char *list);
 enum lp2p_err lp2p_config_key(struct lp2p_config *config, const void *protobuf, size_t len);
 /** Identity from a file with the PrivateKey protobuf; created with mode 0600 if it does not exist and `create` is true. */
 enum lp2p_err lp2p_config_key_file(struct lp2p_config *config, const char *path, bool create);
-/** I/O threads that carry the connections: 0: one thread for each connection (up to 64 threads, then shared).
- *  Default: 0 when max connections is at most 64, else one for each core. */
+/** I/O threads that carry the connections: 0: one thread for each connection. Not called: one for each connection when max
+ *  connections is at most 64 (and never more than 64 threads), else one for each core. */
 enum lp2p_err lp2p_config_io_threads(struct lp2p_config *config, unsigned threads);
 /** Built-in services: comma separated list of "echo" (/echo/1.0.0) and "perf" (/perf/1.0.0); default none. */
 enum lp2p_err lp2p_config_serve(struct lp2p_config *config, const char *list);

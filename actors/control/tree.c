@@ -22,7 +22,7 @@
 #define ROOT_MAX 12
 #define USER_PROTOCOLS_MAX 256
 #define UPGRADES_MAX 1024 /* under way at one time, in and out: the listeners' and the dialer's own limits are lower */
-#define IO_THREADS_MAX 64 /* with a thread for each connection: beyond that, connections share threads */
+#define IO_THREADS_DEFAULT_MAX 64 /* unless asked for: beyond that many threads, connections share them */
 
 struct lp2p_tree {
     struct lp2p_child_spec root, children[ROOT_MAX], builtins[BUILTINS_MAX], listeners[LP2P_LISTEN_MAX];
@@ -117,7 +117,12 @@ static unsigned io_threads(const struct lp2p_config *config)
     if (config->io_threads_set) {
         return config->io_threads;
     }
-    return config->connections_max <= IO_THREADS_MAX ? 0 : cores();
+    return config->connections_max <= IO_THREADS_DEFAULT_MAX ? 0 : cores();
+}
+
+static unsigned io_threads_max(const struct lp2p_config *config)
+{
+    return config->io_threads_set ? LP2P_MAX(config->io_threads, hard_max(config)) : IO_THREADS_DEFAULT_MAX;
 }
 
 struct lp2p_tree *lp2p_tree_new(struct lp2p_context *ctx, struct lp2p_rt_config *config)
@@ -130,11 +135,11 @@ struct lp2p_tree *lp2p_tree_new(struct lp2p_context *ctx, struct lp2p_rt_config 
     fill_supervisors(tree, ctx);
     config->root = &tree->root;
     config->groups[LP2P_GROUP_IO] = (struct lp2p_group_config){
-        .name = "io", .threads = io_threads(&ctx->config), .threads_max = IO_THREADS_MAX, .stack_kib = 128};
+        .name = "io", .threads = io_threads(&ctx->config), .threads_max = io_threads_max(&ctx->config), .stack_kib = 128};
     config->groups[LP2P_GROUP_UPGRADE] = (struct lp2p_group_config){
         .name = "upgrade", .threads = LP2P_MIN(cores(), 4u), .threads_max = 4, .stack_kib = 128};
     config->groups_len = 2;
-    config->actors_max = tree->links_sup.dynamic_max + USER_PROTOCOLS_MAX + 64 + BUILTINS_MAX * (IO_THREADS_MAX + 8);
+    config->actors_max = tree->links_sup.dynamic_max + USER_PROTOCOLS_MAX + 64 + BUILTINS_MAX * (io_threads_max(&ctx->config) + 8);
     return tree;
 }
 
