@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Vector files for tests: JSON read from the directory named by the environment variable LP2P_VECTORS. A missing file, a missing
- * field or bad hex ends the test program with a message: a test must never pass because its vectors were not there. */
+ * Vector files for tests: JSON read from the directory named by the environment variable LP2P_VECTORS. A
+ * missing file, a missing field or bad hex ends the test program with a message: a test must never pass
+ * because its vectors were not there. */
 #ifndef LP2P_TESTS_VECTORS_H
 #define LP2P_TESTS_VECTORS_H
 
@@ -26,8 +27,8 @@ bool vectors_flag(yyjson_val *object, const char *key);
 
 /** Decodes hex into out (cap bytes); returns the number of bytes. */
 size_t vectors_unhex(const char *hex, uint8_t *out, size_t cap);
-/** A hex member decoded into memory of exactly its size (so that the address sanitizer sees an over-read); free `ptr` with
- *  vectors_free. Empty hex gives len 0 and ptr not NULL. */
+/** A hex member decoded into memory of exactly its size (so that the address sanitizer sees an over-read);
+ * free `ptr` with vectors_free. Empty hex gives len 0 and ptr not NULL. */
 struct lp2p_span vectors_hex(yyjson_val *object, const char *key);
 /** The same for a hex text. */
 struct lp2p_span vectors_hex_text(const char *hex);

@@ -11,8 +11,8 @@
 
 /* A proposal of ours, or one that `match` is asked about: length prefix of two bytes, id, newline. */
 #define PROPOSAL_MAX (2 + LP2P_MSS_PROTOCOL_MAX)
-/* All that can ever wait to be sent: our header, each refusal (a byte of length, "na", a newline), and one proposal or
- * acceptance. So nothing has to wait for room. */
+/* All that can ever wait to be sent: our header, each refusal (a byte of length, "na", a newline), and one
+ * proposal or acceptance. So nothing has to wait for room. */
 #define OUT_MAX (1 + sizeof(HEADER) + LP2P_MSS_REFUSALS_MAX * (1 + sizeof(NOT_AVAILABLE)) + PROPOSAL_MAX)
 
 enum mss_state {
@@ -88,7 +88,8 @@ struct lp2p_mss *lp2p_mss_new_dialer(const char *const *protocols, size_t n, boo
         fail(mss, LP2P_EINVAL);
         return mss;
     }
-    /* The README allows header and first proposal together; never wait for the listener's header: it may wait for ours. */
+    /* The README allows header and first proposal together; never wait for the listener's header: it may wait
+     * for ours. */
     queue_token(mss, lp2p_span_str(HEADER));
     propose(mss);
     return mss;
@@ -165,7 +166,8 @@ static void on_answer(struct lp2p_mss *mss, struct lp2p_span text)
         fail(mss, LP2P_EPROTO); /* an answer before the question was sent is none */
     } else if (lp2p_span_eq_str(text, mss->protocols[mss->index])) {
         mss->state = MSS_DONE;
-        mss->tell_selected = mss->tell_selected || !(mss->lazy && (size_t)mss->index + 1 == mss->protocols_len);
+        mss->tell_selected =
+            mss->tell_selected || !(mss->lazy && (size_t)mss->index + 1 == mss->protocols_len);
     } else if (lp2p_span_eq_str(text, NOT_AVAILABLE)) {
         refused(mss);
     } else {

@@ -1,20 +1,27 @@
 /* SPDX-License-Identifier: MIT
- * The little of DER (ITU-T X.690) that public keys and ECDSA signatures need, strict: definite lengths in their shortest form,
- * one-byte tags. Private to the room. Pure functions. */
+ * The little of DER (ITU-T X.690) that public keys and ECDSA signatures need, strict: definite lengths in
+ * their shortest form, one-byte tags. Private to the room. Pure functions. */
 #ifndef LP2P_WIRE_DER_H
 #define LP2P_WIRE_DER_H
 
 #include "base/err.h"
 #include "base/span.h"
 
-enum { LP2P_DER_INTEGER = 0x02, LP2P_DER_BIT_STRING = 0x03, LP2P_DER_NULL = 0x05, LP2P_DER_OID = 0x06, LP2P_DER_SEQUENCE = 0x30 };
+enum {
+    LP2P_DER_INTEGER = 0x02,
+    LP2P_DER_BIT_STRING = 0x03,
+    LP2P_DER_NULL = 0x05,
+    LP2P_DER_OID = 0x06,
+    LP2P_DER_SEQUENCE = 0x30
+};
 
-/** Takes the next element off the front of *in; it must have that tag. *content borrows from it. EMALFORMED. */
+/** Takes the next element off the front of *in; it must have that tag. *content borrows from it. EMALFORMED.
+ */
 enum lp2p_err lp2p_der_take(struct lp2p_span *in, uint8_t tag, struct lp2p_span *content) LP2P_MUST_CHECK;
 /** Takes a positive INTEGER in its shortest form; *number has no leading zero byte. EMALFORMED. */
 enum lp2p_err lp2p_der_take_positive(struct lp2p_span *in, struct lp2p_span *number) LP2P_MUST_CHECK;
-/** Takes a SubjectPublicKeyInfo (RFC 5280 section 4.1) that fills `in` exactly: the algorithm's OID, the rest of its
- *  parameters, and the key's bytes. EMALFORMED. */
+/** Takes a SubjectPublicKeyInfo (RFC 5280 section 4.1) that fills `in` exactly: the algorithm's OID, the rest
+ * of its parameters, and the key's bytes. EMALFORMED. */
 enum lp2p_err lp2p_der_public_key_info(struct lp2p_span in, struct lp2p_span *oid, struct lp2p_span *params,
                                        struct lp2p_span *key) LP2P_MUST_CHECK;
 

@@ -24,7 +24,8 @@ static size_t put_field(uint8_t *out, struct lp2p_span field)
     return size + field.len;
 }
 
-/* RFC/0002 "Signature Production": each part with its length. The caller frees ptr; NULL when memory is short. */
+/* RFC/0002 "Signature Production": each part with its length. The caller frees ptr; NULL when memory is
+ * short. */
 static struct lp2p_span signed_bytes(const char *domain, struct lp2p_span type, struct lp2p_span payload)
 {
     struct lp2p_span parts[] = {lp2p_span_str(domain), type, payload};
@@ -70,8 +71,9 @@ enum lp2p_err lp2p_envelope_open(struct lp2p_span in, const char *domain, struct
     return err;
 }
 
-enum lp2p_err lp2p_envelope_seal(const struct lp2p_private_key *key, const char *domain, struct lp2p_span payload_type,
-                                 struct lp2p_span payload, uint8_t *out, size_t cap, size_t *len)
+enum lp2p_err lp2p_envelope_seal(const struct lp2p_private_key *key, const char *domain,
+                                 struct lp2p_span payload_type, struct lp2p_span payload, uint8_t *out,
+                                 size_t cap, size_t *len)
 {
     if (domain[0] == '\0' || payload_type.len == 0) {
         return LP2P_EINVAL; /* go-libp2p core/record/envelope.go refuses both */
@@ -89,7 +91,8 @@ enum lp2p_err lp2p_envelope_seal(const struct lp2p_private_key *key, const char 
 
     struct lp2p_public_key public_key;
     lp2p_private_key_public(key, &public_key);
-    struct lp2p_span encoded = lp2p_public_key_encoded(&public_key), sig = lp2p_span(signature, sizeof(signature));
+    struct lp2p_span encoded = lp2p_public_key_encoded(&public_key),
+                     sig = lp2p_span(signature, sizeof(signature));
     lp2p_envelope_Envelope message = {
         .public_key = lp2p_pb_write_span(&encoded),
         .payload_type = lp2p_pb_write_span(&payload_type),
@@ -121,7 +124,8 @@ static bool read_address(pb_istream_t *stream, const pb_field_t *field, void **a
 enum lp2p_err lp2p_peer_record_open(struct lp2p_span envelope, struct lp2p_peer_record *out)
 {
     struct lp2p_envelope opened;
-    enum lp2p_err err = lp2p_envelope_open(envelope, record_domain, lp2p_span(record_type, sizeof(record_type)), &opened);
+    enum lp2p_err err =
+        lp2p_envelope_open(envelope, record_domain, lp2p_span(record_type, sizeof(record_type)), &opened);
     if (err != LP2P_OK) {
         return err;
     }

@@ -8,8 +8,6 @@
 
 #define FIRST_ALLOCATION 512 /* bytes; a declared length alone never costs more */
 
-/* have_want: 0 between messages, 1 inside of one, negative: the error that ended the reader. */
-
 void lp2p_frame_reader_init(struct lp2p_frame_reader *reader, size_t max)
 {
     *reader = (struct lp2p_frame_reader){.max = max};
@@ -79,7 +77,8 @@ static enum lp2p_err grow_body(struct lp2p_frame_reader *reader, size_t more)
     return LP2P_OK;
 }
 
-enum lp2p_err lp2p_frame_read(struct lp2p_frame_reader *reader, struct lp2p_span *in, struct lp2p_span *message)
+enum lp2p_err lp2p_frame_read(struct lp2p_frame_reader *reader, struct lp2p_span *in,
+                              struct lp2p_span *message)
 {
     if (reader->have_want < 0) {
         return (enum lp2p_err)reader->have_want;

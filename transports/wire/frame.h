@@ -12,7 +12,7 @@ struct lp2p_frame_reader {
     uint8_t prefix[9], prefix_len;
     uint8_t *body; /* growing buffer of the message under way; NULL between messages */
     size_t body_len, body_cap, want; /* want: declared length */
-    int have_want;
+    int have_want; /* 0 between messages, 1 inside of one, negative: the error that ended the reader */
 };
 
 void lp2p_frame_reader_init(struct lp2p_frame_reader *reader, size_t max);

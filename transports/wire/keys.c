@@ -25,7 +25,8 @@ static enum lp2p_err check_data(enum lp2p_key_type type, struct lp2p_span data)
     return LP2P_EUNSUPPORTED; /* the number came from outside */
 }
 
-enum lp2p_err lp2p_public_key_make(enum lp2p_key_type type, struct lp2p_span data, struct lp2p_public_key *out)
+enum lp2p_err lp2p_public_key_make(enum lp2p_key_type type, struct lp2p_span data,
+                                   struct lp2p_public_key *out)
 {
     if (data.len > LP2P_PUBLIC_KEY_MAX) {
         return LP2P_EOVERSIZE;
@@ -36,7 +37,8 @@ enum lp2p_err lp2p_public_key_make(enum lp2p_key_type type, struct lp2p_span dat
     }
     lp2p_keys_PublicKey message = {.Type = (lp2p_keys_KeyType)type, .Data = lp2p_pb_write_span(&data)};
     size_t len = 0;
-    if (lp2p_pb_encode(lp2p_keys_PublicKey_fields, &message, out->encoded, sizeof(out->encoded), &len) != LP2P_OK) {
+    if (lp2p_pb_encode(lp2p_keys_PublicKey_fields, &message, out->encoded, sizeof(out->encoded), &len) !=
+        LP2P_OK) {
         return LP2P_EOVERSIZE;
     }
     out->type = type;

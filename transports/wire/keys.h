@@ -34,7 +34,8 @@ static inline struct lp2p_span lp2p_public_key_encoded(const struct lp2p_public_
 {
     return lp2p_span(key->encoded, key->encoded_len);
 }
-/** ESIGNATURE when the signature does not verify. */
+/** ESIGNATURE when the signature does not verify. EBADKEY when the key's point is not on its curve: parse does no
+ *  arithmetic, so it shows only here. ENOMEM (not for Ed25519). */
 enum lp2p_err lp2p_public_key_verify(const struct lp2p_public_key *key, struct lp2p_span message,
                                      struct lp2p_span signature) LP2P_MUST_CHECK;
 

@@ -11,8 +11,9 @@
 
 #define RSA_BITS_MIN 2048 /* go-libp2p core/crypto/rsa_common.go */
 #define RSA_BITS_MAX 8192
-#define RSA_EXPONENT_MAX 4 /* bytes, below 2^31 as Go's crypto/rsa: a longer one makes each verification slow */
-#define ORDER_MAX 66       /* bytes of the group order of P-521, and so of r and s */
+#define RSA_EXPONENT_MAX                                                                                     \
+    4                /* bytes, below 2^31 as Go's crypto/rsa: a longer one makes each verification slow */
+#define ORDER_MAX 66 /* bytes of the group order of P-521, and so of r and s */
 
 static bool is_oid(struct lp2p_span oid, const uint8_t *bytes, size_t len)
 {
@@ -84,7 +85,8 @@ enum lp2p_err lp2p_rsa_verify(struct lp2p_span data, const uint8_t hash[32], str
     }
     mbedtls_rsa_context rsa;
     mbedtls_rsa_init(&rsa);
-    int rc = mbedtls_rsa_import_raw(&rsa, modulus.ptr, modulus.len, NULL, 0, NULL, 0, NULL, 0, exponent.ptr, exponent.len);
+    int rc = mbedtls_rsa_import_raw(&rsa, modulus.ptr, modulus.len, NULL, 0, NULL, 0, NULL, 0, exponent.ptr,
+                                    exponent.len);
     rc = rc != 0 ? rc : mbedtls_rsa_complete(&rsa);
     rc = rc != 0 ? rc : mbedtls_rsa_check_pubkey(&rsa);
     if (rc != 0) {
@@ -177,7 +179,8 @@ static enum lp2p_err verify_on_curve(mbedtls_ecp_group_id id, struct lp2p_span p
     mbedtls_ecp_point_init(&q);
     mbedtls_mpi_init(&r);
     mbedtls_mpi_init(&s);
-    if (mbedtls_ecp_group_load(&group, id) != 0 || mbedtls_mpi_read_binary(&r, r_bytes.ptr, r_bytes.len) != 0 ||
+    if (mbedtls_ecp_group_load(&group, id) != 0 ||
+        mbedtls_mpi_read_binary(&r, r_bytes.ptr, r_bytes.len) != 0 ||
         mbedtls_mpi_read_binary(&s, s_bytes.ptr, s_bytes.len) != 0) {
         err = LP2P_ENOMEM;
     } else if (mbedtls_ecp_point_read_binary(&group, &q, point.ptr, point.len) != 0 ||

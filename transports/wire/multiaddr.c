@@ -78,7 +78,8 @@ static const struct protocol *by_name(struct lp2p_span name)
 
 /* Binary */
 
-static enum lp2p_err take_component(struct lp2p_span *rest, const struct protocol **protocol, struct lp2p_span *value)
+static enum lp2p_err take_component(struct lp2p_span *rest, const struct protocol **protocol,
+                                    struct lp2p_span *value)
 {
     if (rest->len == 0) {
         return LP2P_ENOTFOUND;
@@ -109,7 +110,8 @@ static enum lp2p_err take_component(struct lp2p_span *rest, const struct protoco
 }
 
 /* As take_component, with the value checked too. */
-static enum lp2p_err take_checked(struct lp2p_span *rest, const struct protocol **protocol, struct lp2p_span *value)
+static enum lp2p_err take_checked(struct lp2p_span *rest, const struct protocol **protocol,
+                                  struct lp2p_span *value)
 {
     enum lp2p_err err = take_component(rest, protocol, value);
     if (err != LP2P_OK) {
@@ -150,8 +152,8 @@ enum lp2p_err lp2p_ma_check(struct lp2p_span bytes)
 
 /* Binary to text */
 
-static enum lp2p_err write_component(const struct protocol *protocol, struct lp2p_span value, char *out, size_t cap,
-                                     size_t *len)
+static enum lp2p_err write_component(const struct protocol *protocol, struct lp2p_span value, char *out,
+                                     size_t cap, size_t *len)
 {
     int size = snprintf(out, cap, "/%s", protocol->name);
     if ((size_t)size >= cap) {
@@ -204,8 +206,8 @@ struct text_reader {
     char *why; /* LP2P_MULTIADDR_WHY_MAX bytes or NULL */
 };
 
-__attribute__((format(printf, 3, 4))) static enum lp2p_err complain(struct text_reader *reader, enum lp2p_err err,
-                                                                     const char *format, ...)
+__attribute__((format(printf, 3, 4))) static enum lp2p_err
+complain(struct text_reader *reader, enum lp2p_err err, const char *format, ...)
 {
     if (reader->why != NULL) {
         va_list args;
@@ -246,7 +248,8 @@ static struct lp2p_span take_part(struct lp2p_span *rest)
     return part;
 }
 
-static enum lp2p_err put_value(struct text_reader *reader, const struct protocol *protocol, struct lp2p_span text)
+static enum lp2p_err put_value(struct text_reader *reader, const struct protocol *protocol,
+                               struct lp2p_span text)
 {
     /* Variable values are decoded behind the longest possible length and then moved up to the real one. */
     bool variable = lp2p_ma_value_size(protocol->kind) == LP2P_MA_VARIABLE;
@@ -255,7 +258,8 @@ static enum lp2p_err put_value(struct text_reader *reader, const struct protocol
         return complain(reader, LP2P_ELIMIT, "the address is too long");
     }
     uint8_t *at = reader->out + reader->len;
-    enum lp2p_err err = lp2p_ma_value_from_text(protocol->kind, text, at + gap, reader->cap - reader->len - gap, &len);
+    enum lp2p_err err =
+        lp2p_ma_value_from_text(protocol->kind, text, at + gap, reader->cap - reader->len - gap, &len);
     if (err == LP2P_ELIMIT) {
         return complain(reader, err, "the address is too long");
     }
@@ -278,7 +282,8 @@ static enum lp2p_err put_component(struct text_reader *reader)
     struct lp2p_span name = take_part(&reader->rest);
     const struct protocol *protocol = by_name(name);
     if (protocol == NULL) {
-        return complain(reader, LP2P_EUNSUPPORTED, "component %zu: \"%s\" is not a protocol name like ip4, dns or tcp",
+        return complain(reader, LP2P_EUNSUPPORTED,
+                        "component %zu: \"%s\" is not a protocol name like ip4, dns or tcp",
                         reader->component, excerpt_of(name).text);
     }
     if (reader->component > LP2P_MULTIADDR_COMPONENTS_MAX || reader->cap - reader->len < LP2P_VARINT_MAX) {
@@ -289,8 +294,8 @@ static enum lp2p_err put_component(struct text_reader *reader)
         return LP2P_OK;
     }
     if (reader->rest.len == 0) {
-        return complain(reader, LP2P_EMALFORMED, "component %zu: nothing after /%s, expected %s", reader->component,
-                        protocol->name, lp2p_ma_value_expected(protocol->kind));
+        return complain(reader, LP2P_EMALFORMED, "component %zu: nothing after /%s, expected %s",
+                        reader->component, protocol->name, lp2p_ma_value_expected(protocol->kind));
     }
     struct lp2p_span text = reader->rest;
     if (protocol->kind == LP2P_MA_KIND_PATH) {
@@ -307,14 +312,16 @@ enum lp2p_err lp2p_ma_from_text(struct lp2p_span text, uint8_t *out, size_t cap,
     uint8_t bytes[LP2P_MULTIADDR_WIRE_MAX + 2 * LP2P_VARINT_MAX];
     struct text_reader reader = {.rest = text, .out = bytes, .cap = sizeof(bytes), .why = why};
     if (text.len == 0 || text.ptr[0] != '/') {
-        return complain(&reader, LP2P_EMALFORMED, "\"%s\" does not begin with '/', expected an address like /ip4/192.0.2.1/tcp/4001",
+        return complain(&reader, LP2P_EMALFORMED,
+                        "\"%s\" does not begin with '/', expected an address like /ip4/192.0.2.1/tcp/4001",
                         excerpt_of(text).text);
     }
     while (reader.rest.len > 0 && reader.rest.ptr[reader.rest.len - 1] == '/') {
         reader.rest.len--;
     }
     if (reader.rest.len == 0) {
-        return complain(&reader, LP2P_EMALFORMED, "the address is empty, expected one like /ip4/192.0.2.1/tcp/4001");
+        return complain(&reader, LP2P_EMALFORMED,
+                        "the address is empty, expected one like /ip4/192.0.2.1/tcp/4001");
     }
     while (reader.rest.len > 0) {
         enum lp2p_err err = put_component(&reader);

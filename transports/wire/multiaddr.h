@@ -34,7 +34,8 @@ struct lp2p_ma_component {
 
 /** Takes the next component off the front of *rest. ENOTFOUND at the end; EMALFORMED, ETRUNCATED, EUNSUPPORTED (unknown code). */
 enum lp2p_err lp2p_ma_next(struct lp2p_span *rest, struct lp2p_ma_component *out) LP2P_MUST_CHECK;
-/** Checks the whole binary address, every component and value; empty is EMALFORMED. */
+/** Checks the whole binary address, every component and value; empty is EMALFORMED. EOVERSIZE beyond the limits above. On
+ *  top of go-multiaddr's rules: no control characters in names and paths, nothing behind a unix path. */
 enum lp2p_err lp2p_ma_check(struct lp2p_span bytes) LP2P_MUST_CHECK;
 /** Binary to text. ELIMIT when cap is too small. */
 enum lp2p_err lp2p_ma_to_text(struct lp2p_span bytes, char *out, size_t cap) LP2P_MUST_CHECK;
@@ -44,6 +45,7 @@ enum lp2p_err lp2p_ma_from_text(struct lp2p_span text, uint8_t *out, size_t cap,
 
 /* Addresses by value. */
 
+/** As lp2p_ma_check; ELIMIT when the bytes, or their text, do not fit in an address by value. */
 enum lp2p_err lp2p_multiaddr_parse(struct lp2p_span bytes, struct lp2p_multiaddr *out) LP2P_MUST_CHECK;
 enum lp2p_err lp2p_multiaddr_from_text(const char *text, struct lp2p_multiaddr *out, char *why) LP2P_MUST_CHECK;
 void lp2p_multiaddr_text(const struct lp2p_multiaddr *addr, char out[LP2P_MULTIADDR_TEXT_MAX]);
@@ -77,7 +79,7 @@ struct lp2p_ip_port {
 enum lp2p_err lp2p_multiaddr_ip_tcp(const struct lp2p_multiaddr *addr, struct lp2p_ip_port *out) LP2P_MUST_CHECK;
 
 enum lp2p_ma_scope { LP2P_SCOPE_LOOPBACK, LP2P_SCOPE_UNSPECIFIED, LP2P_SCOPE_LINK_LOCAL, LP2P_SCOPE_PRIVATE, LP2P_SCOPE_PUBLIC };
-/** Scope of the leading IP; names (dns..) count as public. */
+/** Scope of the leading IP; names (dns..) count as public, multicast and reserved addresses as unspecified. */
 enum lp2p_ma_scope lp2p_multiaddr_scope(const struct lp2p_multiaddr *addr);
 
 #endif

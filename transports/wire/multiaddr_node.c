@@ -6,8 +6,8 @@
 #include "wire/ip_text.h"
 #include "wire/varint.h"
 
-/* The densest component is /p2p-websocket-star: 19 characters of text for 2 bytes. An address of at most this size has a
- * text that fits without looking. */
+/* The densest component is /p2p-websocket-star: 19 characters of text for 2 bytes. An address of at most this
+ * size has a text that fits without looking. */
 #define SURELY_FITS ((LP2P_MULTIADDR_TEXT_MAX - 1) / 19 * 2)
 
 enum lp2p_err lp2p_multiaddr_parse(struct lp2p_span bytes, struct lp2p_multiaddr *out)
@@ -163,8 +163,8 @@ static enum lp2p_ma_scope scope_of_ip4(const uint8_t *ip)
         return LP2P_SCOPE_LINK_LOCAL;
     }
     /* RFC 1918, and RFC 6598 for carriers' translators. */
-    bool is_private = ip[0] == 10 || (ip[0] == 172 && (ip[1] & 0xf0) == 16) || (ip[0] == 192 && ip[1] == 168) ||
-                      (ip[0] == 100 && (ip[1] & 0xc0) == 64);
+    bool is_private = ip[0] == 10 || (ip[0] == 172 && (ip[1] & 0xf0) == 16) ||
+                      (ip[0] == 192 && ip[1] == 168) || (ip[0] == 100 && (ip[1] & 0xc0) == 64);
     return is_private ? LP2P_SCOPE_PRIVATE : LP2P_SCOPE_PUBLIC;
 }
 

@@ -55,7 +55,8 @@ const char *lp2p_ma_value_expected(enum lp2p_ma_kind kind)
     return kinds[kind].expected;
 }
 
-/* Names and paths. Control characters are refused on top of go-multiaddr's rules: addresses of strangers are printed. */
+/* Names and paths. Control characters are refused on top of go-multiaddr's rules: addresses of strangers are
+ * printed. */
 
 static bool is_printable(struct lp2p_span text)
 {
@@ -163,8 +164,8 @@ static bool put_onion(struct lp2p_span text, size_t chars, uint8_t *out)
         return false;
     }
     size_t bytes = chars * 5 / 8, len = 0;
-    return lp2p_base_decode(&onion_code, lp2p_span(text.ptr, chars), out, bytes, &len) == LP2P_OK && len == bytes &&
-           put_number(lp2p_span_skip(text, chars + 1), UINT16_MAX, 2, out + bytes);
+    return lp2p_base_decode(&onion_code, lp2p_span(text.ptr, chars), out, bytes, &len) == LP2P_OK &&
+           len == bytes && put_number(lp2p_span_skip(text, chars + 1), UINT16_MAX, 2, out + bytes);
 }
 
 static int hex_digit(uint8_t c)
@@ -250,7 +251,8 @@ static bool put_fixed(enum lp2p_ma_kind kind, struct lp2p_span text, uint8_t *ou
     return false;
 }
 
-static enum lp2p_err put_variable(enum lp2p_ma_kind kind, struct lp2p_span text, uint8_t *out, size_t cap, size_t *len)
+static enum lp2p_err put_variable(enum lp2p_ma_kind kind, struct lp2p_span text, uint8_t *out, size_t cap,
+                                  size_t *len)
 {
     switch (kind) {
     case LP2P_MA_KIND_NAME:
@@ -366,7 +368,8 @@ static enum lp2p_err write_http_path(struct lp2p_span value, char *out, size_t c
     return LP2P_OK;
 }
 
-enum lp2p_err lp2p_ma_value_to_text(enum lp2p_ma_kind kind, struct lp2p_span value, char *out, size_t cap, size_t *len)
+enum lp2p_err lp2p_ma_value_to_text(enum lp2p_ma_kind kind, struct lp2p_span value, char *out, size_t cap,
+                                    size_t *len)
 {
     switch (kind) {
     case LP2P_MA_KIND_IP4:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The kinds of values that components of a multiaddr have, text to bytes and back (the rules are those of go-multiaddr
- * transcoders.go). Private to the room: multiaddr.c walks, this file knows one value. Pure functions. */
+ * The kinds of values that components of a multiaddr have, text to bytes and back (the rules are those of
+ * go-multiaddr transcoders.go). Private to the room: multiaddr.c walks, this file knows one value. Pure
+ * functions. */
 #ifndef LP2P_WIRE_MULTIADDR_VALUE_H
 #define LP2P_WIRE_MULTIADDR_VALUE_H
 

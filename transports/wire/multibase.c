@@ -15,11 +15,15 @@ static const struct lp2p_base_code base58 = {.alphabet = BASE58, .radix = 58};
 static const struct lp2p_base_code *code_of(char prefix)
 {
     static const struct lp2p_base_code base16 = {.alphabet = "0123456789abcdef", .bits = 4, .fold = true},
-                                       base16_upper = {.alphabet = "0123456789ABCDEF", .bits = 4, .fold = true},
+                                       base16_upper = {.alphabet = "0123456789ABCDEF",
+                                                       .bits = 4,
+                                                       .fold = true},
                                        base32 = {.alphabet = LOWER "234567", .bits = 5, .fold = true},
                                        base32_upper = {.alphabet = UPPER "234567", .bits = 5, .fold = true},
                                        base36 = {.alphabet = "0123456789" LOWER, .radix = 36, .fold = true},
-                                       base36_upper = {.alphabet = "0123456789" UPPER, .radix = 36, .fold = true},
+                                       base36_upper = {.alphabet = "0123456789" UPPER,
+                                                       .radix = 36,
+                                                       .fold = true},
                                        base64 = {.alphabet = BASE64, .bits = 6},
                                        base64_pad = {.alphabet = BASE64, .bits = 6, .pad = true},
                                        base64_url = {.alphabet = BASE64_URL, .bits = 6},

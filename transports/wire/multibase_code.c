@@ -23,8 +23,8 @@ static int digit_of(const struct lp2p_base_code *code, uint8_t c)
     return -1;
 }
 
-static enum lp2p_err encode_bits(const struct lp2p_base_code *code, struct lp2p_span in, char *out, size_t cap,
-                                 size_t *len)
+static enum lp2p_err encode_bits(const struct lp2p_base_code *code, struct lp2p_span in, char *out,
+                                 size_t cap, size_t *len)
 {
     if (in.len > SIZE_MAX / 16) {
         return LP2P_ELIMIT;
@@ -71,8 +71,8 @@ static bool strip_pad(const struct lp2p_base_code *code, struct lp2p_span *text)
     return fill < group;
 }
 
-static enum lp2p_err decode_bits(const struct lp2p_base_code *code, struct lp2p_span text, uint8_t *out, size_t cap,
-                                 size_t *len)
+static enum lp2p_err decode_bits(const struct lp2p_base_code *code, struct lp2p_span text, uint8_t *out,
+                                 size_t cap, size_t *len)
 {
     if (code->pad && !strip_pad(code, &text)) {
         return LP2P_EMALFORMED;
@@ -103,8 +103,8 @@ static enum lp2p_err decode_bits(const struct lp2p_base_code *code, struct lp2p_
     return LP2P_OK;
 }
 
-static enum lp2p_err encode_number(const struct lp2p_base_code *code, struct lp2p_span in, char *out, size_t cap,
-                                   size_t *len)
+static enum lp2p_err encode_number(const struct lp2p_base_code *code, struct lp2p_span in, char *out,
+                                   size_t cap, size_t *len)
 {
     if (in.len > LP2P_BASE_NUMBER_MAX) {
         return LP2P_ELIMIT;
@@ -113,7 +113,8 @@ static enum lp2p_err encode_number(const struct lp2p_base_code *code, struct lp2
     while (zeros < in.len && in.ptr[zeros] == 0) {
         zeros++;
     }
-    uint8_t number[LP2P_BASE_NUMBER_MAX * 2]; /* least digit first; a byte gives at most 1.55 digits of base 36 */
+    uint8_t
+        number[LP2P_BASE_NUMBER_MAX * 2]; /* least digit first; a byte gives at most 1.55 digits of base 36 */
     for (size_t i = zeros; i < in.len; i++) {
         uint32_t carry = in.ptr[i];
         for (size_t k = 0; k < digits; k++) {
@@ -138,8 +139,8 @@ static enum lp2p_err encode_number(const struct lp2p_base_code *code, struct lp2
     return LP2P_OK;
 }
 
-static enum lp2p_err decode_number(const struct lp2p_base_code *code, struct lp2p_span text, uint8_t *out, size_t cap,
-                                   size_t *len)
+static enum lp2p_err decode_number(const struct lp2p_base_code *code, struct lp2p_span text, uint8_t *out,
+                                   size_t cap, size_t *len)
 {
     if (text.len > LP2P_BASE_NUMBER_MAX) {
         return LP2P_ELIMIT;
@@ -181,8 +182,9 @@ enum lp2p_err lp2p_base_encode(const struct lp2p_base_code *code, struct lp2p_sp
     return code->bits != 0 ? encode_bits(code, in, out, cap, len) : encode_number(code, in, out, cap, len);
 }
 
-enum lp2p_err lp2p_base_decode(const struct lp2p_base_code *code, struct lp2p_span text, uint8_t *out, size_t cap,
-                               size_t *len)
+enum lp2p_err lp2p_base_decode(const struct lp2p_base_code *code, struct lp2p_span text, uint8_t *out,
+                               size_t cap, size_t *len)
 {
-    return code->bits != 0 ? decode_bits(code, text, out, cap, len) : decode_number(code, text, out, cap, len);
+    return code->bits != 0 ? decode_bits(code, text, out, cap, len)
+                           : decode_number(code, text, out, cap, len);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The two kinds of codes under multibase: bases that are a power of two (groups of bits) and those that are not (one big
- * number). Private to the room: multibase and the onion and garlic addresses use them. Pure functions. */
+ * The two kinds of codes under multibase: bases that are a power of two (groups of bits) and those that are
+ * not (one big number). Private to the room: multibase and the onion and garlic addresses use them. Pure
+ * functions. */
 #ifndef LP2P_WIRE_MULTIBASE_CODE_H
 #define LP2P_WIRE_MULTIBASE_CODE_H
 
@@ -24,7 +25,7 @@ struct lp2p_base_code {
 enum lp2p_err lp2p_base_encode(const struct lp2p_base_code *code, struct lp2p_span in, char *out, size_t cap,
                                size_t *len) LP2P_MUST_CHECK;
 /** EMALFORMED: not of this code. ELIMIT: more than cap bytes. */
-enum lp2p_err lp2p_base_decode(const struct lp2p_base_code *code, struct lp2p_span text, uint8_t *out, size_t cap,
-                               size_t *len) LP2P_MUST_CHECK;
+enum lp2p_err lp2p_base_decode(const struct lp2p_base_code *code, struct lp2p_span text, uint8_t *out,
+                               size_t cap, size_t *len) LP2P_MUST_CHECK;
 
 #endif

@@ -9,7 +9,7 @@
 #endif
 
 /* From here on libcrypto's instructions for SHA pay for what its one-shot call costs. */
-#define LIBCRYPTO_MIN 1024 /* bytes */
+#define LIBCRYPTO_MIN 256 /* bytes */
 
 enum lp2p_err lp2p_multihash_parse(struct lp2p_span in, struct lp2p_multihash *out)
 {

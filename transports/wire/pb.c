@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "wire/pb.h"
 
-/* A reader of our own, so that the callbacks know where the bytes are: nanopb's state is then our position in the input.
- * It also tells a field of bytes from a scalar that came in its place (a wrong wire type): nanopb hands such a scalar over
- * in a stream on its own stack, from which nothing may be borrowed. */
+/* A reader of our own, so that the callbacks know where the bytes are: nanopb's state is then our position in
+ * the input. It also tells a field of bytes from a scalar that came in its place (a wrong wire type): nanopb
+ * hands such a scalar over in a stream on its own stack, from which nothing may be borrowed. */
 static bool read_input(pb_istream_t *stream, pb_byte_t *out, size_t count)
 {
     const pb_byte_t *from = stream->state;
@@ -98,7 +98,8 @@ enum lp2p_err lp2p_pb_decode(struct lp2p_span in, const pb_msgdesc_t *desc, void
     return pb_decode(&stream, desc, message) ? LP2P_OK : LP2P_EMALFORMED;
 }
 
-enum lp2p_err lp2p_pb_encode(const pb_msgdesc_t *desc, const void *message, uint8_t *out, size_t cap, size_t *len)
+enum lp2p_err lp2p_pb_encode(const pb_msgdesc_t *desc, const void *message, uint8_t *out, size_t cap,
+                             size_t *len)
 {
     pb_ostream_t stream = pb_ostream_from_buffer(out, cap);
     if (!pb_encode(&stream, desc, message)) {

@@ -57,7 +57,8 @@ enum lp2p_err lp2p_peer_id_key(const struct lp2p_peer_id *id, struct lp2p_public
 
 enum lp2p_err lp2p_peer_id_from_text(struct lp2p_span text, struct lp2p_peer_id *out)
 {
-    bool plain = (text.len >= 1 && text.ptr[0] == '1') || (text.len >= 2 && text.ptr[0] == 'Q' && text.ptr[1] == 'm');
+    bool plain =
+        (text.len >= 1 && text.ptr[0] == '1') || (text.len >= 2 && text.ptr[0] == 'Q' && text.ptr[1] == 'm');
     if (plain) {
         uint8_t bytes[LP2P_PEER_ID_MAX];
         size_t len = 0;

@@ -21,7 +21,7 @@ static inline struct lp2p_span lp2p_peer_id_span(const struct lp2p_peer_id *id)
 {
     return lp2p_span(id->bytes, id->len);
 }
-/** EMALFORMED unless the bytes are exactly one allowed multihash. */
+/** EMALFORMED unless the bytes are exactly one allowed multihash (an identity multihash of no bytes is none). */
 enum lp2p_err lp2p_peer_id_parse(struct lp2p_span bytes, struct lp2p_peer_id *out) LP2P_MUST_CHECK;
 void lp2p_peer_id_from_key(const struct lp2p_public_key *key, struct lp2p_peer_id *out);
 /** The key inside an identity-hashed peer id. ENOTFOUND for a hashed id; EBADKEY when the inlined key is not usable. */

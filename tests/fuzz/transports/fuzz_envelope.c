@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Signed envelopes and peer records. The input is read as an envelope, and, well signed, as the payload of one: random
- * bytes would never pass the signature. */
+ * Signed envelopes and peer records. The input is read as an envelope, and, well signed, as the payload of
+ * one: random bytes would never pass the signature. */
 #include "base/check.h"
 #include "wire/envelope.h"
 
@@ -38,11 +38,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t len = 0;
     lp2p_private_key_generate(&rand, &key);
     if (lp2p_envelope_open(in, "libp2p-peer-record", lp2p_span(type, 2), &envelope) == LP2P_OK) {
-        LP2P_CHECK(envelope.payload.ptr == NULL || (envelope.payload.ptr >= data && envelope.payload.ptr <= data + size));
+        LP2P_CHECK(envelope.payload.ptr == NULL ||
+                   (envelope.payload.ptr >= data && envelope.payload.ptr <= data + size));
     }
     (void)!lp2p_peer_record_open(in, &record);
-    if (size > 60000 ||
-        lp2p_envelope_seal(&key, "libp2p-peer-record", lp2p_span(type, 2), in, sealed, sizeof(sealed), &len) != LP2P_OK) {
+    if (size > 60000 || lp2p_envelope_seal(&key, "libp2p-peer-record", lp2p_span(type, 2), in, sealed,
+                                           sizeof(sealed), &len) != LP2P_OK) {
         return 0;
     }
     in = lp2p_span(sealed, len);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The frame reader: the same bytes give the same messages and the same end whether they come at once or in pieces. The
- * first two bytes are the limit and the size of the pieces. */
+ * The frame reader: the same bytes give the same messages and the same end whether they come at once or in
+ * pieces. The first two bytes are the limit and the size of the pieces. */
 #include "base/check.h"
 #include "wire/frame.h"
 

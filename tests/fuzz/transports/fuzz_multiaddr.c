@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Multiaddrs: an accepted address survives bytes -> text -> bytes and text -> bytes -> text -> bytes unchanged; what is
- * kept by value always has a text. */
+ * Multiaddrs: an accepted address survives bytes -> text -> bytes and text -> bytes -> text -> bytes
+ * unchanged; what is kept by value always has a text. */
 #include "base/check.h"
 #include "wire/multiaddr.h"
 

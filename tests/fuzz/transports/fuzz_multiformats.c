@@ -13,7 +13,8 @@ static void check_text(struct lp2p_span text)
     char out[4096];
     size_t len = 0, again_len = 0;
     if (lp2p_multibase_decode(text, bytes, sizeof(bytes), &len) == LP2P_OK) {
-        LP2P_CHECK(lp2p_multibase_encode((char)text.ptr[0], lp2p_span(bytes, len), out, sizeof(out), NULL) == LP2P_OK);
+        LP2P_CHECK(lp2p_multibase_encode((char)text.ptr[0], lp2p_span(bytes, len), out, sizeof(out), NULL) ==
+                   LP2P_OK);
         LP2P_CHECK(lp2p_multibase_decode(lp2p_span_str(out), again, sizeof(again), &again_len) == LP2P_OK);
         LP2P_CHECK(lp2p_span_eq(lp2p_span(bytes, len), lp2p_span(again, again_len)));
         LP2P_CHECK(strlen(out) == text.len); /* one text for one value, but for the case of letters */
@@ -21,7 +22,8 @@ static void check_text(struct lp2p_span text)
     struct lp2p_cid cid, back;
     if (lp2p_cid_from_text(text, &cid) == LP2P_OK) {
         LP2P_CHECK(lp2p_cid_text(&cid, 'k', out, sizeof(out)) == LP2P_OK);
-        LP2P_CHECK(lp2p_cid_from_text(lp2p_span_str(out), &back) == LP2P_OK && memcmp(&cid, &back, sizeof(cid)) == 0);
+        LP2P_CHECK(lp2p_cid_from_text(lp2p_span_str(out), &back) == LP2P_OK &&
+                   memcmp(&cid, &back, sizeof(cid)) == 0);
     }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * multistream-select: both roles against hostile bytes, and the two roles against each other. The first byte says who is
- * played and how the input is cut. */
+ * multistream-select: both roles against hostile bytes, and the two roles against each other. The first byte
+ * says who is played and how the input is cut. */
 #include "base/check.h"
 #include "multistream/multistream.h"
 
@@ -59,7 +59,8 @@ static void against_bytes(struct lp2p_mss *mss, struct lp2p_span in, size_t piec
 /* The two roles talk until both are done; both must come to the same result. */
 static void against_each_other(size_t n, bool lazy, unsigned served, size_t piece)
 {
-    struct lp2p_mss *sides[2] = {lp2p_mss_new_dialer(ids, n, lazy), lp2p_mss_new_listener(match_ids, &served)};
+    struct lp2p_mss *sides[2] = {lp2p_mss_new_dialer(ids, n, lazy),
+                                 lp2p_mss_new_listener(match_ids, &served)};
     if (sides[0] == NULL || sides[1] == NULL) {
         abort();
     }
@@ -104,8 +105,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(buffer + sizeof(header) - 1, in.ptr, in.len);
         in = lp2p_span(buffer, in.len + sizeof(header) - 1);
     }
-    struct lp2p_mss *mss = (data[0] & 1) != 0 ? lp2p_mss_new_dialer(ids, 1 + (data[0] >> 4) % 3, (data[0] & 2) != 0)
-                                              : lp2p_mss_new_listener(match_ids, &all);
+    struct lp2p_mss *mss = (data[0] & 1) != 0
+                               ? lp2p_mss_new_dialer(ids, 1 + (data[0] >> 4) % 3, (data[0] & 2) != 0)
+                               : lp2p_mss_new_listener(match_ids, &all);
     if (mss == NULL) {
         abort();
     }

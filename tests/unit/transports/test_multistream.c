@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * multistream-select: published transcripts in both roles and any cutting, the lazy form, limits, wrong input. */
+ * multistream-select: published transcripts in both roles and any cutting, the lazy form, limits, wrong
+ * input. */
 #include "multistream/multistream.h"
 
 #include "base/check.h"
@@ -81,8 +82,8 @@ static void feed_text(struct lp2p_mss *mss, const char *text, enum lp2p_err want
     assert_int_equal(err, want);
 }
 
-/* Plays one side of a published transcript: what the machine says must be the transcript byte for byte. Application bytes
- * behind the agreement are in it too: they must be left over. */
+/* Plays one side of a published transcript: what the machine says must be the transcript byte for byte.
+ * Application bytes behind the agreement are in it too: they must be left over. */
 static void play(yyjson_val *steps, bool dialer, struct lp2p_mss *mss, size_t piece, const char *app)
 {
     uint8_t said[512];
@@ -127,7 +128,13 @@ static void test_multistream_transcripts(void **state)
     } cases[] = {
         {"agreed at once", {"/noise"}, {"/noise"}, "", 1, false, true},
         {"first refused", {"/tls/1.0.0", "/noise"}, {"/noise"}, "", 2, false, true},
-        {"lazy: header, protocol and 3 bytes of application data in one write", {"/echo"}, {"/echo"}, "abc", 1, true, true},
+        {"lazy: header, protocol and 3 bytes of application data in one write",
+         {"/echo"},
+         {"/echo"},
+         "abc",
+         1,
+         true,
+         true},
         {"none agreed", {"/x"}, {"/noise"}, "", 1, false, false},
     };
     yyjson_doc *doc = vectors_load("multistream.json");
@@ -301,7 +308,8 @@ static void test_multistream_dialer_wrong_answers(void **state)
 {
     (void)state;
     static const char *const list[] = {"/a", "/b"};
-    static const char *const answers[] = {"\x03/b\n", "\x03/A\n", "\x04/a\n\n", "\x01\n", "\x02/\n", "\x13/multistream/1.0.0\n"};
+    static const char *const answers[] = {"\x03/b\n", "\x03/A\n", "\x04/a\n\n",
+                                          "\x01\n",   "\x02/\n",  "\x13/multistream/1.0.0\n"};
     for (size_t i = 0; i < LP2P_ARRAY_LEN(answers); i++) {
         struct lp2p_mss *mss = lp2p_mss_new_dialer(list, 2, false);
         ASSERT_DRAINS(mss, HEADER "\x03/a\n");
@@ -367,7 +375,8 @@ static void test_multistream_token_sizes(void **state)
         assert_int_equal(feed_pieces(mss, lp2p_span(token, 2 + body), 100, &err), 2 + body);
         assert_int_equal(err, LP2P_OK);
         /* A protocol of ours has at most 255 characters; a longer one is unknown whatever it says. */
-        assert_int_equal(next_event(mss).kind, sizes[i] < LP2P_MSS_PROTOCOL_MAX ? LP2P_MSS_SELECTED : LP2P_MSS_NONE);
+        assert_int_equal(next_event(mss).kind,
+                         sizes[i] < LP2P_MSS_PROTOCOL_MAX ? LP2P_MSS_SELECTED : LP2P_MSS_NONE);
         lp2p_mss_free(mss);
     }
     struct lp2p_mss *mss = lp2p_mss_new_listener(match_list, (void *)(uintptr_t)(const char *[]){NULL});

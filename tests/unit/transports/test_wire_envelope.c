@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Signed envelopes and peer records: vectors opened and made again byte for byte, truncations, flipped bits, limits. */
+ * Signed envelopes and peer records: vectors opened and made again byte for byte, truncations, flipped bits,
+ * limits. */
 #include "wire/envelope.h"
 
 #include "vectors.h"
@@ -8,7 +9,8 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-/* PrivateKey protobuf of a seed, by way of the public functions only: the source of randomness gives the seed. */
+/* PrivateKey protobuf of a seed, by way of the public functions only: the source of randomness gives the
+ * seed. */
 static void fill_seed(void *ctx, void *out, size_t len)
 {
     memcpy(out, ctx, len);
@@ -47,7 +49,8 @@ static void test_peer_record_vectors(void **state)
         struct lp2p_span bytes = vectors_hex(entry, "envelope");
         enum lp2p_err err = lp2p_peer_record_open(bytes, &record);
         if (!vectors_flag(entry, "valid")) {
-            bool signature = !vectors_flag(entry, "signature_valid") && strstr(vectors_str(entry, "name"), "legacy") == NULL;
+            bool signature = !vectors_flag(entry, "signature_valid") &&
+                             strstr(vectors_str(entry, "name"), "legacy") == NULL;
             assert_int_equal(err, signature ? LP2P_ESIGNATURE : LP2P_EBADRECORD);
             refused++;
         } else {
@@ -81,7 +84,8 @@ static void test_envelope_voucher_vector(void **state)
     struct lp2p_envelope envelope;
     assert_int_equal(lp2p_envelope_open(bytes, domain, type, &envelope), LP2P_OK);
     assert_true(lp2p_span_eq(envelope.payload, payload));
-    assert_true(envelope.payload.ptr > bytes.ptr && envelope.payload.ptr < bytes.ptr + bytes.len); /* borrowed */
+    assert_true(envelope.payload.ptr > bytes.ptr &&
+                envelope.payload.ptr < bytes.ptr + bytes.len); /* borrowed */
     assert_int_equal(lp2p_envelope_open(bytes, "another", type, &envelope), LP2P_ESIGNATURE);
     assert_int_equal(lp2p_envelope_open(bytes, domain, lp2p_span_str("x"), &envelope), LP2P_EBADRECORD);
     struct lp2p_private_key key = key_of_seed(vectors_str(entry, "relay_seed"));
@@ -90,7 +94,8 @@ static void test_envelope_voucher_vector(void **state)
     assert_int_equal(lp2p_envelope_seal(&key, domain, type, payload, out, sizeof(out), &len), LP2P_OK);
     assert_true(lp2p_span_eq(lp2p_span(out, len), bytes));
     assert_int_equal(lp2p_envelope_seal(&key, "", type, payload, out, sizeof(out), &len), LP2P_EINVAL);
-    assert_int_equal(lp2p_envelope_seal(&key, domain, lp2p_span(NULL, 0), payload, out, sizeof(out), &len), LP2P_EINVAL);
+    assert_int_equal(lp2p_envelope_seal(&key, domain, lp2p_span(NULL, 0), payload, out, sizeof(out), &len),
+                     LP2P_EINVAL);
     vectors_free(type);
     vectors_free(payload);
     vectors_free(bytes);
@@ -125,7 +130,9 @@ static void test_envelope_wrong_wire_type(void **state)
     (void)state;
     static const uint8_t bytes[] = {0x08, 0x01, 0x10, 0x01, 0x18, 0x01, 0x28, 0x01};
     struct lp2p_envelope envelope;
-    assert_int_equal(lp2p_envelope_open(lp2p_span(bytes, sizeof(bytes)), "d", lp2p_span_str("\x01"), &envelope), LP2P_EMALFORMED);
+    assert_int_equal(
+        lp2p_envelope_open(lp2p_span(bytes, sizeof(bytes)), "d", lp2p_span_str("\x01"), &envelope),
+        LP2P_EMALFORMED);
 }
 
 /* Seals a hand-made payload, so that the record's own reader is what decides. */
@@ -133,9 +140,12 @@ static enum lp2p_err open_payload(struct lp2p_span payload, struct lp2p_peer_rec
 {
     static uint8_t out[80000];
     size_t len = 0;
-    struct lp2p_private_key key = key_of_seed("0101010101010101010101010101010101010101010101010101010101010101");
+    struct lp2p_private_key key =
+        key_of_seed("0101010101010101010101010101010101010101010101010101010101010101");
     static const uint8_t type[] = {3, 1};
-    assert_int_equal(lp2p_envelope_seal(&key, "libp2p-peer-record", lp2p_span(type, 2), payload, out, sizeof(out), &len), LP2P_OK);
+    assert_int_equal(
+        lp2p_envelope_seal(&key, "libp2p-peer-record", lp2p_span(type, 2), payload, out, sizeof(out), &len),
+        LP2P_OK);
     return lp2p_peer_record_open(lp2p_span(out, len), record);
 }
 
@@ -144,7 +154,8 @@ static void test_peer_record_skips_bad_addresses_and_bounds_them(void **state)
     (void)state;
     static struct lp2p_peer_record record;
     static uint8_t payload[4096];
-    struct lp2p_private_key key = key_of_seed("0101010101010101010101010101010101010101010101010101010101010101");
+    struct lp2p_private_key key =
+        key_of_seed("0101010101010101010101010101010101010101010101010101010101010101");
     struct lp2p_public_key public_key;
     struct lp2p_peer_id id;
     lp2p_private_key_public(&key, &public_key);
@@ -153,7 +164,8 @@ static void test_peer_record_skips_bad_addresses_and_bounds_them(void **state)
     payload[1] = id.len;
     memcpy(payload + 2, id.bytes, id.len);
     size_t at = 2u + id.len;
-    static const uint8_t bad[] = {0x1a, 0x03, 0x0a, 0x01, 0x01}, good[] = {0x1a, 0x05, 0x0a, 0x03, 0x06, 0x00, 0x50};
+    static const uint8_t bad[] = {0x1a, 0x03, 0x0a, 0x01, 0x01},
+                         good[] = {0x1a, 0x05, 0x0a, 0x03, 0x06, 0x00, 0x50};
     for (size_t i = 0; i < LP2P_RECORD_ADDRS_MAX + 6; i++) {
         memcpy(payload + at, bad, sizeof(bad));
         memcpy(payload + at + sizeof(bad), good, sizeof(good));
@@ -175,7 +187,8 @@ static void test_peer_record_largest_round_trip(void **state)
     (void)state;
     static struct lp2p_peer_record record, back;
     static uint8_t out[32768];
-    struct lp2p_private_key key = key_of_seed("0202020202020202020202020202020202020202020202020202020202020202");
+    struct lp2p_private_key key =
+        key_of_seed("0202020202020202020202020202020202020202020202020202020202020202");
     struct lp2p_public_key public_key;
     lp2p_private_key_public(&key, &public_key);
     lp2p_peer_id_from_key(&public_key, &record.peer);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The frame reader: any cutting of the input gives the same messages; lengths are bounded before memory is taken. */
+ * The frame reader: any cutting of the input gives the same messages; lengths are bounded before memory is
+ * taken. */
 #include "wire/frame.h"
 
 #include "base/rand.h"
@@ -31,7 +32,8 @@ static void assert_message(struct lp2p_span message, size_t i)
     }
 }
 
-/* Feeds the bytes in random pieces of at most `piece`; each piece lies in memory of its own, so that an over-read is seen. */
+/* Feeds the bytes in random pieces of at most `piece`; each piece lies in memory of its own, so that an
+ * over-read is seen. */
 static void read_in_pieces(const uint8_t *bytes, size_t len, size_t piece, struct lp2p_rand *rand)
 {
     struct lp2p_frame_reader reader;
@@ -96,8 +98,11 @@ static void test_frame_limits(void **state)
         const char *hex;
         enum lp2p_err want;
     } cases[] = {
-        {"81088000", LP2P_EOVERSIZE},  {"ffffffffffffffff7f", LP2P_EOVERSIZE}, {"ffffffffffffffffff01", LP2P_EMALFORMED},
-        {"8000", LP2P_EMALFORMED},     {"800800", LP2P_EAGAIN},
+        {"81088000", LP2P_EOVERSIZE},
+        {"ffffffffffffffff7f", LP2P_EOVERSIZE},
+        {"ffffffffffffffffff01", LP2P_EMALFORMED},
+        {"8000", LP2P_EMALFORMED},
+        {"800800", LP2P_EAGAIN},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct lp2p_frame_reader reader;

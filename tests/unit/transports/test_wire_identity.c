@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Keys and peer ids: published vectors of all four key types, both forms of peer id text, truncations, unusable keys. */
+ * Keys and peer ids: published vectors of all four key types, both forms of peer id text, truncations,
+ * unusable keys. */
 #include "wire/peer_id.h"
 
 #include "base/rand.h"
@@ -9,7 +10,8 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-static void assert_id(const struct lp2p_peer_id *id, yyjson_val *entry, const char *hex, const char *b58, const char *base32)
+static void assert_id(const struct lp2p_peer_id *id, yyjson_val *entry, const char *hex, const char *b58,
+                      const char *base32)
 {
     struct lp2p_span want = vectors_hex(entry, hex);
     char text[LP2P_PEER_ID_TEXT_MAX];
@@ -158,7 +160,8 @@ static void test_identity_signatures(void **state)
         lp2p_peer_id_text(&id, text);
         assert_string_equal(text, vectors_str(entry, "peer_id_b58"));
         assert_int_equal(lp2p_public_key_verify(&key, message, sig), LP2P_OK);
-        assert_int_equal(lp2p_public_key_verify(&key, lp2p_span(message.ptr, message.len - 1), sig), LP2P_ESIGNATURE);
+        assert_int_equal(lp2p_public_key_verify(&key, lp2p_span(message.ptr, message.len - 1), sig),
+                         LP2P_ESIGNATURE);
         struct lp2p_private_key own;
         if (lp2p_private_key_parse(secret, &own) == LP2P_OK) {
             uint8_t made[64];
@@ -197,7 +200,8 @@ static void test_identity_peer_id_text_vectors(void **state)
         assert_reads_as(entry, "cid_base36", &id);
         struct lp2p_span text = vectors_text(entry, "text");
         for (size_t cut = 0; cut < text.len; cut++) {
-            /* "16U" has the form of an id with one byte in it: such a cut text may pass, but it names no key. */
+            /* "16U" has the form of an id with one byte in it: such a cut text may pass, but it names no key.
+             */
             struct lp2p_span part = vectors_copy(lp2p_span(text.ptr, cut));
             struct lp2p_public_key key;
             bool bad = lp2p_peer_id_from_text(part, &id) == LP2P_EMALFORMED;
@@ -238,20 +242,42 @@ static void assert_key(const char *hex, enum lp2p_err want)
 static void test_identity_unusable_keys(void **state)
 {
     (void)state;
-    assert_key("08041202aabb", LP2P_EUNSUPPORTED);                       /* unknown type */
-    assert_key("0801120101", LP2P_EBADKEY);                              /* Ed25519 of one byte */
-    assert_key("0801", LP2P_EMALFORMED);                                 /* no Data */
-    assert_key("1220" ZEROS_16 ZEROS_16, LP2P_EMALFORMED);               /* no Type */
-    assert_key("08011001", LP2P_EMALFORMED);                             /* Data is a number */
-    assert_key("08021221" "04" ZEROS_16 ZEROS_16, LP2P_EBADKEY);         /* not a compressed point */
-    assert_key("08021241" "04" ZEROS_16 ZEROS_16 ZEROS_16 ZEROS_16, LP2P_EBADKEY);
-    assert_key("08001202" "3000", LP2P_EMALFORMED);                      /* RSA without anything */
+    assert_key("08041202aabb", LP2P_EUNSUPPORTED);         /* unknown type */
+    assert_key("0801120101", LP2P_EBADKEY);                /* Ed25519 of one byte */
+    assert_key("0801", LP2P_EMALFORMED);                   /* no Data */
+    assert_key("1220" ZEROS_16 ZEROS_16, LP2P_EMALFORMED); /* no Type */
+    assert_key("08011001", LP2P_EMALFORMED);               /* Data is a number */
+    assert_key("08021221"
+               "04" ZEROS_16 ZEROS_16,
+               LP2P_EBADKEY); /* not a compressed point */
+    assert_key("08021241"
+               "04" ZEROS_16 ZEROS_16 ZEROS_16 ZEROS_16,
+               LP2P_EBADKEY);
+    assert_key("08001202"
+               "3000",
+               LP2P_EMALFORMED); /* RSA without anything */
     /* An RSA key of 1024 bits: SubjectPublicKeyInfo of 0x9f bytes. */
-    assert_key("0800" "12a201" "30819f" "300d06092a864886f70d0101010500" "03818d00" "308189" "028181"
-               "00ff" ZEROS_16 ZEROS_16 ZEROS_16 ZEROS_16 ZEROS_16 ZEROS_16 ZEROS_16 "000000000000000000000000000001" "0203010001",
+    assert_key("0800"
+               "12a201"
+               "30819f"
+               "300d06092a864886f70d0101010500"
+               "03818d00"
+               "308189"
+               "028181"
+               "00ff" ZEROS_16 ZEROS_16 ZEROS_16 ZEROS_16 ZEROS_16 ZEROS_16 ZEROS_16
+               "000000000000000000000000000001"
+               "0203010001",
                LP2P_EBADKEY);
     /* The curve of Bitcoin does not come as an ECDSA key. */
-    assert_key("0803" "1218" "3016" "3010" "06072a8648ce3d0201" "06052b8104000a" "030200" "04", LP2P_EUNSUPPORTED);
+    assert_key("0803"
+               "1218"
+               "3016"
+               "3010"
+               "06072a8648ce3d0201"
+               "06052b8104000a"
+               "030200"
+               "04",
+               LP2P_EUNSUPPORTED);
 }
 
 /* Sizes of RSA keys at both ends of what is allowed; nothing is computed with them. */
@@ -261,11 +287,13 @@ static void test_identity_rsa_sizes(void **state)
     static const struct {
         size_t bits;
         enum lp2p_err want;
-    } cases[] = {{2040, LP2P_EBADKEY}, {2048, LP2P_OK}, {4096, LP2P_OK}, {8192, LP2P_OK}, {8200, LP2P_EBADKEY}};
+    } cases[] = {
+        {2040, LP2P_EBADKEY}, {2048, LP2P_OK}, {4096, LP2P_OK}, {8192, LP2P_OK}, {8200, LP2P_EBADKEY}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         size_t modulus = cases[i].bits / 8, numbers = 4 + 1 + modulus + 5, bits = 1 + 4 + numbers;
         uint8_t der[1200] = {0x30, 0x82}, *at = der + 2;
-        static const uint8_t algorithm[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0};
+        static const uint8_t algorithm[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+                                            0xf7, 0x0d, 1,    1,    1,    5,    0};
         *at++ = (uint8_t)((sizeof(algorithm) + 4 + bits) >> 8);
         *at++ = (uint8_t)(sizeof(algorithm) + 4 + bits);
         memcpy(at, algorithm, sizeof(algorithm));
@@ -286,9 +314,11 @@ static void test_identity_rsa_sizes(void **state)
         memcpy(at, "\x02\x03\x01\x00\x01", 5);
         at += 5;
         struct lp2p_public_key key;
-        assert_int_equal(lp2p_public_key_make(LP2P_KEY_RSA, lp2p_span(der, (size_t)(at - der)), &key), cases[i].want);
+        assert_int_equal(lp2p_public_key_make(LP2P_KEY_RSA, lp2p_span(der, (size_t)(at - der)), &key),
+                         cases[i].want);
         at[-1] = 2; /* an even exponent */
-        assert_int_not_equal(lp2p_public_key_make(LP2P_KEY_RSA, lp2p_span(der, (size_t)(at - der)), &key), LP2P_OK);
+        assert_int_not_equal(lp2p_public_key_make(LP2P_KEY_RSA, lp2p_span(der, (size_t)(at - der)), &key),
+                             LP2P_OK);
     }
     static uint8_t huge[LP2P_PUBLIC_KEY_MAX + 1];
     struct lp2p_public_key key;
@@ -313,7 +343,8 @@ static void test_identity_point_off_the_curve(void **state)
 static void test_identity_inlined_key_must_be_canonical(void **state)
 {
     (void)state;
-    struct lp2p_span bytes = vectors_hex_text("0028" "08011220" ZEROS_16 ZEROS_16 "18001800");
+    struct lp2p_span bytes = vectors_hex_text("0028"
+                                              "08011220" ZEROS_16 ZEROS_16 "18001800");
     struct lp2p_peer_id id;
     struct lp2p_public_key key;
     assert_int_equal(lp2p_peer_id_parse(bytes, &id), LP2P_OK);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Multiaddrs over spans: every vector text to bytes and back, every truncation, the messages to people, limits. */
+ * Multiaddrs over spans: every vector text to bytes and back, every truncation, the messages to people,
+ * limits. */
 #include "wire/multiaddr.h"
 
 #include "base/rand.h"
@@ -10,7 +11,8 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-static enum lp2p_err to_bytes(struct lp2p_span text, uint8_t out[LP2P_MULTIADDR_WIRE_MAX], size_t *len, char *why)
+static enum lp2p_err to_bytes(struct lp2p_span text, uint8_t out[LP2P_MULTIADDR_WIRE_MAX], size_t *len,
+                              char *why)
 {
     why[0] = '\0';
     return lp2p_ma_from_text(text, out, LP2P_MULTIADDR_WIRE_MAX, len, why);
@@ -59,8 +61,9 @@ static void test_multiaddr_refuses_bad_texts(void **state)
         if (err != LP2P_EMALFORMED && err != LP2P_EUNSUPPORTED) {
             fail_msg("%s gave %s", vectors_str(entry, "string"), lp2p_errname(err));
         }
-        assert_non_null(strstr(why, why[0] == 't' ? "the address is empty" : "expected") != NULL ? why
-                        : strstr(why, "is not a protocol name"));
+        assert_non_null(strstr(why, why[0] == 't' ? "the address is empty" : "expected") != NULL
+                            ? why
+                            : strstr(why, "is not a protocol name"));
     }
     yyjson_doc_free(doc);
 }
@@ -86,7 +89,8 @@ static void test_multiaddr_refuses_bad_bytes(void **state)
     yyjson_doc_free(doc);
 }
 
-/* A cut address is either a shorter good one (cut between components) or refused, and is never read beyond its end. */
+/* A cut address is either a shorter good one (cut between components) or refused, and is never read beyond
+ * its end. */
 static void test_multiaddr_every_truncation(void **state)
 {
     (void)state;
@@ -146,7 +150,8 @@ static void test_multiaddr_tells_why(void **state)
     static const struct {
         const char *text, *why;
     } cases[] = {
-        {"ip4/1.2.3.4", "\"ip4/1.2.3.4\" does not begin with '/', expected an address like /ip4/192.0.2.1/tcp/4001"},
+        {"ip4/1.2.3.4",
+         "\"ip4/1.2.3.4\" does not begin with '/', expected an address like /ip4/192.0.2.1/tcp/4001"},
         {"/", "the address is empty, expected one like /ip4/192.0.2.1/tcp/4001"},
         {"/ip4/1.2.3.4/tcp/70000", "component 2: \"70000\" after /tcp, expected a port number 0..65535"},
         {"/ip4/1.2.3.4/tcp", "component 2: nothing after /tcp, expected a port number 0..65535"},
@@ -155,7 +160,8 @@ static void test_multiaddr_tells_why(void **state)
         {"/ip4/1.2.3.4/tpc/1", "component 2: \"tpc\" is not a protocol name like ip4, dns or tcp"},
         {"/dns/a\nb", "component 1: \"a?b\" after /dns, expected a name"},
         {"/p2p/12D3KooWrongwrongwrongwrongwrongwrongwrong",
-         "component 1: \"12D3KooWrongwrongwrongwro..\" after /p2p, expected a peer id like 12D3KooW.., Qm.. or bafz.."},
+         "component 1: \"12D3KooWrongwrongwrongwro..\" after /p2p, expected a peer id like 12D3KooW.., Qm.. "
+         "or bafz.."},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         uint8_t bytes[LP2P_MULTIADDR_WIRE_MAX];
@@ -163,7 +169,8 @@ static void test_multiaddr_tells_why(void **state)
         size_t len = 0;
         assert_int_not_equal(to_bytes(lp2p_span_str(cases[i].text), bytes, &len, why), LP2P_OK);
         assert_string_equal(why, cases[i].why);
-        assert_int_not_equal(lp2p_ma_from_text(lp2p_span_str(cases[i].text), bytes, sizeof(bytes), &len, NULL), LP2P_OK);
+        assert_int_not_equal(
+            lp2p_ma_from_text(lp2p_span_str(cases[i].text), bytes, sizeof(bytes), &len, NULL), LP2P_OK);
     }
 }
 
@@ -190,7 +197,8 @@ static void test_multiaddr_limits(void **state)
     text[5 + LP2P_MULTIADDR_WIRE_MAX - 3] = '\0';
     assert_int_equal(to_bytes(lp2p_span_str(text), bytes, &len, why), LP2P_OK);
     assert_int_equal(len, LP2P_MULTIADDR_WIRE_MAX);
-    assert_int_equal(lp2p_ma_from_text(lp2p_span_str(text), bytes, sizeof(bytes) - 1, &len, why), LP2P_ELIMIT);
+    assert_int_equal(lp2p_ma_from_text(lp2p_span_str(text), bytes, sizeof(bytes) - 1, &len, why),
+                     LP2P_ELIMIT);
     strcat(text, "a");
     assert_int_equal(to_bytes(lp2p_span_str(text), bytes, &len, why), LP2P_ELIMIT);
 }
@@ -198,9 +206,12 @@ static void test_multiaddr_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_multiaddr_vectors_both_ways),   cmocka_unit_test(test_multiaddr_refuses_bad_texts),
-        cmocka_unit_test(test_multiaddr_refuses_bad_bytes),   cmocka_unit_test(test_multiaddr_every_truncation),
-        cmocka_unit_test(test_multiaddr_random_bytes_and_flips), cmocka_unit_test(test_multiaddr_tells_why),
+        cmocka_unit_test(test_multiaddr_vectors_both_ways),
+        cmocka_unit_test(test_multiaddr_refuses_bad_texts),
+        cmocka_unit_test(test_multiaddr_refuses_bad_bytes),
+        cmocka_unit_test(test_multiaddr_every_truncation),
+        cmocka_unit_test(test_multiaddr_random_bytes_and_flips),
+        cmocka_unit_test(test_multiaddr_tells_why),
         cmocka_unit_test(test_multiaddr_limits),
     };
     return cmocka_run_group_tests_name("wire multiaddr", tests, NULL, NULL);

@@ -116,7 +116,8 @@ static void test_multiaddr_text_always_fits(void **state)
 static void test_multiaddr_ip_tcp(void **state)
 {
     (void)state;
-    static const uint8_t v4[] = {192, 0, 2, 1}, mapped[16] = {[10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 1};
+    static const uint8_t v4[] = {192, 0, 2, 1},
+                         mapped[16] = {[10] = 0xff, [11] = 0xff, [12] = 192, [14] = 2, [15] = 1};
     struct lp2p_multiaddr addr;
     struct lp2p_ip_port got;
     lp2p_multiaddr_from_ip_tcp(v4, 4, 4001, &addr);
@@ -134,8 +135,14 @@ static void test_multiaddr_ip_tcp(void **state)
     assert_text(&addr, "/ip6/2001:db8::1/tcp/1");
 
     static const char *const others[] = {
-        "/ip4/1.2.3.4", "/ip4/1.2.3.4/udp/1", "/ip4/1.2.3.4/tcp/1/ws", "/dns4/a.example/tcp/1", "/ip6zone/x/ip6/fe80::1/tcp/1",
-        "/ip4/1.2.3.4/tcp/1/p2p/" PEER "/p2p-circuit", "/tcp/1", "/unix/a/b",
+        "/ip4/1.2.3.4",
+        "/ip4/1.2.3.4/udp/1",
+        "/ip4/1.2.3.4/tcp/1/ws",
+        "/dns4/a.example/tcp/1",
+        "/ip6zone/x/ip6/fe80::1/tcp/1",
+        "/ip4/1.2.3.4/tcp/1/p2p/" PEER "/p2p-circuit",
+        "/tcp/1",
+        "/unix/a/b",
     };
     for (size_t i = 0; i < LP2P_ARRAY_LEN(others); i++) {
         addr = addr_of(others[i]);
@@ -150,16 +157,26 @@ static void test_multiaddr_scope(void **state)
         const char *text;
         enum lp2p_ma_scope scope;
     } cases[] = {
-        {"/ip4/127.0.0.1/tcp/1", LP2P_SCOPE_LOOPBACK},     {"/ip4/0.0.0.0/tcp/1", LP2P_SCOPE_UNSPECIFIED},
-        {"/ip4/169.254.1.1/tcp/1", LP2P_SCOPE_LINK_LOCAL}, {"/ip4/10.1.2.3/tcp/1", LP2P_SCOPE_PRIVATE},
-        {"/ip4/172.16.0.1/tcp/1", LP2P_SCOPE_PRIVATE},     {"/ip4/172.31.255.1/tcp/1", LP2P_SCOPE_PRIVATE},
-        {"/ip4/172.32.0.1/tcp/1", LP2P_SCOPE_PUBLIC},      {"/ip4/192.168.9.9/tcp/1", LP2P_SCOPE_PRIVATE},
-        {"/ip4/100.64.0.1/tcp/1", LP2P_SCOPE_PRIVATE},     {"/ip4/100.128.0.1/tcp/1", LP2P_SCOPE_PUBLIC},
-        {"/ip4/8.8.8.8/tcp/1", LP2P_SCOPE_PUBLIC},         {"/ip4/224.0.0.251/udp/1", LP2P_SCOPE_UNSPECIFIED},
-        {"/ip6/::1/tcp/1", LP2P_SCOPE_LOOPBACK},           {"/ip6/::/tcp/1", LP2P_SCOPE_UNSPECIFIED},
-        {"/ip6/fe80::1/tcp/1", LP2P_SCOPE_LINK_LOCAL},     {"/ip6/fd00::1/tcp/1", LP2P_SCOPE_PRIVATE},
-        {"/ip6/2001:db8::1/tcp/1", LP2P_SCOPE_PUBLIC},     {"/ip6/::ffff:10.0.0.1/tcp/1", LP2P_SCOPE_PRIVATE},
-        {"/ip6/ff02::1/udp/1", LP2P_SCOPE_UNSPECIFIED},    {"/ip6zone/eth0/ip6/fe80::1/tcp/1", LP2P_SCOPE_LINK_LOCAL},
+        {"/ip4/127.0.0.1/tcp/1", LP2P_SCOPE_LOOPBACK},
+        {"/ip4/0.0.0.0/tcp/1", LP2P_SCOPE_UNSPECIFIED},
+        {"/ip4/169.254.1.1/tcp/1", LP2P_SCOPE_LINK_LOCAL},
+        {"/ip4/10.1.2.3/tcp/1", LP2P_SCOPE_PRIVATE},
+        {"/ip4/172.16.0.1/tcp/1", LP2P_SCOPE_PRIVATE},
+        {"/ip4/172.31.255.1/tcp/1", LP2P_SCOPE_PRIVATE},
+        {"/ip4/172.32.0.1/tcp/1", LP2P_SCOPE_PUBLIC},
+        {"/ip4/192.168.9.9/tcp/1", LP2P_SCOPE_PRIVATE},
+        {"/ip4/100.64.0.1/tcp/1", LP2P_SCOPE_PRIVATE},
+        {"/ip4/100.128.0.1/tcp/1", LP2P_SCOPE_PUBLIC},
+        {"/ip4/8.8.8.8/tcp/1", LP2P_SCOPE_PUBLIC},
+        {"/ip4/224.0.0.251/udp/1", LP2P_SCOPE_UNSPECIFIED},
+        {"/ip6/::1/tcp/1", LP2P_SCOPE_LOOPBACK},
+        {"/ip6/::/tcp/1", LP2P_SCOPE_UNSPECIFIED},
+        {"/ip6/fe80::1/tcp/1", LP2P_SCOPE_LINK_LOCAL},
+        {"/ip6/fd00::1/tcp/1", LP2P_SCOPE_PRIVATE},
+        {"/ip6/2001:db8::1/tcp/1", LP2P_SCOPE_PUBLIC},
+        {"/ip6/::ffff:10.0.0.1/tcp/1", LP2P_SCOPE_PRIVATE},
+        {"/ip6/ff02::1/udp/1", LP2P_SCOPE_UNSPECIFIED},
+        {"/ip6zone/eth0/ip6/fe80::1/tcp/1", LP2P_SCOPE_LINK_LOCAL},
         {"/dns4/a.example/tcp/1", LP2P_SCOPE_PUBLIC},
     };
     for (size_t i = 0; i < LP2P_ARRAY_LEN(cases); i++) {
@@ -174,20 +191,41 @@ static void test_multiaddr_ip6_text(void **state)
 {
     (void)state;
     static const char *const pairs[][2] = {
-        {"/ip6/0:0:0:0:0:0:0:0", "/ip6/::"},          {"/ip6/1::", "/ip6/1::"},
-        {"/ip6/::1:0:0", "/ip6/::1:0:0"},             {"/ip6/1:0:0:2:0:0:0:3", "/ip6/1:0:0:2::3"},
-        {"/ip6/1:0:0:2:3:0:0:4", "/ip6/1::2:3:0:0:4"}, {"/ip6/1:0:2:3:4:5:6:7", "/ip6/1:0:2:3:4:5:6:7"},
-        {"/ip6/1:2:3:4:5:6:7::", "/ip6/1:2:3:4:5:6:7:0"}, {"/ip6/::1.2.3.4", "/ip6/::102:304"},
-        {"/ip6/1:2:3:4:5:6:1.2.3.4", "/ip6/1:2:3:4:5:6:102:304"}, {"/ip6/ABCD::EF", "/ip6/abcd::ef"},
+        {"/ip6/0:0:0:0:0:0:0:0", "/ip6/::"},
+        {"/ip6/1::", "/ip6/1::"},
+        {"/ip6/::1:0:0", "/ip6/::1:0:0"},
+        {"/ip6/1:0:0:2:0:0:0:3", "/ip6/1:0:0:2::3"},
+        {"/ip6/1:0:0:2:3:0:0:4", "/ip6/1::2:3:0:0:4"},
+        {"/ip6/1:0:2:3:4:5:6:7", "/ip6/1:0:2:3:4:5:6:7"},
+        {"/ip6/1:2:3:4:5:6:7::", "/ip6/1:2:3:4:5:6:7:0"},
+        {"/ip6/::1.2.3.4", "/ip6/::102:304"},
+        {"/ip6/1:2:3:4:5:6:1.2.3.4", "/ip6/1:2:3:4:5:6:102:304"},
+        {"/ip6/ABCD::EF", "/ip6/abcd::ef"},
     };
     for (size_t i = 0; i < LP2P_ARRAY_LEN(pairs); i++) {
         struct lp2p_multiaddr addr = addr_of(pairs[i][0]);
         assert_text(&addr, pairs[i][1]);
     }
     static const char *const bad[] = {
-        "/ip6/:", "/ip6/:::", "/ip6/1", "/ip6/1:2:3:4:5:6:7", "/ip6/1:2:3:4:5:6:7:8:9", "/ip6/1::2::3", "/ip6/12345::",
-        "/ip6/1:", "/ip6/:1", "/ip6/1:2:3:4:5:6:7:8::", "/ip6/::1:2:3:4:5:6:7:8", "/ip6/fe80::1%eth0", "/ip6/::1.2.3",
-        "/ip6/::1.2.3.4:5", "/ip6/1:2:3:4:5:6:7:1.2.3.4", "/ip6/1.2.3.4", "/ip6/::01.2.3.4", "/ip6/g::", "/ip6/1::2:",
+        "/ip6/:",
+        "/ip6/:::",
+        "/ip6/1",
+        "/ip6/1:2:3:4:5:6:7",
+        "/ip6/1:2:3:4:5:6:7:8:9",
+        "/ip6/1::2::3",
+        "/ip6/12345::",
+        "/ip6/1:",
+        "/ip6/:1",
+        "/ip6/1:2:3:4:5:6:7:8::",
+        "/ip6/::1:2:3:4:5:6:7:8",
+        "/ip6/fe80::1%eth0",
+        "/ip6/::1.2.3",
+        "/ip6/::1.2.3.4:5",
+        "/ip6/1:2:3:4:5:6:7:1.2.3.4",
+        "/ip6/1.2.3.4",
+        "/ip6/::01.2.3.4",
+        "/ip6/g::",
+        "/ip6/1::2:",
     };
     for (size_t i = 0; i < LP2P_ARRAY_LEN(bad); i++) {
         struct lp2p_multiaddr addr;

@@ -62,8 +62,8 @@ static void test_sha256_large(void **state)
     lp2p_sha256(lp2p_span(NULL, 0), digest);
     vectors_unhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", want, sizeof(want));
     assert_memory_equal(digest, want, sizeof(want));
-    lp2p_sha256(lp2p_span(input, 1023), digest);
-    lp2p_sha256(lp2p_span(input, 1024), want);
+    lp2p_sha256(lp2p_span(input, 255), digest);
+    lp2p_sha256(lp2p_span(input, 256), want);
     assert_memory_not_equal(digest, want, sizeof(want));
     free(input);
 }
@@ -110,9 +110,11 @@ static void test_multibase_round_trips_every_length(void **state)
         for (size_t len = 0; len <= sizeof(bytes); len++) {
             char text[256];
             size_t text_len = 0, back_len = 0;
-            assert_int_equal(lp2p_multibase_encode(*base, lp2p_span(bytes, len), text, sizeof(text), &text_len), LP2P_OK);
+            assert_int_equal(
+                lp2p_multibase_encode(*base, lp2p_span(bytes, len), text, sizeof(text), &text_len), LP2P_OK);
             assert_int_equal(text_len, strlen(text));
-            assert_int_equal(lp2p_multibase_decode(lp2p_span(text, text_len), back, sizeof(back), &back_len), LP2P_OK);
+            assert_int_equal(lp2p_multibase_decode(lp2p_span(text, text_len), back, sizeof(back), &back_len),
+                             LP2P_OK);
             assert_true(lp2p_span_eq(lp2p_span(bytes, len), lp2p_span(back, back_len)));
         }
     }
@@ -121,8 +123,9 @@ static void test_multibase_round_trips_every_length(void **state)
 static void test_multibase_refuses(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "z0", "zl", "zI", "zO", "b1", "baa=", "ba", "bab", "baaa", "f1", "fg0", "k-", "u+A", "m-A",
-                                      "uAA=", "UAA", "UAA=", "U====", "MAAA", "uA", "uAB", "mAAAAA", "b\x80", "fF\xff"};
+    static const char *const bad[] = {
+        "",    "z0",  "zl",   "zI",  "zO",   "b1",    "baa=", "ba", "bab", "baaa",   "f1",    "fg0",   "k-",
+        "u+A", "m-A", "uAA=", "UAA", "UAA=", "U====", "MAAA", "uA", "uAB", "mAAAAA", "b\x80", "fF\xff"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         uint8_t bytes[64];
         size_t len = 0;
@@ -133,8 +136,10 @@ static void test_multibase_refuses(void **state)
     uint8_t bytes[8];
     size_t len = 0;
     char text[16];
-    assert_int_equal(lp2p_multibase_decode(lp2p_span_str("xyz"), bytes, sizeof(bytes), &len), LP2P_EUNSUPPORTED);
-    assert_int_equal(lp2p_multibase_encode('x', lp2p_span_str("a"), text, sizeof(text), &len), LP2P_EUNSUPPORTED);
+    assert_int_equal(lp2p_multibase_decode(lp2p_span_str("xyz"), bytes, sizeof(bytes), &len),
+                     LP2P_EUNSUPPORTED);
+    assert_int_equal(lp2p_multibase_encode('x', lp2p_span_str("a"), text, sizeof(text), &len),
+                     LP2P_EUNSUPPORTED);
 }
 
 /* Big numbers cost quadratic time: their size is bounded, whatever room the caller offers. */
@@ -150,7 +155,8 @@ static void test_multibase_bounds_numbers(void **state)
     assert_int_equal(lp2p_multibase_decode(lp2p_span(text, 1026), bytes, sizeof(bytes), &len), LP2P_ELIMIT);
     memset(bytes, 0xff, sizeof(bytes));
     assert_int_equal(lp2p_multibase_encode('k', lp2p_span(bytes, 1024), text, sizeof(text), &len), LP2P_OK);
-    assert_int_equal(lp2p_multibase_encode('k', lp2p_span(bytes, 1025), text, sizeof(text), &len), LP2P_ELIMIT);
+    assert_int_equal(lp2p_multibase_encode('k', lp2p_span(bytes, 1025), text, sizeof(text), &len),
+                     LP2P_ELIMIT);
 }
 
 static void test_cid_version_0(void **state)
@@ -168,7 +174,8 @@ static void test_cid_version_0(void **state)
     assert_int_equal(lp2p_cid_parse(lp2p_span(cid.multihash, 34), &again), LP2P_OK);
     assert_memory_equal(&cid, &again, sizeof(cid));
     /* The same bytes behind a multibase prefix are no CID. */
-    assert_int_equal(lp2p_multibase_encode('z', lp2p_span(cid.multihash, 34), out, sizeof(out), NULL), LP2P_OK);
+    assert_int_equal(lp2p_multibase_encode('z', lp2p_span(cid.multihash, 34), out, sizeof(out), NULL),
+                     LP2P_OK);
     assert_int_equal(lp2p_cid_from_text(lp2p_span_str(out), &again), LP2P_EMALFORMED);
 }
 
