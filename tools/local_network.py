@@ -10,6 +10,7 @@ from pathlib import Path
 
 DEADLINE_S = 30.0
 started = []
+output = threading.Lock()
 
 
 class Stop(Exception):
@@ -65,7 +66,8 @@ class Node:
 
 
 def say(name, text):
-    print(f"{name:>9} | {text}", flush=True)
+    with output:
+        print(f"{name:>9} | {text}", flush=True)
 
 
 def tool(program, *arguments):

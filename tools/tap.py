@@ -158,7 +158,7 @@ def everything(options):
         tests = [] if options.no_programs else list(meson_tests(build, options.suite))
         if options.checks:
             tests += [Test(f"check: {name}", [str(ROOT / "tools" / name), str(build)]) for name in
-                      ("check_symbols", "check_includes", "check_style")]
+                      ("check_symbols", "check_includes", "check_style", "check_install")]
         if options.fuzz:
             tests += list(fuzz_tests(build, options.fuzz, work))
         if options.interop:
