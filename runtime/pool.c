@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#include "runtime/pool.h"
+
+#include <ck_stack.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define PASS_THROUGH 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define PASS_THROUGH 1
+#endif
+#endif
+#ifndef PASS_THROUGH
+#define PASS_THROUGH 0
+#endif
+
+/* A free piece. The first one of a batch also carries the batch through the global stack. */
+struct piece {
+    ck_stack_entry_t batch;
+    struct piece *next;
+    size_t count;
+};
+
+struct size_class {
+    size_t size;
+    unsigned cache_max, batches_max; /* pieces a thread keeps; batches (of half as many) that the global stack keeps */
+};
+
+/* Messages, then slabs (with their header). A thread keeps at most about 200 KiB, all threads together 20 MiB. */
+static const struct size_class classes[] = {
+    {128, 128, 64}, {256, 128, 64}, {512, 32, 32}, {1024, 16, 16},
+    {512 + 64, 16, 32}, {4096 + 64, 8, 32}, {16384 + 64, 4, 64}, {LP2P_POOL_BUF_MAX + 64, 2, 128},
+};
+#define CLASSES_LEN LP2P_ARRAY_LEN(classes)
+#define FIRST_BUF_CLASS 4u
+
+struct cache {
+    struct piece *head;
+    unsigned count;
+};
+struct thread_caches {
+    struct cache of[CLASSES_LEN];
+    bool registered;
+};
+
+static __thread struct thread_caches caches;
+static struct {
+    ck_stack_t stack;
+    uint32_t batches; /* atomic, approximate bound */
+} global[CLASSES_LEN];
+static pthread_key_t exit_key;
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+
+static void thread_exits(void *unused)
+{
+    (void)unused;
+    lp2p_pool_thread_flush();
+}
+
+static void make_key(void)
+{
+    LP2P_CHECK(pthread_key_create(&exit_key, thread_exits) == 0);
+}
+
+static void free_chain(struct piece *piece)
+{
+    while (piece != NULL) {
+        struct piece *next = piece->next;
+        free(piece);
+        piece = next;
+    }
+}
+
+static void spill(size_t class, struct piece *chain, size_t count)
+{
+    if (__atomic_fetch_add(&global[class].batches, 1, __ATOMIC_RELAXED) >= classes[class].batches_max) {
+        __atomic_fetch_sub(&global[class].batches, 1, __ATOMIC_RELAXED);
+        free_chain(chain);
+        return;
+    }
+    chain->count = count;
+    ck_stack_push_upmc(&global[class].stack, &chain->batch);
+}
+
+/* Takes one batch: all are taken and all but the first put back, because only "take all" is free of ABA. */
+static void refill(size_t class, struct cache *cache)
+{
+    if (__atomic_load_n(&global[class].batches, __ATOMIC_RELAXED) == 0) {
+        return;
+    }
+    ck_stack_entry_t *entry = ck_stack_batch_pop_upmc(&global[class].stack);
+    if (entry == NULL) {
+        return;
+    }
+    ck_stack_entry_t *next = entry->next;
+    cache->head = (struct piece *)(void *)entry;
+    cache->count = (unsigned)cache->head->count;
+    __atomic_fetch_sub(&global[class].batches, 1, __ATOMIC_RELAXED);
+    while (next != NULL) {
+        entry = next;
+        next = entry->next;
+        ck_stack_push_upmc(&global[class].stack, entry);
+    }
+}
+
+static void *take(size_t class)
+{
+    struct cache *cache = &caches.of[class];
+    if (PASS_THROUGH) {
+        return malloc(classes[class].size);
+    }
+    if (cache->head == NULL) {
+        refill(class, cache);
+    }
+    struct piece *piece = cache->head;
+    if (piece == NULL) {
+        return malloc(classes[class].size);
+    }
+    cache->head = piece->next;
+    cache->count--;
+    return piece;
+}
+
+static void give(size_t class, void *ptr)
+{
+    if (PASS_THROUGH) {
+        free(ptr);
+        return;
+    }
+    if (!caches.registered) {
+        caches.registered = true;
+        pthread_once(&exit_once, make_key);
+        pthread_setspecific(exit_key, &caches);
+    }
+    struct cache *cache = &caches.of[class];
+    struct piece *piece = ptr;
+    piece->next = cache->head;
+    cache->head = piece;
+    if (++cache->count < classes[class].cache_max) {
+        return;
+    }
+    /* Full: the newest half travels, its last piece is found by walking. */
+    size_t half = cache->count / 2;
+    struct piece *last = piece;
+    for (size_t i = 1; i < half; i++) {
+        last = last->next;
+    }
+    cache->head = last->next;
+    cache->count -= (unsigned)half;
+    last->next = NULL;
+    spill(class, piece, half);
+}
+
+bool lp2p_pool_thread_holds(void)
+{
+    for (size_t i = 0; i < CLASSES_LEN; i++) {
+        if (caches.of[i].head != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void lp2p_pool_thread_flush(void)
+{
+    for (size_t i = 0; i < CLASSES_LEN; i++) {
+        struct cache *cache = &caches.of[i];
+        struct piece *chain = cache->head;
+        size_t count = cache->count;
+        *cache = (struct cache){0};
+        if (chain != NULL) {
+            spill(i, chain, count);
+        }
+    }
+    caches.registered = false; /* a destructor that runs later than ours may still give something back */
+}
+
+static size_t class_of(size_t size)
+{
+    for (size_t i = 0; i < FIRST_BUF_CLASS; i++) {
+        if (size <= classes[i].size) {
+            return i;
+        }
+    }
+    return CLASSES_LEN;
+}
+
+void *lp2p_pool_alloc(size_t size)
+{
+    size_t class = class_of(size);
+    return class == CLASSES_LEN ? malloc(size) : take(class);
+}
+
+void lp2p_pool_free(void *ptr, size_t size)
+{
+    size_t class = class_of(size);
+    if (class == CLASSES_LEN) {
+        free(ptr);
+    } else {
+        give(class, ptr);
+    }
+}
+
+static void release_buf(struct lp2p_buf *buf)
+{
+    for (size_t i = FIRST_BUF_CLASS; i < CLASSES_LEN; i++) {
+        if (buf->cap == classes[i].size - sizeof(*buf)) {
+            give(i, buf);
+            return;
+        }
+    }
+    lp2p_check_failed(__FILE__, __LINE__, "slab of the pool");
+}
+
+struct lp2p_buf *lp2p_pool_buf(size_t cap)
+{
+    for (size_t i = FIRST_BUF_CLASS; i < CLASSES_LEN; i++) {
+        if (cap <= classes[i].size - sizeof(struct lp2p_buf)) {
+            struct lp2p_buf *buf = take(i);
+            if (buf != NULL) {
+                buf->refs = 1;
+                buf->cap = (uint32_t)(classes[i].size - sizeof(*buf));
+                buf->release = release_buf;
+            }
+            return buf;
+        }
+    }
+    return lp2p_buf_new(cap);
+}
