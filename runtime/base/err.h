@@ -13,7 +13,8 @@ enum lp2p_err {
 /** Whose fault an error is; decides between restart (OURS), closing a connection (PEER) and a message to the user. */
 enum lp2p_fault { LP2P_FAULT_NONE, LP2P_FAULT_OURS, LP2P_FAULT_USER, LP2P_FAULT_NET, LP2P_FAULT_LIMIT, LP2P_FAULT_PEER };
 
-#if defined(__GNUC__)
+/* With clang, where a cast to void says "ignored on purpose"; gcc takes no such word, and every build is also made with clang. */
+#if defined(__clang__)
 #define LP2P_MUST_CHECK __attribute__((warn_unused_result))
 #else
 #define LP2P_MUST_CHECK
