@@ -102,7 +102,9 @@ size_t lp2p_node_addrs(struct lp2p_node *node, char (*out)[LP2P_ADDR_TEXT_MAX], 
 enum lp2p_err lp2p_op_wait(struct lp2p_op *op, int timeout_ms);
 /** A descriptor that becomes readable when done; owned by the op. -1: no descriptor could be made. */
 int lp2p_op_fd(struct lp2p_op *op);
-/** Calls fn on the notifier thread when done (at once if it is done already). At most one; fn must not free the op. */
+/** Calls fn on the notifier thread when done (soon, if it is done already), also when the op was freed meanwhile: so `then`
+ *  followed by `free` is fire and be told. At most one; fn must not free the op. What is left when the node is stopped is
+ *  called by the thread that stops it. */
 typedef void (*lp2p_op_fn)(void *user, struct lp2p_op *op);
 enum lp2p_err lp2p_op_then(struct lp2p_op *op, lp2p_op_fn fn, void *user);
 void lp2p_op_cancel(struct lp2p_op *op); /* finishes with ECANCELED unless it is done */
@@ -139,7 +141,8 @@ struct lp2p_peer {
 };
 
 /** Dials a multiaddr that ends in /p2p/ID, or a bare peer id whose addresses are known. Done when the connection is usable and
- *  identify has run (or failed). Connecting to a connected peer succeeds at once. */
+ *  identify has run (or failed). Connecting to a connected peer succeeds at once. Result bytes: the peer id as text. A
+ *  multiaddr without /p2p/ID takes whoever answers there: for tools that then look at the result. */
 enum lp2p_err lp2p_node_connect(struct lp2p_node *node, const char *multiaddr, struct lp2p_op **op);
 /** Closes all connections to a peer (peer id, or multiaddr with /p2p/ID). ENOCONN in the result if there was none. */
 enum lp2p_err lp2p_node_disconnect(struct lp2p_node *node, const char *peer_or_multiaddr, struct lp2p_op **op);
@@ -318,6 +321,8 @@ void lp2p_free(void *ptr);
 enum lp2p_err lp2p_key_generate(uint8_t out[68]);
 /** Peer id text of a PrivateKey protobuf. EINVAL, EUNSUPPORTED. */
 enum lp2p_err lp2p_key_peer_id(const void *protobuf, size_t len, char out[LP2P_PEER_TEXT_MAX]);
+/** The PublicKey protobuf inside of a peer id text. ENOTFOUND: the id is only a hash of the key (RSA). EINVAL, ELIMIT (cap). */
+enum lp2p_err lp2p_peer_public_key(const char *peer, uint8_t *out, size_t cap, size_t *len);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT
+ * The public calls on stream handles. */
+#include "actors/api/stream.h"
+
+#include <string.h>
+
+#define WRITE_SLICE_BYTES (64u * 1024)
+
+/* ---- reading */
+
+/* Copies what is there, outside of the lock: the front slice is stable, because only its one reader takes it away. */
+static size_t take(struct lp2p_stream *stream, uint8_t *out, size_t cap)
+{
+    size_t got = 0;
+    while (got < cap && !stream->local_reset) {
+        struct lp2p_span front = lp2p_stream_front(stream);
+        if (front.len == 0) {
+            break;
+        }
+        size_t n = LP2P_MIN(front.len, cap - got);
+        pthread_mutex_unlock(&stream->lock);
+        memcpy(out + got, front.ptr, n);
+        lp2p_stream_lock(stream);
+        lp2p_stream_advance(stream, n);
+        got += n;
+    }
+    return got;
+}
+
+enum lp2p_err lp2p_stream_read(struct lp2p_stream *stream, void *out, size_t cap, int timeout_ms, size_t *got)
+{
+    if (got != NULL) {
+        *got = 0;
+    }
+    if (stream == NULL || out == NULL || cap == 0 || got == NULL) {
+        return LP2P_EINVAL;
+    }
+    uint64_t deadline = lp2p_deadline_after_ms(timeout_ms);
+    enum lp2p_err err = LP2P_OK;
+    lp2p_stream_lock(stream);
+    for (;;) {
+        *got = take(stream, out, cap);
+        if (*got > 0) {
+            err = LP2P_OK;
+            break;
+        }
+        if (stream->ended && !(stream->eof && !stream->local_reset)) {
+            stream->end_told = true;
+            err = stream->end_reason;
+            break;
+        }
+        if (stream->eof) {
+            stream->eof_told = stream->end_told = true;
+            err = LP2P_OK;
+            break;
+        }
+        if (timeout_ms == 0 || err == LP2P_ETIMEDOUT) {
+            err = timeout_ms == 0 ? LP2P_EAGAIN : LP2P_ETIMEDOUT;
+            break;
+        }
+        err = lp2p_cond_wait_until(&stream->changed, &stream->lock, deadline);
+    }
+    lp2p_stream_settle(stream);
+    return err;
+}
+
+/* ---- writing */
+
+/* Builds one message with a copy of the first bytes; *n is how many it holds. NULL: no memory. */
+static struct lp2p_msg *build(const struct lp2p_stream *stream, const uint8_t *bytes, size_t *n)
+{
+    struct lp2p_m_stream_write *m = LP2P_NEW(STREAM_WRITE, stream_write);
+    if (m == NULL) {
+        return NULL;
+    }
+    m->id = stream->id;
+    size_t want = *n;
+    *n = 0;
+    while (*n < want && m->slices_len < LP2P_SLICES_MAX) {
+        size_t len = LP2P_MIN(want - *n, (size_t)WRITE_SLICE_BYTES);
+        struct lp2p_slice slice = lp2p_slice_copy(bytes + *n, len);
+        if (slice.buf == NULL) {
+            break;
+        }
+        m->slices[m->slices_len++] = slice;
+        *n += len;
+    }
+    struct lp2p_msg *msg = &m->msg;
+    if (*n == 0) {
+        lp2p_msg_drop(&msg);
+        return NULL;
+    }
+    msg->bytes = (uint32_t)*n;
+    return msg;
+}
+
+/* Hands over as many bytes as there is credit for, once. With the lock held on entry and on return; *n is what was taken.
+ *  EAGAIN: no credit, or the muxer's mailbox is full (then the registrar sees to a retry). */
+static enum lp2p_err put_once(struct lp2p_stream *stream, const uint8_t *bytes, size_t len, size_t *n)
+{
+    *n = 0;
+    if (stream->ended) {
+        return stream->end_reason;
+    }
+    if (stream->fin_wanted) {
+        return LP2P_ESTATE;
+    }
+    size_t want = LP2P_MIN(len, (size_t)LP2P_MIN(stream->credit, LP2P_SLICES_MAX * WRITE_SLICE_BYTES));
+    if (want == 0) {
+        return LP2P_EAGAIN;
+    }
+    pthread_mutex_unlock(&stream->lock); /* there is one writer: the credit can only grow meanwhile */
+    size_t taken = want;
+    struct lp2p_msg *msg = build(stream, bytes, &taken);
+    lp2p_stream_lock(stream);
+    if (msg == NULL) {
+        return LP2P_ENOMEM;
+    }
+    enum lp2p_err err = stream->ended ? stream->end_reason : lp2p_gate_post_ref(stream->gate, stream->id.muxer, &msg);
+    lp2p_msg_drop(&msg);
+    if (err == LP2P_OK) {
+        stream->credit -= (uint32_t)taken;
+        *n = taken;
+    } else if (err == LP2P_EFULL) {
+        stream->retry = true;
+        err = LP2P_EAGAIN;
+    } else if (err == LP2P_EGONE || err == LP2P_ESTATE) {
+        err = LP2P_ECLOSED;
+    }
+    return err;
+}
+
+enum lp2p_err lp2p_stream_write(struct lp2p_stream *stream, const void *bytes, size_t len, int timeout_ms, size_t *put)
+{
+    if (put != NULL) {
+        *put = 0;
+    }
+    if (stream == NULL || (bytes == NULL && len > 0) || put == NULL) {
+        return LP2P_EINVAL;
+    }
+    uint64_t deadline = lp2p_deadline_after_ms(timeout_ms);
+    enum lp2p_err err = LP2P_OK, waited = LP2P_OK;
+    lp2p_stream_lock(stream);
+    stream->edge = false;
+    while (*put < len) {
+        size_t n = 0;
+        err = put_once(stream, (const uint8_t *)bytes + *put, len - *put, &n);
+        *put += n;
+        if (err != LP2P_EAGAIN && err != LP2P_OK) {
+            break;
+        }
+        if (err == LP2P_OK) {
+            continue;
+        }
+        if (timeout_ms == 0 || waited == LP2P_ETIMEDOUT) {
+            err = timeout_ms != 0 ? LP2P_ETIMEDOUT : *put == 0 ? LP2P_EAGAIN : LP2P_OK;
+            break;
+        }
+        uint64_t until = deadline;
+        if (stream->retry) {
+            /* Have it listed before sleeping. The lock is free for a moment, so a wake-up may be missed: sleep shortly. */
+            stream->blocked = true;
+            lp2p_stream_settle(stream);
+            lp2p_stream_lock(stream);
+            until = LP2P_MIN(deadline, lp2p_gate_clock_ns() + LP2P_MS(10));
+        }
+        waited = lp2p_cond_wait_until(&stream->changed, &stream->lock, until);
+        waited = until < deadline ? LP2P_OK : waited;
+    }
+    stream->blocked = *put < len;
+    lp2p_stream_settle(stream);
+    return err;
+}
+
+enum lp2p_err lp2p_stream_close_write(struct lp2p_stream *stream)
+{
+    if (stream == NULL) {
+        return LP2P_EINVAL;
+    }
+    lp2p_stream_lock(stream);
+    enum lp2p_err err = stream->ended && !stream->fin_wanted ? stream->end_reason : LP2P_OK;
+    stream->fin_wanted = true;
+    lp2p_stream_settle(stream);
+    return err;
+}
+
+void lp2p_stream_reset(struct lp2p_stream *stream)
+{
+    if (stream == NULL) {
+        return;
+    }
+    lp2p_stream_lock(stream);
+    if (!stream->ended && !(stream->eof && stream->fin_sent)) {
+        stream->abort_wanted = true;
+        stream->ended = true;
+        stream->end_reason = LP2P_ECLOSED;
+    }
+    stream->local_reset = true;
+    pthread_cond_broadcast(&stream->changed);
+    lp2p_stream_settle(stream);
+}
+
+int lp2p_stream_fd(struct lp2p_stream *stream)
+{
+    if (stream == NULL) {
+        return -1;
+    }
+    lp2p_stream_lock(stream);
+    if (stream->fd < 0) {
+        stream->fd = lp2p_signal_fd_new();
+        stream->fd_set = false; /* settle sets it if something waits */
+    }
+    int fd = stream->fd;
+    lp2p_stream_settle(stream);
+    return fd;
+}
+
+const char *lp2p_stream_peer(const struct lp2p_stream *stream)
+{
+    return stream == NULL ? "" : stream->peer;
+}
+
+const char *lp2p_stream_protocol(const struct lp2p_stream *stream)
+{
+    return stream == NULL ? "" : stream->protocol;
+}
+
+void lp2p_stream_free(struct lp2p_stream *stream)
+{
+    if (stream == NULL) {
+        return;
+    }
+    lp2p_stream_lock(stream);
+    LP2P_CHECK(stream->user_holds); /* freed twice */
+    stream->user_holds = false;
+    if (!stream->ended && stream->queue_len > 0) {
+        stream->abort_wanted = true; /* unread data is lost: the peer shall know */
+        stream->ended = true;
+        stream->end_reason = LP2P_ECLOSED;
+    }
+    stream->fin_wanted = true;
+    while (stream->queue_len > 0) { /* not to be kept until the peer ends its half */
+        lp2p_stream_advance(stream, lp2p_stream_front(stream).len);
+    }
+    lp2p_stream_settle(stream);
+    lp2p_stream_unref(stream);
+}
