@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+#include "actors/link/conn.h"
+
+#include <stdlib.h>
+
+#define ATTACH_NS LP2P_SEC(10)
+#define ENDED_NS LP2P_SEC(5)      /* how long a muxer may be too full to hear of the end */
+#define STOP_NS LP2P_SEC(3)       /* a muxer that is being stopped too has that long for its last write */
+#define OUTBOX_MAX 8192           /* two reads of the smallest frames fit */
+#define DISCARDS_MAX 8
+
+void lp2p_conn_arg_drop(void *arg)
+{
+    struct lp2p_conn_arg *a = arg;
+    if (a->fd >= 0) {
+        a->ctx->net->close(a->ctx->net->ctx, a->fd);
+    }
+    lp2p_noise_free(a->noise);
+    lp2p_slice_drop(&a->leftover);
+    free(a);
+}
+
+static enum lp2p_err conn_init(struct lp2p_actor *self, void *state, const void *arg)
+{
+    struct lp2p_conn *conn = state;
+    conn->arg = (struct lp2p_conn_arg *)(uintptr_t)arg; /* owned from here on */
+    conn->ctx = conn->arg->ctx;
+    /* Nothing is wanted of the socket yet, but a hang-up is: peers leave at once, too. */
+    enum lp2p_err err = lp2p_fd_watch(self, conn->arg->fd, 0);
+    if (err != LP2P_OK) {
+        lp2p_conn_arg_drop(conn->arg);
+        return err;
+    }
+    conn->fd = conn->arg->fd;
+    conn->noise = conn->arg->noise;
+    conn->arg->fd = -1;
+    conn->arg->noise = NULL;
+    conn->hint_bytes = LP2P_CONN_SLAB_MIN;
+    lp2p_outbox_init(&conn->outbox, LP2P_CONN_TIMER_OUTBOX, OUTBOX_MAX);
+    lp2p_timer_set(self, LP2P_CONN_TIMER_ATTACH, lp2p_time_add(lp2p_now(self), ATTACH_NS));
+    return LP2P_OK;
+}
+
+void lp2p_conn_account(struct lp2p_actor *self, const struct lp2p_conn *conn)
+{
+    lp2p_account_bytes(self, conn->queued_bytes + (conn->slab != NULL ? conn->slab->cap : 0));
+}
+
+/** A socket that is closed with unread bytes sends a reset, which can overtake our last words: read them away first. */
+static void discard_unread(const struct lp2p_conn *conn)
+{
+    const struct lp2p_net *net = conn->ctx->net;
+    uint8_t bytes[4096];
+    size_t got = 1;
+    for (int i = 0; i < DISCARDS_MAX && got > 0; i++) {
+        if (net->read(net->ctx, conn->fd, bytes, sizeof(bytes), &got) != LP2P_OK) {
+            return;
+        }
+    }
+}
+
+static void close_fd(struct lp2p_actor *self, struct lp2p_conn *conn)
+{
+    if (conn->fd >= 0) {
+        lp2p_fd_unwatch(self, conn->fd);
+        conn->ctx->net->close(conn->ctx->net->ctx, conn->fd);
+        conn->fd = -1;
+    }
+}
+
+enum lp2p_verdict lp2p_conn_end(struct lp2p_actor *self, struct lp2p_conn *conn, enum lp2p_err reason)
+{
+    if (conn->state == LP2P_CONN_ENDED) {
+        return LP2P_CONTINUE;
+    }
+    if (reason == LP2P_OK) {
+        discard_unread(conn);
+    }
+    conn->state = LP2P_CONN_ENDED;
+    close_fd(self, conn);
+    lp2p_conn_drop_queue(conn);
+    lp2p_buf_drop(&conn->slab);
+    conn->at = conn->len = 0;
+    lp2p_conn_account(self, conn);
+    struct lp2p_m_conn_ended *m = LP2P_NEW(CONN_ENDED, conn_ended);
+    if (m == NULL) {
+        return LP2P_STOP; /* the muxer monitors us */
+    }
+    m->reason = reason;
+    struct lp2p_msg *msg = &m->msg;
+    (void)lp2p_outbox_send(self, &conn->outbox, conn->muxer, &msg);
+    lp2p_timer_set(self, LP2P_CONN_TIMER_STALL, lp2p_time_add(lp2p_now(self), ENDED_NS));
+    return lp2p_outbox_blocked(&conn->outbox) ? LP2P_CONTINUE : LP2P_STOP;
+}
+
+enum lp2p_verdict lp2p_conn_watch(struct lp2p_actor *self, struct lp2p_conn *conn)
+{
+    if (conn->fd < 0 || conn->hung_up) {
+        return LP2P_CONTINUE;
+    }
+    unsigned interest = (lp2p_conn_may_read(conn) ? LP2P_READABLE : 0u) | (conn->blocked ? LP2P_WRITABLE : 0u);
+    if (interest == conn->interest) {
+        return LP2P_CONTINUE;
+    }
+    conn->interest = interest;
+    return lp2p_fd_watch(self, conn->fd, interest) == LP2P_OK ? LP2P_CONTINUE : lp2p_conn_end(self, conn, LP2P_EIO);
+}
+
+/** A dead socket is readable for ever: it is not watched while its muxer is too busy to take what is left in it. */
+static enum lp2p_verdict on_hang_up(struct lp2p_actor *self, struct lp2p_conn *conn)
+{
+    if (conn->state == LP2P_CONN_FLUSHING) {
+        return lp2p_conn_end(self, conn, LP2P_ECONNRESET);
+    }
+    lp2p_fd_unwatch(self, conn->fd);
+    conn->hung_up = true;
+    if (lp2p_conn_may_read(conn)) {
+        lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_now(self));
+    }
+    return LP2P_CONTINUE;
+}
+
+static enum lp2p_verdict conn_on_fd(struct lp2p_actor *self, void *state, int fd, unsigned ready)
+{
+    struct lp2p_conn *conn = state;
+    enum lp2p_verdict verdict = LP2P_CONTINUE;
+    if (fd != conn->fd) {
+        return LP2P_CONTINUE;
+    }
+    if ((ready & LP2P_HANGUP) != 0) {
+        return on_hang_up(self, conn);
+    }
+    if ((ready & LP2P_WRITABLE) != 0) {
+        verdict = lp2p_conn_write(self, conn);
+    }
+    if (verdict != LP2P_CONTINUE || (ready & LP2P_READABLE) == 0) {
+        return verdict;
+    }
+    /* The interest is taken back only when the socket calls during a pause: most pauses are over before that, and cost no
+     * system call this way. */
+    return lp2p_conn_may_read(conn) ? lp2p_conn_read(self, conn) : lp2p_conn_watch(self, conn);
+}
+
+static enum lp2p_verdict on_attach(struct lp2p_actor *self, struct lp2p_conn *conn, struct lp2p_ref muxer)
+{
+    if (conn->state != LP2P_CONN_WAITING) {
+        return LP2P_CONTINUE;
+    }
+    conn->muxer = muxer;
+    conn->state = LP2P_CONN_OPEN;
+    lp2p_monitor(self, muxer);
+    lp2p_timer_set(self, LP2P_CONN_TIMER_ATTACH, LP2P_NEVER);
+    enum lp2p_verdict verdict = lp2p_conn_read_leftover(self, conn);
+    if (verdict == LP2P_CONTINUE && conn->hung_up) {
+        lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_now(self));
+    }
+    return verdict == LP2P_CONTINUE ? lp2p_conn_watch(self, conn) : verdict;
+}
+
+static enum lp2p_verdict resume_reading(struct lp2p_actor *self, struct lp2p_conn *conn)
+{
+    if (conn->hung_up && lp2p_conn_may_read(conn)) {
+        lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_now(self));
+    }
+    return lp2p_conn_watch(self, conn);
+}
+
+static enum lp2p_verdict conn_on_msg(struct lp2p_actor *self, void *state, struct lp2p_msg **msg)
+{
+    struct lp2p_conn *conn = state;
+    if (LP2P_IS(*msg, CONN_WRITE)) {
+        return lp2p_conn_queue(self, conn, msg);
+    }
+    if (LP2P_IS(*msg, CONN_CREDIT)) {
+        uint32_t bytes = LP2P_AS(*msg, CONN_CREDIT, conn_credit)->bytes;
+        conn->unconsumed_bytes -= LP2P_MIN(bytes, conn->unconsumed_bytes);
+        return resume_reading(self, conn);
+    }
+    if (LP2P_IS(*msg, CONN_ATTACH)) {
+        return on_attach(self, conn, LP2P_AS(*msg, CONN_ATTACH, conn_attach)->muxer);
+    }
+    if ((*msg)->cls == &LP2P_MSG_DOWN) {
+        return LP2P_STOP; /* the muxer: nobody is there to read or write for */
+    }
+    return LP2P_CONTINUE;
+}
+
+static enum lp2p_verdict conn_on_timer(struct lp2p_actor *self, void *state, unsigned timer)
+{
+    struct lp2p_conn *conn = state;
+    switch (timer) {
+    case LP2P_CONN_TIMER_ATTACH:
+        return LP2P_STOP;
+    case LP2P_CONN_TIMER_OUTBOX:
+        lp2p_outbox_retry(self, &conn->outbox);
+        if (lp2p_outbox_blocked(&conn->outbox)) {
+            return LP2P_CONTINUE;
+        }
+        return conn->state == LP2P_CONN_ENDED ? LP2P_STOP : resume_reading(self, conn);
+    case LP2P_CONN_TIMER_CREDIT:
+        lp2p_conn_give_credit(self, conn);
+        return LP2P_CONTINUE;
+    case LP2P_CONN_TIMER_WRITE:
+        return conn->fd >= 0 && !conn->blocked ? lp2p_conn_write(self, conn) : LP2P_CONTINUE;
+    case LP2P_CONN_TIMER_STALL:
+        return conn->state == LP2P_CONN_ENDED ? LP2P_STOP : lp2p_conn_end(self, conn, LP2P_ETIMEDOUT);
+    case LP2P_CONN_TIMER_READ:
+        if (lp2p_conn_may_read(conn)) {
+            lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_now(self)); /* until the end is read */
+            return lp2p_conn_read(self, conn);
+        }
+        return LP2P_CONTINUE;
+    default:
+        return LP2P_CONTINUE;
+    }
+}
+
+/** The muxer is stopped by the same supervisor and says goodbye through us; without one there is nothing to wait for. */
+static enum lp2p_verdict conn_on_stop(struct lp2p_actor *self, void *state)
+{
+    struct lp2p_conn *conn = state;
+    if (conn->state == LP2P_CONN_WAITING) {
+        return LP2P_STOP;
+    }
+    lp2p_timer_set(self, LP2P_CONN_TIMER_ATTACH, lp2p_time_add(lp2p_now(self), STOP_NS));
+    return LP2P_CONTINUE;
+}
+
+static void conn_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict why)
+{
+    (void)why;
+    struct lp2p_conn *conn = state;
+    close_fd(self, conn);
+    lp2p_conn_drop_queue(conn);
+    lp2p_buf_drop(&conn->slab);
+    if (conn->batch != NULL) {
+        struct lp2p_msg *msg = &conn->batch->msg;
+        conn->batch = NULL;
+        lp2p_msg_drop(&msg);
+    }
+    lp2p_outbox_fini(&conn->outbox);
+    lp2p_noise_free(conn->noise);
+    lp2p_conn_arg_drop(conn->arg);
+}
+
+const struct lp2p_actor_ops lp2p_conn_ops = {
+    .name = "conn",
+    .state_size = sizeof(struct lp2p_conn),
+    .init = conn_init,
+    .on_msg = conn_on_msg,
+    .on_fd = conn_on_fd,
+    .on_timer = conn_on_timer,
+    .on_stop = conn_on_stop,
+    .fini = conn_fini,
+};

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "actors/link/conn.h"
+
+#define SEAL_OVERHEAD (LP2P_NOISE_PREFIX + LP2P_NOISE_TAG)
+
+static struct lp2p_m_conn_write *as_write(struct lp2p_msg *msg)
+{
+    return LP2P_AS(msg, CONN_WRITE, conn_write);
+}
+
+static struct lp2p_msg *next_of(const struct lp2p_msg *msg)
+{
+    return (struct lp2p_msg *)(void *)msg->link.next; /* `link` is the first member */
+}
+
+static void append(struct lp2p_conn *conn, struct lp2p_msg *msg)
+{
+    msg->link.next = NULL;
+    if (conn->last == NULL) {
+        conn->first = msg;
+    } else {
+        conn->last->link.next = &msg->link;
+    }
+    conn->last = msg;
+}
+
+static void drop_first(struct lp2p_conn *conn)
+{
+    struct lp2p_msg *msg = conn->first;
+    conn->first = next_of(msg);
+    if (conn->first == NULL) {
+        conn->last = NULL;
+    }
+    conn->first_at = 0;
+    lp2p_msg_drop(&msg);
+}
+
+void lp2p_conn_drop_queue(struct lp2p_conn *conn)
+{
+    while (conn->first != NULL) {
+        drop_first(conn);
+    }
+    conn->queued_bytes = 0;
+}
+
+enum lp2p_verdict lp2p_conn_queue(struct lp2p_actor *self, struct lp2p_conn *conn, struct lp2p_msg **msg)
+{
+    struct lp2p_m_conn_write *m = as_write(*msg);
+    if (conn->state != LP2P_CONN_OPEN) {
+        return LP2P_CONTINUE;
+    }
+    if (m->last) {
+        conn->state = LP2P_CONN_FLUSHING;
+        lp2p_timer_set(self, LP2P_CONN_TIMER_STALL, lp2p_time_add(lp2p_now(self), LP2P_CONN_FLUSH_NS));
+    }
+    if (m->buf != NULL) {
+        LP2P_CHECK(m->plain_len <= LP2P_NOISE_PLAIN_MAX && m->plain_len + SEAL_OVERHEAD <= m->buf->cap);
+        size_t size = 0;
+        enum lp2p_err err = lp2p_noise_seal(conn->noise, m->buf->bytes, m->plain_len, &size);
+        if (err != LP2P_OK) {
+            return lp2p_conn_end(self, conn, err);
+        }
+        if (conn->first == NULL && conn->state == LP2P_CONN_OPEN) {
+            lp2p_timer_set(self, LP2P_CONN_TIMER_STALL, lp2p_time_add(lp2p_now(self), LP2P_CONN_STALL_NS));
+        }
+        conn->queued_bytes += size;
+        append(conn, *msg);
+        *msg = NULL;
+    }
+    if (!conn->blocked) {
+        lp2p_timer_set(self, LP2P_CONN_TIMER_WRITE, lp2p_now(self));
+    }
+    return LP2P_CONTINUE;
+}
+
+void lp2p_conn_give_credit(struct lp2p_actor *self, struct lp2p_conn *conn)
+{
+    if (conn->wrote_bytes == 0) {
+        return;
+    }
+    struct lp2p_m_conn_wrote *m = LP2P_NEW(CONN_WROTE, conn_wrote);
+    enum lp2p_err err = LP2P_ENOMEM;
+    if (m != NULL) {
+        struct lp2p_msg *msg = &m->msg;
+        m->bytes = conn->wrote_bytes;
+        err = lp2p_send(self, conn->muxer, &msg);
+        lp2p_msg_drop(&msg);
+    }
+    if (err == LP2P_EFULL || err == LP2P_ENOMEM) {
+        lp2p_timer_set(self, LP2P_CONN_TIMER_CREDIT, lp2p_time_add(lp2p_now(self), LP2P_MS(1)));
+        return;
+    }
+    conn->wrote_bytes = 0;
+}
+
+static int gather(const struct lp2p_conn *conn, struct iovec *iov)
+{
+    int len = 0;
+    size_t at = conn->first_at;
+    for (struct lp2p_msg *it = conn->first; it != NULL && len < LP2P_CONN_IOV_MAX; it = next_of(it)) {
+        struct lp2p_m_conn_write *m = as_write(it);
+        iov[len++] = (struct iovec){m->buf->bytes + at, m->plain_len + SEAL_OVERHEAD - at};
+        at = 0;
+    }
+    return len;
+}
+
+/** Takes `put` written bytes off the front of the queue. */
+static void advance(struct lp2p_conn *conn, size_t put)
+{
+    conn->queued_bytes -= put;
+    while (put > 0) {
+        struct lp2p_m_conn_write *m = as_write(conn->first);
+        size_t left = m->plain_len + SEAL_OVERHEAD - conn->first_at;
+        if (put < left) {
+            conn->first_at += put;
+            return;
+        }
+        put -= left;
+        conn->wrote_bytes += m->plain_len;
+        drop_first(conn);
+    }
+}
+
+static enum lp2p_err write_some(struct lp2p_actor *self, struct lp2p_conn *conn)
+{
+    const struct lp2p_net *net = conn->ctx->net;
+    while (conn->first != NULL) {
+        struct iovec iov[LP2P_CONN_IOV_MAX];
+        size_t put = 0;
+        enum lp2p_err err = net->writev(net->ctx, conn->fd, iov, gather(conn, iov), &put);
+        if (err == LP2P_EAGAIN) {
+            conn->blocked = true;
+            return LP2P_OK;
+        }
+        if (err != LP2P_OK) {
+            return err;
+        }
+        LP2P_COUNT(conn->ctx, bytes_out, put);
+        advance(conn, put);
+        if (conn->state == LP2P_CONN_OPEN) {
+            lp2p_time stall = lp2p_time_add(lp2p_now(self), LP2P_CONN_STALL_NS);
+            lp2p_timer_set(self, LP2P_CONN_TIMER_STALL, conn->first != NULL ? stall : LP2P_NEVER);
+        }
+    }
+    conn->blocked = false;
+    return LP2P_OK;
+}
+
+enum lp2p_verdict lp2p_conn_write(struct lp2p_actor *self, struct lp2p_conn *conn)
+{
+    enum lp2p_err err = write_some(self, conn);
+    if (err != LP2P_OK) {
+        return lp2p_conn_end(self, conn, err);
+    }
+    lp2p_conn_give_credit(self, conn);
+    lp2p_conn_account(self, conn);
+    if (conn->first == NULL && conn->state == LP2P_CONN_FLUSHING) {
+        return lp2p_conn_end(self, conn, LP2P_OK);
+    }
+    return lp2p_conn_watch(self, conn);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ * The steps of an upgrade, from a connected socket to an authenticated connection with a muxer: multistream-select for the security
+ * protocol, Noise, and the muxer, by Noise's extension or by multistream-select inside the channel. Pure but for memory: bytes
+ * lie in `in` and `out`, the actor in upgrade.c moves them. Owned by that actor. */
+#ifndef LP2P_ACTORS_LINK_UPGRADE_H
+#define LP2P_ACTORS_LINK_UPGRADE_H
+
+#include "actors/context.h"
+#include "multistream/multistream.h"
+
+enum lp2p_upgrade_stage {
+    LP2P_UPGRADE_CONNECT,
+    LP2P_UPGRADE_SECURITY,
+    LP2P_UPGRADE_NOISE,
+    LP2P_UPGRADE_MUXER,
+    LP2P_UPGRADE_HANDOVER, /* done but for the last bytes out and the word to the swarm */
+    LP2P_UPGRADE_ENDING,   /* only the word to the dialer is left */
+};
+
+#define LP2P_UPGRADE_OUT_MAX 4096u /* bytes; a handshake flight of the largest keys and a negotiation of the longest names */
+
+struct lp2p_upgrade {
+    struct lp2p_upgrade_arg *arg;
+    struct lp2p_context *ctx;
+    int fd; /* -1: none, or handed over */
+    enum lp2p_upgrade_stage stage;
+    bool eof, delivered;
+    enum lp2p_err failed; /* the socket could not be opened */
+
+    struct lp2p_mss *mss;
+    const char *names[LP2P_NOISE_MUXERS_MAX]; /* what a dialer proposes */
+    struct lp2p_noise *noise;
+    bool established;
+    int muxer; /* agreed by the extension, index of the identity's list; -1 */
+    struct lp2p_peer_id peer;
+    const struct lp2p_mux_ops *mux;
+
+    uint8_t *in; /* received, not yet consumed: in[in_at..in_len) */
+    size_t in_at, in_len, in_cap;
+    struct lp2p_span plain; /* what a lazy dialer sent behind the negotiation; points into `in` */
+    uint8_t out[LP2P_UPGRADE_OUT_MAX];
+    size_t out_at, out_len;
+
+    struct lp2p_msg *handover; /* UPGRADED that the swarm was too full for */
+    struct lp2p_outbox outbox;
+    char text[128]; /* why it failed, beyond the reason's own words */
+};
+
+/** "connect", "multistream", "noise", "muxer". */
+const char *lp2p_upgrade_stage_name(enum lp2p_upgrade_stage stage);
+/** Begins the negotiation on a connected socket. ENOMEM. */
+enum lp2p_err lp2p_upgrade_begin(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand) LP2P_MUST_CHECK;
+/** Goes as far as the bytes in `in` and the room in `out` allow. OK: more bytes are needed, or the stage is HANDOVER. Errors are final. */
+enum lp2p_err lp2p_upgrade_advance(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand, lp2p_time now) LP2P_MUST_CHECK;
+
+static inline struct lp2p_span lp2p_upgrade_unread(const struct lp2p_upgrade *upgrade)
+{
+    return lp2p_span(upgrade->in + upgrade->in_at, upgrade->in_len - upgrade->in_at);
+}
+
+#endif
