@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+
+// go-libp2p as a test and bench peer: TCP, Noise and yamux only. It is driven by JSON lines on standard input, in the
+// language of the js peers (../README.md), and serves the protocols of ../../../bench/README.md.
+//
+//	go-peer OPTIONS          OPTIONS is one JSON object
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+)
+
+type options struct {
+	Listen      []string `json:"listen"`       // default: a free port on loopback
+	Kad         string   `json:"kad"`          // "server", "client"; none without it
+	KadProtocol string   `json:"kad_protocol"` // default /lotus/kad/1.0.0
+	Seed        string   `json:"seed"`         // 64 hex digits: the Ed25519 key
+	StockLimits bool     `json:"stock_limits"` // go-libp2p's own limits; otherwise none
+	DialOnly    bool     `json:"dial_only"`
+}
+
+var output sync.Mutex
+
+func emit(object map[string]any) {
+	line, err := json.Marshal(object)
+	if err != nil {
+		panic(err)
+	}
+	output.Lock()
+	defer output.Unlock()
+	os.Stdout.Write(append(line, '\n'))
+}
+
+func identity(seed string) (crypto.PrivKey, error) {
+	if seed == "" {
+		key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+		return key, err
+	}
+	bytes, err := hex.DecodeString(seed)
+	if err != nil || len(bytes) != ed25519.SeedSize {
+		return nil, fmt.Errorf("seed: expected 64 hex digits")
+	}
+	return crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(bytes))
+}
+
+func newHost(o options) (host.Host, error) {
+	key, err := identity(o.Seed)
+	if err != nil {
+		return nil, err
+	}
+	settings := []libp2p.Option{
+		libp2p.Identity(key), libp2p.Transport(tcp.NewTCPTransport), libp2p.Security(noise.ID, noise.New),
+		libp2p.Muxer(yamux.ID, yamux.DefaultTransport), libp2p.DisableRelay(), libp2p.DisableMetrics(),
+		libp2p.DisableIdentifyAddressDiscovery(), libp2p.NonPublicAddrPublishing(true),
+	}
+	if !o.StockLimits {
+		settings = append(settings, libp2p.ResourceManager(&network.NullResourceManager{}),
+			libp2p.ConnectionManager(connmgr.NullConnMgr{}))
+	}
+	switch {
+	case o.DialOnly:
+		settings = append(settings, libp2p.NoListenAddrs)
+	case len(o.Listen) == 0:
+		settings = append(settings, libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"))
+	default:
+		settings = append(settings, libp2p.ListenAddrStrings(o.Listen...))
+	}
+	return libp2p.New(settings...)
+}
+
+func watch(n *node) {
+	found, err := n.host.EventBus().Subscribe([]any{new(event.EvtPeerIdentificationCompleted),
+		new(event.EvtPeerConnectednessChanged)})
+	if err != nil {
+		panic(err)
+	}
+	for e := range found.Out() {
+		switch e := e.(type) {
+		case event.EvtPeerIdentificationCompleted:
+			n.identified.Store(e.Peer, e)
+		case event.EvtPeerConnectednessChanged:
+			if n.quiet.Load() {
+				continue
+			}
+			if e.Connectedness == network.Connected {
+				emit(map[string]any{"event": "connect", "peer": e.Peer.String()})
+			} else if e.Connectedness == network.NotConnected {
+				emit(map[string]any{"event": "disconnect", "peer": e.Peer.String()})
+			}
+		}
+	}
+}
+
+func main() {
+	var o options
+	if len(os.Args) > 1 {
+		if err := json.Unmarshal([]byte(os.Args[1]), &o); err != nil {
+			fmt.Fprintln(os.Stderr, "usage: go-peer OPTIONS (one JSON object):", err)
+			os.Exit(2)
+		}
+	}
+	h, err := newHost(o)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "go-peer:", err)
+		os.Exit(1)
+	}
+	n := &node{host: h}
+	n.serve()
+	if o.Kad != "" {
+		if err := n.startKad(o.Kad, o.KadProtocol); err != nil {
+			fmt.Fprintln(os.Stderr, "go-peer:", err)
+			os.Exit(1)
+		}
+	}
+	go watch(n)
+	ready := n.info()
+	ready["event"] = "ready"
+	emit(ready)
+	n.control(os.Stdin)
+	h.Close()
+}
