@@ -2,6 +2,7 @@
 #include "actors/control/swarm.h"
 
 #include "actors/control/tree.h"
+#include "actors/protocols/builtins.h"
 
 #define MAGIC LP2P_MAGIC('s', 'w', 'r', 'm')
 #define OUTBOX_MAX 65536
@@ -27,12 +28,24 @@ static enum lp2p_err learn_bootstrap(struct lp2p_swarm *swarm)
     return LP2P_OK;
 }
 
+/** What the residents speak is known before the first of them lives: they come with the first I/O thread. */
+static struct lp2p_protocols *first_table(const struct lp2p_config *config)
+{
+    struct lp2p_protocol_entry entries[LP2P_BUILTINS_MAX];
+    size_t len = lp2p_builtin_protocols(config, LP2P_RESIDENT_NONE, entries);
+    struct lp2p_protocols *table = lp2p_protocols_new(len);
+    if (table != NULL) {
+        memcpy(table->items, entries, len * sizeof(entries[0]));
+    }
+    return table;
+}
+
 static enum lp2p_err inherit(struct lp2p_swarm *swarm)
 {
     struct lp2p_context *ctx = swarm->ctx;
     if (ctx->swarm_heir == NULL) {
         struct lp2p_swarm_heir *heir = calloc(1, sizeof(*heir));
-        if (heir == NULL || (heir->protocols = lp2p_protocols_new(0)) == NULL) {
+        if (heir == NULL || (heir->protocols = first_table(&ctx->config)) == NULL) {
             free(heir);
             return LP2P_ENOMEM;
         }

@@ -12,7 +12,6 @@
 #define ASK_NS LP2P_SEC(5)        /* a whole exchange, from the request to open the stream */
 #define CLOSE_NS LP2P_SEC(10)     /* for the peer's end after our answer */
 #define SETTLE_NS LP2P_MS(300)    /* changes of ourselves within that time are one push */
-#define STREAMS_IN_MAX 4          /* of each protocol on one connection; peers need one */
 #define PUSHES_MAX 32             /* inbound and outbound pushes at one time on this thread, each */
 #define PUSH_BURST 10             /* pushes that one link may send at once, and then one in PUSH_REFILL_NS */
 #define PUSH_REFILL_NS LP2P_SEC(5)
@@ -461,12 +460,7 @@ static enum lp2p_err init(struct lp2p_actor *self, void *opaque, const void *arg
     lp2p_list_init(&state->waiting);
     lp2p_outbox_init(&state->outbox, TIMER_OUTBOX, LP2P_PROTOCOL_OUTBOX_MAX);
     lp2p_pstreams_init(&state->streams, &stream_ops, state, self, &state->outbox, TIMER_STREAMS);
-    enum lp2p_err err = lp2p_protocol_offer(self, &state->outbox, state->ctx, LP2P_IDENTIFY_PROTOCOL,
-                                            LP2P_RESIDENT_IDENTIFY, STREAMS_IN_MAX);
-    if (err == LP2P_OK) {
-        err = lp2p_protocol_offer(self, &state->outbox, state->ctx, LP2P_IDENTIFY_PUSH_PROTOCOL, LP2P_RESIDENT_IDENTIFY,
-                                  STREAMS_IN_MAX);
-    }
+    enum lp2p_err err = lp2p_protocol_offer_resident(self, &state->outbox, state->ctx, LP2P_RESIDENT_IDENTIFY);
     return err == LP2P_OK ? lp2p_protocol_subscribe(self, &state->outbox, state->ctx, LP2P_SUB_SELF) : err;
 }
 

@@ -8,7 +8,6 @@
 
 #define IDLE_NS LP2P_SEC(60)   /* an inbound stream without a ping */
 #define ANSWER_NS LP2P_SEC(10) /* for our own ping, and for the peer's end after it */
-#define STREAMS_IN_MAX 4       /* on one connection; peers should use one and may use two */
 
 enum { TIMER_OUTBOX, TIMER_STREAMS };
 
@@ -198,7 +197,7 @@ static enum lp2p_err init(struct lp2p_actor *self, void *opaque, const void *arg
     state->self = self;
     lp2p_outbox_init(&state->outbox, TIMER_OUTBOX, LP2P_PROTOCOL_OUTBOX_MAX);
     lp2p_pstreams_init(&state->streams, &stream_ops, state, self, &state->outbox, TIMER_STREAMS);
-    return lp2p_protocol_offer(self, &state->outbox, arg, LP2P_PING_PROTOCOL, LP2P_RESIDENT_PING, STREAMS_IN_MAX);
+    return lp2p_protocol_offer_resident(self, &state->outbox, arg, LP2P_RESIDENT_PING);
 }
 
 static void fini(struct lp2p_actor *self, void *opaque, enum lp2p_verdict why)

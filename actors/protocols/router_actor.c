@@ -131,7 +131,7 @@ static enum lp2p_err join(struct lp2p_router *router)
     }
     enum lp2p_err err = LP2P_OK;
     if (kad.server) {
-        err = lp2p_protocol_offer(router->self, &router->outbox, router->ctx, config->dht_protocol, LP2P_RESIDENT_NONE,
+        err = lp2p_protocol_offer(router->self, &router->outbox, router->ctx, config->dht_protocol,
                                   LP2P_ROUTER_SERVE_STREAMS_MAX);
     }
     return err == LP2P_OK ? lp2p_protocol_subscribe(router->self, &router->outbox, router->ctx, LP2P_SUB_PEERS | LP2P_SUB_SELF)

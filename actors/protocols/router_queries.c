@@ -45,7 +45,7 @@ static struct lp2p_peer_info *to_info(const struct lp2p_router *router, const st
 
 static void set_peers(const struct lp2p_router *router, struct lp2p_op *op, const struct lp2p_kad_peer *peers, size_t peers_len)
 {
-    struct lp2p_peer_info *infos[RESULT_PEERS_MAX];
+    struct lp2p_peer_info *infos[RESULT_PEERS_MAX] = {NULL};
     size_t len = 0;
     for (size_t i = 0; op != NULL && i < peers_len && len < RESULT_PEERS_MAX; i++) {
         struct lp2p_peer_info *info = to_info(router, &peers[i]);

@@ -8,8 +8,6 @@
 #include <string.h>
 
 #define IDLE_NS LP2P_SEC(600)      /* nothing moved in either direction */
-#define ECHO_STREAMS_IN_MAX 1024   /* on one connection */
-#define PERF_STREAMS_IN_MAX 64
 #define ZEROES_BYTES (64u * 1024)
 
 enum { TIMER_OUTBOX, TIMER_STREAMS };
@@ -164,6 +162,27 @@ static enum lp2p_verdict on_timer(struct lp2p_actor *self, void *opaque, unsigne
     return LP2P_CONTINUE;
 }
 
+static enum lp2p_err init(struct lp2p_actor *self, void *opaque, const void *arg)
+{
+    struct serve_state *state = opaque;
+    const struct lp2p_context *ctx = arg;
+    state->self = self;
+    if (ctx->config.serve_perf) {
+        state->zeroes = lp2p_buf_new(ZEROES_BYTES);
+        if (state->zeroes == NULL) {
+            return LP2P_ENOMEM;
+        }
+        memset(state->zeroes->bytes, 0, ZEROES_BYTES);
+    }
+    lp2p_outbox_init(&state->outbox, TIMER_OUTBOX, LP2P_PROTOCOL_OUTBOX_MAX);
+    lp2p_pstreams_init(&state->streams, &stream_ops, state, self, &state->outbox, TIMER_STREAMS);
+    enum lp2p_err err = lp2p_protocol_offer_resident(self, &state->outbox, ctx, LP2P_RESIDENT_SERVE);
+    if (err != LP2P_OK) {
+        lp2p_buf_drop(&state->zeroes);
+    }
+    return err;
+}
+
 static void fini(struct lp2p_actor *self, void *opaque, enum lp2p_verdict why)
 {
     (void)self;
@@ -172,32 +191,6 @@ static void fini(struct lp2p_actor *self, void *opaque, enum lp2p_verdict why)
     lp2p_pstreams_fini(&state->streams);
     lp2p_outbox_fini(&state->outbox);
     lp2p_buf_drop(&state->zeroes);
-}
-
-static enum lp2p_err init(struct lp2p_actor *self, void *opaque, const void *arg)
-{
-    struct serve_state *state = opaque;
-    const struct lp2p_context *ctx = arg;
-    enum lp2p_err err = LP2P_OK;
-    state->self = self;
-    lp2p_outbox_init(&state->outbox, TIMER_OUTBOX, LP2P_PROTOCOL_OUTBOX_MAX);
-    lp2p_pstreams_init(&state->streams, &stream_ops, state, self, &state->outbox, TIMER_STREAMS);
-    if (ctx->config.serve_echo) {
-        err = lp2p_protocol_offer(self, &state->outbox, ctx, LP2P_ECHO_PROTOCOL, LP2P_RESIDENT_SERVE, ECHO_STREAMS_IN_MAX);
-    }
-    if (err == LP2P_OK && ctx->config.serve_perf) {
-        state->zeroes = lp2p_buf_new(ZEROES_BYTES);
-        if (state->zeroes == NULL) {
-            err = LP2P_ENOMEM;
-        } else {
-            memset(state->zeroes->bytes, 0, ZEROES_BYTES);
-            err = lp2p_protocol_offer(self, &state->outbox, ctx, LP2P_PERF_PROTOCOL, LP2P_RESIDENT_SERVE, PERF_STREAMS_IN_MAX);
-        }
-    }
-    if (err != LP2P_OK) {
-        fini(self, state, LP2P_FAIL);
-    }
-    return err;
 }
 
 const struct lp2p_actor_ops lp2p_serve_ops = {

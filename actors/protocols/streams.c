@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors/protocols/streams.h"
 
+#include "actors/protocols/builtins.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -317,22 +319,38 @@ bool lp2p_pstreams_handle(struct lp2p_pstreams *set, struct lp2p_msg *msg)
 
 /* ---- the swarm */
 
-enum lp2p_err lp2p_protocol_offer(struct lp2p_actor *self, struct lp2p_outbox *outbox, const struct lp2p_context *ctx,
-                                  const char *protocol, int resident, unsigned streams_in_max)
+static enum lp2p_err offer(struct lp2p_actor *self, struct lp2p_outbox *outbox, const struct lp2p_context *ctx,
+                           const struct lp2p_protocol_entry *entry)
 {
     struct lp2p_m_register *m = LP2P_NEW(REGISTER, register);
     if (m == NULL) {
         return LP2P_ENOMEM;
     }
-    (void)snprintf(m->entry.id, sizeof(m->entry.id), "%s", protocol);
-    m->entry.resident = resident;
-    if (resident == LP2P_RESIDENT_NONE) {
-        m->entry.actor = (struct lp2p_ref){lp2p_self(self).slot, 0};
-    }
-    m->entry.streams_in_max = streams_in_max;
+    m->entry = *entry;
     struct lp2p_msg *msg = &m->msg;
     (void)lp2p_outbox_send(self, outbox, lp2p_names(ctx)->swarm, &msg);
     return LP2P_OK;
+}
+
+enum lp2p_err lp2p_protocol_offer(struct lp2p_actor *self, struct lp2p_outbox *outbox, const struct lp2p_context *ctx,
+                                  const char *protocol, unsigned streams_in_max)
+{
+    struct lp2p_protocol_entry entry = {
+        .resident = LP2P_RESIDENT_NONE, .actor = {lp2p_self(self).slot, 0}, .streams_in_max = streams_in_max};
+    (void)snprintf(entry.id, sizeof(entry.id), "%s", protocol);
+    return offer(self, outbox, ctx, &entry);
+}
+
+enum lp2p_err lp2p_protocol_offer_resident(struct lp2p_actor *self, struct lp2p_outbox *outbox, const struct lp2p_context *ctx,
+                                           int resident)
+{
+    struct lp2p_protocol_entry entries[LP2P_BUILTINS_MAX];
+    size_t len = lp2p_builtin_protocols(&ctx->config, resident, entries);
+    enum lp2p_err err = LP2P_OK;
+    for (size_t i = 0; i < len && err == LP2P_OK; i++) {
+        err = offer(self, outbox, ctx, &entries[i]);
+    }
+    return err;
 }
 
 enum lp2p_err lp2p_protocol_subscribe(struct lp2p_actor *self, struct lp2p_outbox *outbox, const struct lp2p_context *ctx,

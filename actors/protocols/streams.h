@@ -92,9 +92,12 @@ static inline bool lp2p_pstream_flushed(const struct lp2p_pstream *stream)
     return stream->out.bytes == 0 && stream->unframed == 0;
 }
 
-/** Tells the swarm that this actor speaks a protocol: as a resident with that index, or (LP2P_RESIDENT_NONE) by itself. ENOMEM. */
+/** Tells the swarm that this actor speaks a protocol. ENOMEM. */
 enum lp2p_err lp2p_protocol_offer(struct lp2p_actor *self, struct lp2p_outbox *outbox, const struct lp2p_context *ctx,
-                                  const char *protocol, int resident, unsigned streams_in_max) LP2P_MUST_CHECK;
+                                  const char *protocol, unsigned streams_in_max) LP2P_MUST_CHECK;
+/** The same for a resident: all that builtins.h lists for that index. ENOMEM. */
+enum lp2p_err lp2p_protocol_offer_resident(struct lp2p_actor *self, struct lp2p_outbox *outbox, const struct lp2p_context *ctx,
+                                           int resident) LP2P_MUST_CHECK;
 /** Asks the swarm for notifications (LP2P_SUB_...). ENOMEM. */
 enum lp2p_err lp2p_protocol_subscribe(struct lp2p_actor *self, struct lp2p_outbox *outbox, const struct lp2p_context *ctx,
                                       unsigned what) LP2P_MUST_CHECK;
