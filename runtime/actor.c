@@ -149,11 +149,10 @@ void lp2p_stop(struct lp2p_actor *self, struct lp2p_ref who)
 struct lp2p_ref lp2p_resident(const struct lp2p_actor *self, unsigned index)
 {
     LP2P_CHECK_MAGIC(self, LP2P_ACTOR_MAGIC);
-    uint32_t group = self->slot->group;
-    if (index >= LP2P_RESIDENTS_MAX || group >= LP2P_GROUPS_MAX || condemned(self)) {
+    if (index >= LP2P_RESIDENTS_MAX || self->group >= LP2P_GROUPS_MAX) {
         return LP2P_REF_NONE;
     }
-    return (struct lp2p_ref){__atomic_load_n(&self->driver->residents[group][index], __ATOMIC_ACQUIRE), 0};
+    return (struct lp2p_ref){__atomic_load_n(&self->driver->residents[self->group][index], __ATOMIC_ACQUIRE), 0};
 }
 
 void lp2p_account_bytes(struct lp2p_actor *self, size_t bytes)

@@ -80,7 +80,7 @@ static struct lp2p_actor *new_body(struct lp2p_turn *turn)
     *body = (struct lp2p_actor){
         .magic = LP2P_ACTOR_MAGIC, .rt = turn->driver->rt, .slot = slot, .seat = turn->seat,
         .driver = turn->driver, .ref = {slot->index, __atomic_load_n(&slot->gen, __ATOMIC_RELAXED)},
-        .ops = ops, .state = state};
+        .ops = ops, .state = state, .group = slot->group};
     lp2p_list_init(&body->watches);
     if (lp2p_timers_init(body) != LP2P_OK) {
         free(state);

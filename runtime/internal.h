@@ -145,6 +145,7 @@ struct lp2p_actor {
     struct lp2p_list watches;
     struct lp2p_list link; /* driver->bodies */
     unsigned fds_ready;    /* watches with ready != 0 */
+    unsigned group;        /* of its thread; LP2P_GROUP_NONE */
     bool timers_dirty;     /* timer_node is not where it belongs; put right at the end of the turn */
     bool broken;           /* memory was short where a call cannot say so: fails after this handler */
     bool fini_done;

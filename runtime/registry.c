@@ -6,6 +6,7 @@
 #include "runtime/driver.h"
 #include "runtime/group.h"
 #include "runtime/mailbox.h"
+#include "runtime/root.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -233,6 +234,9 @@ void lp2p_name_remove(struct lp2p_rt *rt, uint32_t slot)
 struct lp2p_ref lp2p_whereis(struct lp2p_rt *rt, const char *id)
 {
     struct lp2p_ref found = LP2P_REF_NONE;
+    if (!lp2p_rt_enter(rt)) {
+        return found;
+    }
     pthread_mutex_lock(&rt->lock);
     LP2P_LIST_FOREACH (it, &rt->names) {
         struct lp2p_name *name = LP2P_LIST_ENTRY(it, struct lp2p_name, link);
@@ -242,6 +246,7 @@ struct lp2p_ref lp2p_whereis(struct lp2p_rt *rt, const char *id)
         }
     }
     pthread_mutex_unlock(&rt->lock);
+    lp2p_rt_leave(rt);
     return found;
 }
 

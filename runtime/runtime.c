@@ -255,8 +255,7 @@ unsigned lp2p_rt_stop(struct lp2p_rt **ref)
     return end_rt(rt);
 }
 
-/* Foreign threads inside the runtime are counted, so that lp2p_rt_stop can wait for the last one. */
-static bool enter(struct lp2p_rt *rt)
+bool lp2p_rt_enter(struct lp2p_rt *rt)
 {
     __atomic_fetch_add(&rt->posters, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&rt->closed, __ATOMIC_SEQ_CST) == 0) {
@@ -266,26 +265,26 @@ static bool enter(struct lp2p_rt *rt)
     return false;
 }
 
-static void leave(struct lp2p_rt *rt)
+void lp2p_rt_leave(struct lp2p_rt *rt)
 {
     __atomic_fetch_sub(&rt->posters, 1, __ATOMIC_SEQ_CST);
 }
 
 enum lp2p_err lp2p_post(struct lp2p_rt *rt, struct lp2p_ref to, struct lp2p_msg **msg)
 {
-    if (!enter(rt)) {
+    if (!lp2p_rt_enter(rt)) {
         return LP2P_EGONE;
     }
     (*msg)->from = LP2P_REF_NONE;
     enum lp2p_err err = lp2p_mail_send(rt, to, msg, NULL);
-    leave(rt);
+    lp2p_rt_leave(rt);
     return err;
 }
 
 enum lp2p_err lp2p_rt_fail(struct lp2p_rt *rt, struct lp2p_ref who)
 {
     enum lp2p_err err = LP2P_EGONE;
-    if (!enter(rt)) {
+    if (!lp2p_rt_enter(rt)) {
         return err;
     }
     struct lp2p_slot *slot = lp2p_slot_get(rt, who.slot);
@@ -295,6 +294,6 @@ enum lp2p_err lp2p_rt_fail(struct lp2p_rt *rt, struct lp2p_ref who)
         lp2p_slot_ask(slot, LP2P_CTL_FAIL);
         err = LP2P_OK;
     }
-    leave(rt);
+    lp2p_rt_leave(rt);
     return err;
 }

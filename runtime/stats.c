@@ -2,6 +2,7 @@
 #include "runtime/child.h"
 #include "runtime/driver.h"
 #include "runtime/registry.h"
+#include "runtime/root.h"
 
 #include <string.h>
 #include <time.h>
@@ -81,6 +82,9 @@ static bool copy_slot(const struct lp2p_slot *slot, lp2p_time now, struct lp2p_a
 size_t lp2p_rt_snapshot(struct lp2p_rt *rt, struct lp2p_actor_stats *out, size_t cap)
 {
     size_t count = 0;
+    if (!lp2p_rt_enter(rt)) {
+        return 0;
+    }
     lp2p_time now = lp2p_driver_clock(rt->janitor);
     uint32_t len = __atomic_load_n(&rt->slots_len, __ATOMIC_ACQUIRE);
     for (uint32_t index = 1; index < len; index++) {
@@ -93,5 +97,6 @@ size_t lp2p_rt_snapshot(struct lp2p_rt *rt, struct lp2p_actor_stats *out, size_t
             count++;
         }
     }
+    lp2p_rt_leave(rt);
     return count;
 }

@@ -124,3 +124,138 @@ void fixture_log(struct fixture *fixture, char *out, size_t cap)
     }
     pthread_mutex_unlock(&fixture->lock);
 }
+
+const struct lp2p_msg_class PUPPET_DO = {"DO", sizeof(struct puppet_do), LP2P_LANE_NORMAL, NULL};
+const struct lp2p_msg_class PUPPET_DO_URGENT = {"DO_URGENT", sizeof(struct puppet_do), LP2P_LANE_URGENT, NULL};
+
+struct puppet_state {
+    struct puppet *puppet;
+};
+
+static void note(struct puppet *puppet, unsigned *counter)
+{
+    if (puppet != NULL) {
+        __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL);
+        if (puppet->gate != NULL) {
+            gate_raise(puppet->gate);
+        }
+    }
+}
+
+static enum lp2p_err init(struct lp2p_actor *self, void *state, const void *arg)
+{
+    struct puppet *puppet = (struct puppet *)(uintptr_t)arg;
+    (void)self;
+    ((struct puppet_state *)state)->puppet = puppet;
+    if (puppet == NULL) {
+        return LP2P_OK;
+    }
+    unsigned fails = __atomic_load_n(&puppet->fail_inits, __ATOMIC_ACQUIRE);
+    if (fails > 0) {
+        __atomic_store_n(&puppet->fail_inits, fails - 1, __ATOMIC_RELEASE);
+    }
+    note(puppet, &puppet->inits);
+    return fails > 0 ? LP2P_EADDRINUSE : LP2P_OK;
+}
+
+static enum lp2p_verdict on_msg(struct lp2p_actor *self, void *state, struct lp2p_msg **msg)
+{
+    struct puppet *puppet = ((struct puppet_state *)state)->puppet;
+    if ((*msg)->cls == &LP2P_MSG_DOWN) {
+        struct lp2p_msg_down *down = LP2P_MSG_AS(*msg, &LP2P_MSG_DOWN, lp2p_msg_down);
+        if (puppet != NULL) {
+            puppet->down_reason = down->reason;
+            puppet->down_who = down->who;
+            note(puppet, &puppet->downs);
+        }
+        return LP2P_CONTINUE;
+    }
+    LP2P_CHECK((*msg)->cls == &PUPPET_DO || (*msg)->cls == &PUPPET_DO_URGENT);
+    struct puppet_do *what = (struct puppet_do *)(void *)*msg;
+    enum lp2p_verdict verdict = what->fn(self, what->arg);
+    if (what->done != NULL) {
+        gate_raise(what->done);
+    }
+    return verdict;
+}
+
+static enum lp2p_verdict on_timer(struct lp2p_actor *self, void *state, unsigned timer)
+{
+    struct puppet *puppet = ((struct puppet_state *)state)->puppet;
+    return puppet->on_timer(self, puppet, timer);
+}
+
+static enum lp2p_verdict on_fd(struct lp2p_actor *self, void *state, int fd, unsigned ready)
+{
+    struct puppet *puppet = ((struct puppet_state *)state)->puppet;
+    return puppet->on_fd(self, puppet, fd, ready);
+}
+
+static enum lp2p_verdict on_stop(struct lp2p_actor *self, void *state)
+{
+    struct puppet *puppet = ((struct puppet_state *)state)->puppet;
+    (void)self;
+    if (puppet == NULL) {
+        return LP2P_STOP;
+    }
+    note(puppet, &puppet->stops);
+    return puppet->keeps_running ? LP2P_CONTINUE : LP2P_STOP;
+}
+
+static void fini(struct lp2p_actor *self, void *state, enum lp2p_verdict why)
+{
+    struct puppet *puppet = ((struct puppet_state *)state)->puppet;
+    (void)self;
+    if (puppet != NULL) {
+        puppet->fini_why = why;
+        note(puppet, &puppet->finis);
+    }
+}
+
+const struct lp2p_actor_ops puppet_ops = {.name = "puppet",
+                                          .state_size = sizeof(struct puppet_state),
+                                          .init = init,
+                                          .on_msg = on_msg,
+                                          .on_timer = on_timer,
+                                          .on_fd = on_fd,
+                                          .on_stop = on_stop,
+                                          .fini = fini};
+
+bool fixture_post(struct fixture *fixture, struct lp2p_ref who, puppet_fn fn, void *arg, struct gate *done)
+{
+    struct lp2p_msg *msg = lp2p_msg_new(&PUPPET_DO);
+    struct puppet_do *what = LP2P_MSG_AS(msg, &PUPPET_DO, puppet_do);
+    what->fn = fn;
+    what->arg = arg;
+    what->done = done;
+    enum lp2p_err err = lp2p_post(fixture->rt, who, &msg);
+    assert_true(err == LP2P_OK || err == LP2P_EGONE);
+    lp2p_msg_drop(&msg);
+    return err == LP2P_OK;
+}
+
+void fixture_do(struct fixture *fixture, struct lp2p_ref who, puppet_fn fn, void *arg)
+{
+    struct gate done = GATE_INIT;
+    assert_true(fixture_post(fixture, who, fn, arg, &done));
+    fixture_wait(fixture, &done, 1);
+}
+
+enum lp2p_verdict puppet_stop(struct lp2p_actor *self, void *arg)
+{
+    (void)self, (void)arg;
+    return LP2P_STOP;
+}
+
+enum lp2p_verdict puppet_fail(struct lp2p_actor *self, void *arg)
+{
+    (void)self, (void)arg;
+    return LP2P_FAIL;
+}
+
+enum lp2p_verdict puppet_block(struct lp2p_actor *self, void *arg)
+{
+    (void)self;
+    gate_wait(arg, 1);
+    return LP2P_CONTINUE;
+}

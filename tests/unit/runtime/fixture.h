@@ -59,4 +59,38 @@ void fixture_wait_event(struct fixture *fixture, enum lp2p_sup_event_kind kind, 
 /** "root/a started, root/b started, ..." of all events, into out. */
 void fixture_log(struct fixture *fixture, char *out, size_t cap);
 
+/* A puppet: an actor whose every step is a function of the test, sent to it as a message. */
+typedef enum lp2p_verdict (*puppet_fn)(struct lp2p_actor *self, void *arg);
+struct puppet_do {
+    struct lp2p_msg msg;
+    puppet_fn fn;
+    void *arg;
+    struct gate *done; /* raised after fn; NULL: not */
+};
+extern const struct lp2p_msg_class PUPPET_DO, PUPPET_DO_URGENT;
+
+/** The arg of a puppet's spec: what it does by itself and what it counts (atomics). NULL is allowed. */
+struct puppet {
+    unsigned fail_inits;      /* so many of the next inits fail */
+    bool keeps_running;       /* on_stop answers CONTINUE; a later function ends it */
+    unsigned inits, finis, stops, downs;
+    enum lp2p_verdict fini_why;
+    enum lp2p_err down_reason;
+    struct lp2p_ref down_who;
+    struct gate *gate; /* raised at each init, fini, stop and down; NULL: none */
+    enum lp2p_verdict (*on_timer)(struct lp2p_actor *self, void *puppet, unsigned timer);
+    enum lp2p_verdict (*on_fd)(struct lp2p_actor *self, void *puppet, int fd, unsigned ready);
+};
+extern const struct lp2p_actor_ops puppet_ops;
+
+/** Makes an actor run fn(self, arg) and waits until it has. */
+void fixture_do(struct fixture *fixture, struct lp2p_ref who, puppet_fn fn, void *arg);
+/** As fixture_do without waiting; false when the actor has ended. */
+bool fixture_post(struct fixture *fixture, struct lp2p_ref who, puppet_fn fn, void *arg, struct gate *done);
+/** Functions for it. */
+enum lp2p_verdict puppet_stop(struct lp2p_actor *self, void *arg);
+enum lp2p_verdict puppet_fail(struct lp2p_actor *self, void *arg);
+/** Waits in the handler until the gate *arg was raised once: a handler that blocks. */
+enum lp2p_verdict puppet_block(struct lp2p_actor *self, void *arg);
+
 #endif
