@@ -91,7 +91,7 @@ enum lp2p_err lp2p_node_new(const struct lp2p_config *config, struct lp2p_node *
     fill_context(&node->ctx);
     pthread_mutex_init(&node->life, NULL);
     pthread_mutex_init(&node->log_lock, NULL);
-    lp2p_protocols_init(&node->registry);
+    lp2p_user_protocols_init(&node->registry);
     lp2p_events_init(&node->events);
     *out = node;
     return LP2P_OK;
@@ -107,7 +107,7 @@ void lp2p_node_free(struct lp2p_node *node)
         lp2p_log(&node->ctx, LP2P_LOG_ERROR, "node", "not freed: a callback of it has not returned");
         return;
     }
-    lp2p_protocols_fini(&node->registry);
+    lp2p_user_protocols_fini(&node->registry);
     lp2p_events_fini(&node->events);
     lp2p_swarm_heir_free(&node->ctx);
     lp2p_noise_identity_wipe(&node->ctx.noise);
@@ -166,7 +166,7 @@ static void on_root_failed(void *user)
     struct lp2p_node *node = user;
     lp2p_log(&node->ctx, LP2P_LOG_ERROR, "node", "the root supervisor gave up; the node does not run any more");
     lp2p_gate_shut(node->gate, LP2P_EFAILED);
-    lp2p_protocols_stopped(&node->registry, true);
+    lp2p_user_protocols_stopped(&node->registry, true);
     const struct lp2p_event_source source = {.kind = LP2P_EVENT_ERROR, .err = LP2P_EFAILED, .time_ms = lp2p_gate_wall_ms(),
                                              .detail = "the root supervisor gave up; the node does not run any more"};
     lp2p_events_publish(&node->events, node, &source, &node->ctx.counters.events_lost);
@@ -239,7 +239,7 @@ enum lp2p_err lp2p_node_start(struct lp2p_node *node, char *detail)
     }
     pthread_mutex_unlock(&node->life);
     if (err == LP2P_OK) {
-        lp2p_protocols_start(node);
+        lp2p_user_protocols_start(node);
     }
     return err;
 }
@@ -255,7 +255,7 @@ static enum lp2p_err stop(struct lp2p_node *node)
     node->ctx.rt = node->rt = NULL;
     node->abandoned = abandoned > 0;
     __atomic_store_n(&node->started_ns, 0, __ATOMIC_RELAXED);
-    lp2p_protocols_stopped(&node->registry, node->abandoned);
+    lp2p_user_protocols_stopped(&node->registry, node->abandoned);
     if (!node->abandoned) {
         lp2p_tree_free(node->tree);
     }

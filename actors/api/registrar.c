@@ -186,7 +186,7 @@ static void down(struct lp2p_actor *self, struct registrar *registrar, const str
         struct lp2p_protocol *protocol = LP2P_LIST_ENTRY(it, struct lp2p_protocol, link);
         if (protocol->ref.slot == m->who.slot && protocol->state == LP2P_PROTOCOL_LEAVING) {
             protocol->may_linger = m->reason != LP2P_OK;
-            lp2p_protocols_ended(registry, protocol);
+            lp2p_user_protocols_ended(registry, protocol);
         }
     }
     pthread_mutex_unlock(&registry->lock);

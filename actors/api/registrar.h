@@ -50,15 +50,15 @@ struct lp2p_registry {
     unsigned len;
 };
 
-void lp2p_protocols_init(struct lp2p_registry *registry);
-void lp2p_protocols_fini(struct lp2p_registry *registry);
+void lp2p_user_protocols_init(struct lp2p_registry *registry);
+void lp2p_user_protocols_fini(struct lp2p_registry *registry);
 /** The node was started: asks for all registered protocols to be spawned, and waits until they are up or refused. */
-void lp2p_protocols_start(struct lp2p_node *node);
+void lp2p_user_protocols_start(struct lp2p_node *node);
 /** The node's threads have ended; `abandoned`: all but some that hang in callbacks. */
-void lp2p_protocols_stopped(struct lp2p_registry *registry, bool abandoned);
+void lp2p_user_protocols_stopped(struct lp2p_registry *registry, bool abandoned);
 
 /** With the lock held: its actor has ended. Forgets it if nobody waits for that. */
-void lp2p_protocols_ended(struct lp2p_registry *registry, struct lp2p_protocol *protocol);
+void lp2p_user_protocols_ended(struct lp2p_registry *registry, struct lp2p_protocol *protocol);
 
 void lp2p_protocol_unref(struct lp2p_registry *registry, struct lp2p_protocol *protocol);
 void lp2p_protocol_set_state(struct lp2p_registry *registry, struct lp2p_protocol *protocol, enum lp2p_protocol_state state,

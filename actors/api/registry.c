@@ -8,7 +8,7 @@
 
 #define PROTOCOL_MAGIC LP2P_MAGIC('P', 'R', 'T', 'C')
 
-void lp2p_protocols_init(struct lp2p_registry *registry)
+void lp2p_user_protocols_init(struct lp2p_registry *registry)
 {
     pthread_mutex_init(&registry->lock, NULL);
     lp2p_cond_init(&registry->changed);
@@ -59,7 +59,7 @@ static void drop_all(struct lp2p_list *list)
     }
 }
 
-void lp2p_protocols_fini(struct lp2p_registry *registry)
+void lp2p_user_protocols_fini(struct lp2p_registry *registry)
 {
     pthread_mutex_lock(&registry->lock);
     drop_all(&registry->active);
@@ -80,7 +80,7 @@ static void wait_started(struct lp2p_registry *registry, const struct lp2p_proto
     }
 }
 
-void lp2p_protocols_start(struct lp2p_node *node)
+void lp2p_user_protocols_start(struct lp2p_node *node)
 {
     struct lp2p_registry *registry = &node->registry;
     uint64_t deadline = lp2p_deadline_after_ms(LP2P_SYNC_WAIT_MS); /* an on_start that blocks stalls only its own protocol */
@@ -119,7 +119,7 @@ void lp2p_protocols_start(struct lp2p_node *node)
     }
 }
 
-void lp2p_protocols_stopped(struct lp2p_registry *registry, bool abandoned)
+void lp2p_user_protocols_stopped(struct lp2p_registry *registry, bool abandoned)
 {
     pthread_mutex_lock(&registry->lock);
     LP2P_LIST_FOREACH(it, &registry->active) {
@@ -141,7 +141,7 @@ void lp2p_protocols_stopped(struct lp2p_registry *registry, bool abandoned)
     pthread_mutex_unlock(&registry->lock);
 }
 
-void lp2p_protocols_ended(struct lp2p_registry *registry, struct lp2p_protocol *protocol)
+void lp2p_user_protocols_ended(struct lp2p_registry *registry, struct lp2p_protocol *protocol)
 {
     protocol->state = LP2P_PROTOCOL_ENDED;
     pthread_cond_broadcast(&registry->changed);
@@ -273,7 +273,7 @@ enum lp2p_err lp2p_node_register(struct lp2p_node *node, const struct lp2p_handl
     err = lp2p_registrar_spawn(node, protocol);
     if (err == LP2P_ESTATE) { /* not running: lp2p_node_start will see to it */
         lp2p_protocol_set_state(registry, protocol, LP2P_PROTOCOL_IDLE, LP2P_OK);
-        lp2p_protocols_start(node); /* in case it has just been through there */
+        lp2p_user_protocols_start(node); /* in case it has just been through there */
     } else if (err != LP2P_OK) {
         lp2p_protocol_set_state(registry, protocol, LP2P_PROTOCOL_REJECTED, err);
     }
