@@ -12,6 +12,7 @@
 #ifndef LP2P_ACTORS_MESSAGES_H
 #define LP2P_ACTORS_MESSAGES_H
 
+#include "actors/net.h"
 #include "actors/op.h"
 #include "actors/shared.h"
 #include "mux/mux.h"
@@ -37,7 +38,8 @@ struct lp2p_m_upgraded {
     struct lp2p_msg msg;
     bool outbound;
     uint64_t dial; /* of DIAL, 0 inbound */
-    int fd;
+    int fd;                     /* owned: closed through `net` when the message is dropped; taken by setting it to -1 */
+    const struct lp2p_net *net;
     struct lp2p_multiaddr remote, local;
     struct lp2p_peer_id peer;
     struct lp2p_noise *noise;

@@ -2,7 +2,6 @@
 #include "actors/messages.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 /* A message may be dropped anywhere: in a mailbox whose actor has ended, by a sender that cannot wait, or by the runtime after a
  * handler that left it. Whoever waits for an operation must hear of it even then, so a dropped operation is a finished one;
@@ -28,9 +27,8 @@ static void drop_slices(struct lp2p_slice *slices, unsigned len)
 static void drop_upgraded(struct lp2p_msg *msg)
 {
     struct lp2p_m_upgraded *m = AS(upgraded);
-    if (m->fd > 0) {
-        /* A message knows no network table; the descriptors of a simulated one are far above what the system hands out. */
-        (void)close(m->fd);
+    if (m->net != NULL && m->fd >= 0) {
+        m->net->close(m->net->ctx, m->fd);
         m->fd = -1;
     }
     lp2p_noise_free(m->noise);

@@ -86,6 +86,7 @@ static enum lp2p_verdict hand_over(struct lp2p_actor *self, struct lp2p_upgrade 
     struct lp2p_upgrade_arg *arg = upgrade->arg;
     upgrade->handover = &m->msg;
     m->fd = -1;
+    m->net = upgrade->ctx->net;
     if (lp2p_leftover_pack(upgrade->plain, lp2p_upgrade_unread(upgrade), &m->leftover) != LP2P_OK) {
         return end(self, upgrade, LP2P_ENOMEM);
     }
@@ -314,15 +315,7 @@ static void upgrade_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict
     (void)why;
     struct lp2p_upgrade *upgrade = state;
     struct lp2p_context *ctx = upgrade->ctx;
-    if (upgrade->handover != NULL) {
-        /* Nobody took it: the descriptor goes back through the network table, which knows it. */
-        struct lp2p_m_upgraded *m = LP2P_AS(upgrade->handover, UPGRADED, upgraded);
-        if (m->fd >= 0) {
-            ctx->net->close(ctx->net->ctx, m->fd);
-            m->fd = -1;
-        }
-        lp2p_msg_drop(&upgrade->handover);
-    }
+    lp2p_msg_drop(&upgrade->handover); /* nobody took it */
     close_fd(self, upgrade);
     lp2p_outbox_fini(&upgrade->outbox);
     lp2p_mss_free(upgrade->mss);

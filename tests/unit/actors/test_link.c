@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT
+ * Two nodes from socket to stream, on threads and under virtual time: handshakes, echoes, half closes, resets, limits, ends. */
+#include "link_world.h"
+
+#include <string.h>
+
+struct pair {
+    struct world *world;
+    struct node *a, *b;
+};
+
+static struct pair connected(enum world_mode mode, const struct lp2p_mux_ops *mux)
+{
+    struct pair pair = {.world = world_new(mode)};
+    pair.a = world_node(pair.world, mux);
+    pair.b = world_node(pair.world, mux);
+    node_connect(pair.a, pair.b);
+    return pair;
+}
+
+static const enum world_mode modes[] = {WORLD_SIM, WORLD_THREADS, WORLD_SHARED_IO};
+#define FOR_EACH_MODE(m) for (size_t m##_i = 0; m##_i < LP2P_ARRAY_LEN(modes); m##_i++)
+#define MODE(m) modes[m##_i]
+
+static void echo(struct pair pair, struct order order)
+{
+    struct record before = node_look(pair.a);
+    node_order(pair.a, order);
+    WAIT_FOR(pair.world, at_least_done, pair.a, before.done + order.streams);
+    struct record after = node_look(pair.a);
+    assert_int_equal(after.mismatches, 0);
+    assert_int_equal(after.bytes_in - before.bytes_in, order.bytes * order.streams);
+    assert_true(world_until(pair.world, no_stream_open, pair.a, NULL));
+    assert_true(world_until(pair.world, no_stream_open, pair.b, NULL));
+}
+
+static void test_link_handshake_names_both_peers(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        struct pair pair = connected(MODE(mode), &lp2p_yamux_ops);
+        struct record a = node_look(pair.a), b = node_look(pair.b);
+        assert_true(lp2p_peer_id_eq(&a.peer, &node_ctx(pair.b)->self));
+        assert_true(lp2p_peer_id_eq(&b.peer, &node_ctx(pair.a)->self));
+        WAIT_FOR(pair.world, at_least_dials_ended, pair.a, 1);
+        assert_int_equal(node_look(pair.a).dial_reason, LP2P_OK);
+        assert_true(world_until(pair.world, no_upgrade_pending, pair.b, NULL));
+        world_free(pair.world);
+    }
+}
+
+static void test_link_muxer_inside_the_channel(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        struct world *world = world_new(MODE(mode));
+        struct node *nodes[3];
+        for (size_t i = 0; i < 3; i++) {
+            nodes[i] = world_node(world, &lp2p_yamux_ops);
+        }
+        node_connect(nodes[0], nodes[2]); /* the third sends no list of muxers */
+        echo((struct pair){world, nodes[0], nodes[2]}, (struct order){{"/echo"}, .streams = 2, .bytes = 100000});
+        node_connect(nodes[2], nodes[1]);
+        echo((struct pair){world, nodes[2], nodes[1]}, (struct order){{"/echo"}, .streams = 2, .bytes = 100000});
+        world_free(world);
+    }
+}
+
+static void test_link_echo(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        struct pair pair = connected(MODE(mode), &lp2p_yamux_ops);
+        echo(pair, (struct order){{"/echo"}, .streams = 1, .bytes = 1 << 20});
+        echo(pair, (struct order){{"/echo-resident"}, .streams = 1, .bytes = 1 << 20});
+        echo(pair, (struct order){{"/echo"}, .streams = 1, .bytes = 0}); /* a half close and nothing else */
+        echo(pair, (struct order){{"/echo"}, .streams = 1, .bytes = 5000, .piece = 1});
+        echo(pair, (struct order){{"/unknown", "/echo"}, .streams = 1, .bytes = 100});
+        echo(pair, (struct order){{"/echo"}, .streams = 100, .bytes = 30000});
+        assert_int_equal(LP2P_READ(node_ctx(pair.a), streams_reset), 0);
+        assert_int_equal(LP2P_READ(node_ctx(pair.a), streams_opened), 105);
+        assert_int_equal(LP2P_READ(node_ctx(pair.b), streams_opened), 105);
+        world_free(pair.world);
+    }
+}
+
+static void test_link_echo_over_mplex(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        struct pair pair = connected(MODE(mode), &lp2p_mplex_ops);
+        echo(pair, (struct order){{"/echo"}, .streams = 1, .bytes = 1 << 20});
+        echo(pair, (struct order){{"/echo"}, .streams = 20, .bytes = 30000});
+        world_free(pair.world);
+    }
+}
+
+static void test_link_unknown_protocol_fails_with_a_text(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        struct pair pair = connected(MODE(mode), &lp2p_yamux_ops);
+        node_order(pair.a, (struct order){{"/unknown"}, .streams = 3, .bytes = 10});
+        WAIT_FOR(pair.world, at_least_open_failed, pair.a, 3);
+        struct record record = node_look(pair.a);
+        assert_int_equal(record.open_reason, LP2P_ENEGOTIATION);
+        assert_non_null(strstr(record.open_text, "/unknown"));
+        echo(pair, (struct order){{"/echo"}, .streams = 1, .bytes = 10});
+        world_free(pair.world);
+    }
+}
+
+static void test_link_abort_resets_one_stream(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        struct pair pair = connected(MODE(mode), &lp2p_yamux_ops);
+        node_order(pair.a, (struct order){{"/abort"}, .streams = 1, .bytes = 10, .hold_open = true});
+        WAIT_FOR(pair.world, at_least_resets, pair.a, 1);
+        assert_int_equal(node_look(pair.a).reset_reason, LP2P_ERESET);
+        echo(pair, (struct order){{"/echo"}, .streams = 1, .bytes = 10});
+        world_free(pair.world);
+    }
+}
+
+/** Refused before or after the answer reached the dialer. */
+static bool at_least_lost(struct node *node, const void *arg)
+{
+    struct record record = node_look(node);
+    return record.resets + record.open_failed >= *(const unsigned *)arg;
+}
+
+static void test_link_limit_of_one_protocol(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        struct pair pair = connected(MODE(mode), &lp2p_yamux_ops);
+        node_order(pair.a, (struct order){{"/few"}, .streams = 5, .bytes = 10, .hold_open = true});
+        WAIT_FOR(pair.world, at_least_lost, pair.a, 3);
+        assert_int_equal(node_look(pair.b).opened_in, 2);
+        assert_int_equal(LP2P_READ(node_ctx(pair.b), streams_refused), 3);
+        world_free(pair.world);
+    }
+}
+
+static void test_link_failed_owner_loses_only_its_streams(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        struct pair pair = connected(MODE(mode), &lp2p_yamux_ops);
+        node_order(pair.a, (struct order){{"/stall"}, .streams = 1, .bytes = 100, .hold_open = true});
+        WAIT_FOR(pair.world, at_least_opened_in, pair.b, 1);
+        node_order(pair.a, (struct order){{"/fail"}, .streams = 1, .bytes = 100, .hold_open = true});
+        WAIT_FOR(pair.world, at_least_resets, pair.a, 1);
+        node_order(pair.a, (struct order){{"/echo"}, .streams = 1, .bytes = 100});
+        WAIT_FOR(pair.world, at_least_done, pair.a, 1);
+        assert_int_equal(node_look(pair.a).resets, 1);
+        /* Its successor serves the same protocol, until the next byte. */
+        node_order(pair.a, (struct order){{"/fail"}, .streams = 1, .bytes = 100, .hold_open = true});
+        WAIT_FOR(pair.world, at_least_resets, pair.a, 2);
+        world_free(pair.world);
+    }
+}
+
+/** A reader that stands still stops the writer within the windows and buffers on the way; when it goes on, all arrives. */
+static void test_link_slow_reader_stops_the_writer(void **state)
+{
+    (void)state;
+    const uint64_t total = 8u << 20;
+    struct pair pair = connected(WORLD_SIM, &lp2p_yamux_ops);
+    node_order(pair.a, (struct order){{"/stall"}, .streams = 1, .bytes = total});
+    world_pass(pair.world, LP2P_SEC(20));
+    struct record a = node_look(pair.a), b = node_look(pair.b);
+    assert_in_range(b.bytes_in, 200000, 262144);
+    assert_in_range(a.bytes_out, b.bytes_in, b.bytes_in + LP2P_STREAM_CREDIT);
+    node_release(pair.b);
+    for (int i = 0; i < 60 && node_look(pair.b).bytes_in < total; i++) {
+        world_pass(pair.world, LP2P_SEC(1));
+    }
+    assert_int_equal(node_look(pair.b).bytes_in, total);
+    assert_true(world_until(pair.world, no_stream_open, pair.b, NULL));
+    world_free(pair.world);
+}
+
+static void test_link_close_says_goodbye(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        struct pair pair = connected(MODE(mode), &lp2p_yamux_ops);
+        node_order(pair.a, (struct order){{"/stall"}, .streams = 4, .bytes = 10, .hold_open = true});
+        WAIT_FOR(pair.world, at_least_opened_out, pair.a, 4);
+        node_close_link(pair.a, LP2P_ETRIMMED);
+        WAIT_FOR(pair.world, at_least_links_ended, pair.a, 1);
+        WAIT_FOR(pair.world, at_least_links_ended, pair.b, 1);
+        WAIT_FOR(pair.world, at_least_resets, pair.a, 4);
+        WAIT_FOR(pair.world, at_least_resets, pair.b, 4);
+        assert_int_equal(node_look(pair.a).link_reason, LP2P_ETRIMMED);
+        assert_int_equal(node_look(pair.b).link_reason, LP2P_EEOF); /* a go-away, not a broken socket */
+        assert_int_equal(node_look(pair.a).reset_reason, LP2P_ETRIMMED);
+        world_free(pair.world);
+    }
+}
+
+static void test_link_failed_connection_ends_the_pair(void **state)
+{
+    (void)state;
+    FOR_EACH_MODE(mode)
+    {
+        for (int which = 0; which < 2; which++) {
+            struct pair pair = connected(MODE(mode), &lp2p_yamux_ops);
+            node_order(pair.a, (struct order){{"/stall"}, .streams = 2, .bytes = 10, .hold_open = true});
+            WAIT_FOR(pair.world, at_least_opened_out, pair.a, 2);
+            struct record a = node_look(pair.a);
+            node_fail(pair.a, which == 0 ? a.connection : a.muxer);
+            WAIT_FOR(pair.world, at_least_links_ended, pair.a, 1);
+            WAIT_FOR(pair.world, at_least_links_ended, pair.b, 1);
+            WAIT_FOR(pair.world, at_least_resets, pair.a, 2);
+            WAIT_FOR(pair.world, at_least_resets, pair.b, 2);
+            node_connect(pair.a, pair.b);
+            echo(pair, (struct order){{"/echo"}, .streams = 1, .bytes = 1000});
+            world_free(pair.world);
+        }
+    }
+}
+
+static void test_link_status_counts_streams(void **state)
+{
+    (void)state;
+    struct pair pair = connected(WORLD_SIM, &lp2p_yamux_ops);
+    node_order(pair.a, (struct order){{"/stall"}, .streams = 3, .bytes = 10, .hold_open = true});
+    world_pass(pair.world, LP2P_SEC(3));
+    assert_int_equal(node_look(pair.a).status_streams, 3);
+    assert_int_equal(node_look(pair.b).status_streams, 3);
+    node_order(pair.a, (struct order){{"/echo"}, .streams = 1, .bytes = 10});
+    world_pass(pair.world, LP2P_SEC(3));
+    assert_int_equal(node_look(pair.a).status_streams, 3);
+    world_free(pair.world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_link_handshake_names_both_peers),
+        cmocka_unit_test(test_link_muxer_inside_the_channel),
+        cmocka_unit_test(test_link_echo),
+        cmocka_unit_test(test_link_echo_over_mplex),
+        cmocka_unit_test(test_link_unknown_protocol_fails_with_a_text),
+        cmocka_unit_test(test_link_abort_resets_one_stream),
+        cmocka_unit_test(test_link_limit_of_one_protocol),
+        cmocka_unit_test(test_link_failed_owner_loses_only_its_streams),
+        cmocka_unit_test(test_link_slow_reader_stops_the_writer),
+        cmocka_unit_test(test_link_close_says_goodbye),
+        cmocka_unit_test(test_link_failed_connection_ends_the_pair),
+        cmocka_unit_test(test_link_status_counts_streams),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
