@@ -7,8 +7,10 @@ static void on_message(struct lp2p_mux *mux, struct lp2p_mux_stream *stream, uin
         lp2p_mux_count_noop(mux);
         return;
     }
-    /* Nothing slows the sender down: whoever is not read in time loses the stream, so that the others live on. */
-    if (length > mux->config.stream_recv_max_bytes - LP2P_MIN(stream->unread, mux->config.stream_recv_max_bytes)) {
+    /* Nothing slows the sender down: whoever is not read in time loses the stream, so that the others live
+     * on. */
+    if (length >
+        mux->config.stream_recv_max_bytes - LP2P_MIN(stream->unread, mux->config.stream_recv_max_bytes)) {
         lp2p_mux_stream_refuse(mux, stream, LP2P_ELIMIT);
         return;
     }

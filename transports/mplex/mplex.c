@@ -27,8 +27,8 @@ static const struct lp2p_mux_kind mplex_kind = {
     .ended = nothing,
 };
 
-static struct lp2p_mux *create(const struct lp2p_mux_config *config, bool initiator, const struct lp2p_rand *rand,
-                               lp2p_time now)
+static struct lp2p_mux *create(const struct lp2p_mux_config *config, bool initiator,
+                               const struct lp2p_rand *rand, lp2p_time now)
 {
     struct lp2p_mux *mux = lp2p_mux_core_new(&mplex_kind, config, initiator, rand, now);
     if (mux == NULL) {

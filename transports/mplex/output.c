@@ -23,7 +23,8 @@ static void put_header(struct sink *sink, uint64_t key, enum lp2p_mplex_flag fla
 }
 
 /** The flag of our frames about a stream: who opened it decides. */
-static enum lp2p_mplex_flag flag_for(uint64_t key, enum lp2p_mplex_flag if_ours, enum lp2p_mplex_flag if_theirs)
+static enum lp2p_mplex_flag flag_for(uint64_t key, enum lp2p_mplex_flag if_ours,
+                                     enum lp2p_mplex_flag if_theirs)
 {
     return (key & 1) != 0 ? if_ours : if_theirs;
 }
@@ -70,7 +71,8 @@ static void drain_control(struct lp2p_mux *mux, struct sink *sink)
             LP2P_CHECK(lp2p_mux_stream_fin_ready(stream));
             fin = true;
             stream->due &= (uint8_t)~LP2P_MUX_DUE_FIN;
-            put_header(sink, stream->key, flag_for(stream->key, LP2P_MPLEX_CLOSE_INITIATOR, LP2P_MPLEX_CLOSE_RECEIVER), 0);
+            put_header(sink, stream->key,
+                       flag_for(stream->key, LP2P_MPLEX_CLOSE_INITIATOR, LP2P_MPLEX_CLOSE_RECEIVER), 0);
         }
         lp2p_mux_stream_schedule(mux, stream);
         if (fin) {
@@ -79,7 +81,7 @@ static void drain_control(struct lp2p_mux *mux, struct sink *sink)
     }
 }
 
-/** One message of the stream at the front, which then goes to the back. False: no room that is worth a frame. */
+/** One message of the stream at the front, which then goes to the back. False: no room worth a frame. */
 static bool drain_data(struct lp2p_mux *mux, struct sink *sink, bool first)
 {
     struct lp2p_mux_stream *stream = LP2P_LIST_ENTRY(mux->sending.next, struct lp2p_mux_stream, sending);
@@ -89,7 +91,8 @@ static bool drain_data(struct lp2p_mux *mux, struct sink *sink, bool first)
         return false;
     }
     uint32_t len = (uint32_t)LP2P_MIN(wanted, (uint64_t)space);
-    put_header(sink, stream->key, flag_for(stream->key, LP2P_MPLEX_MESSAGE_INITIATOR, LP2P_MPLEX_MESSAGE_RECEIVER), len);
+    put_header(sink, stream->key,
+               flag_for(stream->key, LP2P_MPLEX_MESSAGE_INITIATOR, LP2P_MPLEX_MESSAGE_RECEIVER), len);
     lp2p_fifo_copy(&stream->out, sink->at, len);
     sink->at += len;
     sink->left -= len;
@@ -110,7 +113,8 @@ size_t lp2p_mplex_drain(struct lp2p_mux *mux, uint8_t *out, size_t cap, lp2p_tim
     drain_resets(mux, &sink);
     drain_control(mux, &sink);
     /* A stream whose NewStream found no room must not send data before it. */
-    while (lp2p_list_empty(&mux->control) && !lp2p_list_empty(&mux->sending) && drain_data(mux, &sink, sink.left == cap)) {
+    while (lp2p_list_empty(&mux->control) && !lp2p_list_empty(&mux->sending) &&
+           drain_data(mux, &sink, sink.left == cap)) {
     }
     drain_control(mux, &sink);
     return cap - sink.left;

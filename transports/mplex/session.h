@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * Inside of the mplex machine (libp2p specs mplex/README.md): what it adds to a muxer. Shared by its files and its tests,
- * and by nobody else.
+ * Inside of the mplex machine (libp2p specs mplex/README.md): what it adds to a muxer. Shared by its files
+ * and its tests, and by nobody else.
  *
  *   | header uvarint: number << 3 | flag | length uvarint | length bytes |
  *
- * Each side numbers the streams that it opens; even flags (and NewStream) speak of a stream of the sender of the frame, odd
- * ones of a stream of its receiver. There is no flow control: a stream that is not read is reset. */
+ * Each side numbers the streams that it opens; even flags (and NewStream) speak of a stream of the sender of
+ * the frame, odd ones of a stream of its receiver. There is no flow control: a stream that is not read is
+ * reset. */
 #ifndef LP2P_MPLEX_SESSION_H
 #define LP2P_MPLEX_SESSION_H
 
@@ -30,7 +31,7 @@ struct lp2p_mplex {
     struct lp2p_mux base;
     uint64_t next_number;
     uint8_t header[LP2P_MPLEX_HEADER_MAX], header_len; /* under way */
-    uint8_t varint_len, varints;                       /* bytes of the varint under way; whole ones before it */
+    uint8_t varint_len, varints; /* bytes of the varint under way; whole ones before it */
 };
 
 /** The key of a stream in the table. */

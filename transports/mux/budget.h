@@ -14,7 +14,8 @@ struct lp2p_budget {
 };
 
 /** Counts one; false when more than max were counted in the period of period_ns under way. */
-static inline bool lp2p_budget_take(struct lp2p_budget *budget, uint32_t max, uint64_t period_ns, lp2p_time now)
+static inline bool lp2p_budget_take(struct lp2p_budget *budget, uint32_t max, uint64_t period_ns,
+                                    lp2p_time now)
 {
     if (lp2p_time_since(now, budget->since) >= period_ns) {
         budget->since = now;

@@ -9,8 +9,8 @@
 #define CODE_PROTOCOL_ERROR 1
 #define CODE_INTERNAL_ERROR 2
 
-struct lp2p_mux *lp2p_mux_core_new(const struct lp2p_mux_kind *kind, const struct lp2p_mux_config *config, bool initiator,
-                                   const struct lp2p_rand *rand, lp2p_time now)
+struct lp2p_mux *lp2p_mux_core_new(const struct lp2p_mux_kind *kind, const struct lp2p_mux_config *config,
+                                   bool initiator, const struct lp2p_rand *rand, lp2p_time now)
 {
     struct lp2p_mux *mux = calloc(1, kind->session_size);
     if (mux == NULL) {
@@ -147,7 +147,8 @@ struct lp2p_mux_stream *lp2p_mux_stream_accept(struct lp2p_mux *mux, uint64_t ke
     uint64_t max = (uint64_t)mux->config.streams_in_max * LP2P_MUX_REFUSED_FACTOR;
     mux->stats.refused_in++;
     queue_reset(mux, key, 0);
-    if (!lp2p_budget_take(&mux->refused, (uint32_t)LP2P_MIN(max, UINT32_MAX), LP2P_MUX_FLOOD_PERIOD, mux->now)) {
+    if (!lp2p_budget_take(&mux->refused, (uint32_t)LP2P_MIN(max, UINT32_MAX), LP2P_MUX_FLOOD_PERIOD,
+                          mux->now)) {
         lp2p_mux_fail(mux, LP2P_EFLOOD, CODE_PROTOCOL_ERROR);
     }
     return NULL;
@@ -211,7 +212,8 @@ void lp2p_mux_stream_on_reset(struct lp2p_mux *mux, struct lp2p_mux_stream *stre
     stream->reason = LP2P_ERESET;
     mux->stats.resets_in++;
     lp2p_mux_stream_turn(mux, stream, LP2P_MUX_RESET_RECEIVED);
-    if (rapid && !lp2p_budget_take(&mux->rapid_resets, LP2P_MUX_RAPID_RESETS_MAX, LP2P_MUX_FLOOD_PERIOD, mux->now)) {
+    if (rapid &&
+        !lp2p_budget_take(&mux->rapid_resets, LP2P_MUX_RAPID_RESETS_MAX, LP2P_MUX_FLOOD_PERIOD, mux->now)) {
         lp2p_mux_fail(mux, LP2P_EFLOOD, CODE_PROTOCOL_ERROR);
     }
 }
@@ -255,7 +257,8 @@ static void place(struct lp2p_list *head, struct lp2p_list *entry, bool wanted)
 void lp2p_mux_stream_schedule(struct lp2p_mux *mux, struct lp2p_mux_stream *stream)
 {
     bool data = sendable(stream);
-    bool opening = (stream->due & (LP2P_MUX_DUE_OPEN | LP2P_MUX_DUE_ACK)) != 0 && !(mux->kind->flags_ride && data);
+    bool opening =
+        (stream->due & (LP2P_MUX_DUE_OPEN | LP2P_MUX_DUE_ACK)) != 0 && !(mux->kind->flags_ride && data);
     bool control = opening || (stream->due & LP2P_MUX_DUE_CREDIT) != 0 || lp2p_mux_stream_fin_ready(stream);
     place(&mux->control, &stream->control, control);
     place(&mux->sending, &stream->sending, data);
@@ -279,7 +282,8 @@ enum lp2p_err lp2p_mux_stream_find(struct lp2p_mux *mux, uint64_t handle, struct
     return mux->state == LP2P_MUX_SESSION_OPEN ? LP2P_OK : LP2P_ECLOSED;
 }
 
-enum lp2p_err lp2p_mux_stream_consumed(struct lp2p_mux *mux, uint64_t handle, uint32_t n, struct lp2p_mux_stream **stream)
+enum lp2p_err lp2p_mux_stream_consumed(struct lp2p_mux *mux, uint64_t handle, uint32_t n,
+                                       struct lp2p_mux_stream **stream)
 {
     enum lp2p_err err = lp2p_mux_stream_find(mux, handle, stream);
     if (err != LP2P_OK) {

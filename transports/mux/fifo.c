@@ -48,7 +48,8 @@ enum lp2p_err lp2p_fifo_push(struct lp2p_fifo *fifo, struct lp2p_slice *slice)
     return LP2P_OK;
 }
 
-/** Moves the front past n of its bytes; gives the ring back when nothing is left, so that an idle queue costs nothing. */
+/** Moves the front past n of its bytes; gives the ring back when nothing is left, so that an idle queue costs
+ * nothing. */
 static void advance(struct lp2p_fifo *fifo, size_t n)
 {
     struct lp2p_slice *front = at(fifo, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A queue of slices seen as one run of bytes: what was fed and is not parsed yet, what was written and is not framed yet.
- * Holds one reference for each slice; takes no memory while empty. Owned by one machine. */
+ * A queue of slices seen as one run of bytes: what was fed and is not parsed yet, what was written and is not
+ * framed yet. Holds one reference for each slice; takes no memory while empty. Owned by one machine. */
 #ifndef LP2P_MUX_FIFO_H
 #define LP2P_MUX_FIFO_H
 
@@ -14,11 +14,12 @@ struct lp2p_fifo {
     uint64_t bytes;
 };
 
-/** Appends; ownership moves and *slice is emptied. An empty slice is only dropped. ENOMEM: *slice is still the caller's. */
+/** Appends; ownership moves and *slice is emptied. An empty slice is only dropped. ENOMEM: *slice is still
+ * the caller's. */
 enum lp2p_err lp2p_fifo_push(struct lp2p_fifo *fifo, struct lp2p_slice *slice) LP2P_MUST_CHECK;
 /** Copies the first n bytes to out and drops them; n must be at most fifo->bytes. */
 void lp2p_fifo_copy(struct lp2p_fifo *fifo, uint8_t *out, size_t n);
-/** Takes up to n bytes that lie together at the front as a slice of their own, which is the caller's to drop. */
+/** Takes up to n bytes that lie together at the front as a slice of their own; the caller drops it. */
 struct lp2p_slice lp2p_fifo_cut(struct lp2p_fifo *fifo, size_t n);
 /** Drops up to n bytes; returns how many. */
 size_t lp2p_fifo_skip(struct lp2p_fifo *fifo, size_t n);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The way of the input: fed slices, headers by the protocol, bodies by reference to the owner, one event at a time. */
+ * The way of the input: fed slices, headers by the protocol, bodies by reference to the owner, one event at a
+ * time. */
 #include "mux/core.h"
 
 #include <stdlib.h>
@@ -9,8 +10,8 @@ static bool has_news(const struct lp2p_mux *mux)
     return !lp2p_list_empty(&mux->ready) || (mux->state != LP2P_MUX_SESSION_OPEN && !mux->end_told);
 }
 
-/** One step through the input: part of a header, or bytes to throw away. False: the next move is the owner's, by next or
- *  by feed. */
+/** One step through the input: part of a header, or bytes to throw away. False: the next move is the owner's,
+ * by next or by feed. */
 static bool advance(struct lp2p_mux *mux)
 {
     if (has_news(mux) || mux->in.bytes == 0) {
@@ -93,7 +94,7 @@ static void take_news(struct lp2p_mux *mux, struct lp2p_mux_event *event)
     }
 }
 
-/** The bytes at the front are body of a live stream: as many as lie together go to the owner without a copy. */
+/** The bytes at the front are body of a live stream: what lies together goes to the owner without a copy. */
 static void take_data(struct lp2p_mux *mux, struct lp2p_mux_event *event)
 {
     struct lp2p_mux_stream *stream = mux->body;

@@ -81,7 +81,8 @@ enum lp2p_err lp2p_mux_map_put(struct lp2p_mux_map *map, uint64_t key, void *val
     return LP2P_OK;
 }
 
-/** Closes the gap at `hole` by moving up entries that were displaced past it, so that no tombstones are needed. */
+/** Closes the gap at `hole` by moving up entries that were displaced past it, so that no tombstones are
+ * needed. */
 static void close_gap(struct lp2p_mux_map *map, uint32_t hole)
 {
     uint32_t mask = map->cap - 1;

@@ -31,7 +31,8 @@ static void hmac(const uint8_t key[32], const uint8_t *a, size_t a_len, uint8_t 
 }
 
 /** HKDF with two outputs (Noise spec 4.3). The outputs may overwrite ck. */
-static void hkdf(const uint8_t ck[32], const uint8_t *input, size_t len, uint8_t first[32], uint8_t second[32])
+static void hkdf(const uint8_t ck[32], const uint8_t *input, size_t len, uint8_t first[32],
+                 uint8_t second[32])
 {
     uint8_t temp[32], one[32];
     crypto_auth_hmacsha256_state state;
@@ -48,7 +49,8 @@ static void hkdf(const uint8_t ck[32], const uint8_t *input, size_t len, uint8_t
     sodium_memzero(one, sizeof(one));
 }
 
-/** MixKey(DH(secret, public)). The curve refuses a result of all zeros, which a point of low order would give. */
+/** MixKey(DH(secret, public)). The curve refuses a result of all zeros, which a point of low order would
+ * give. */
 static enum lp2p_err mix_dh(struct lp2p_xx *xx, const uint8_t secret[32], const uint8_t public[32])
 {
     uint8_t shared[32], key[32];
@@ -83,7 +85,7 @@ static enum lp2p_err put_sealed(struct lp2p_xx *xx, uint8_t **at, struct lp2p_sp
     return LP2P_OK;
 }
 
-/** DecryptAndHash in place of `len` bytes with their tag, if there is a key. The hash is over the ciphertext. */
+/** DecryptAndHash in place of `len` bytes with their tag, if there is a key. The ciphertext is hashed. */
 static enum lp2p_err open_hashed(struct lp2p_xx *xx, uint8_t *text, size_t len, size_t *plain_len)
 {
     uint8_t ad[LP2P_XX_DH];
@@ -100,8 +102,9 @@ static enum lp2p_err open_hashed(struct lp2p_xx *xx, uint8_t *text, size_t len, 
     return lp2p_aead_open(&xx->cipher, lp2p_span(ad, sizeof(ad)), text, *plain_len);
 }
 
-void lp2p_xx_init(struct lp2p_xx *xx, bool initiator, struct lp2p_span prologue, const uint8_t s_secret[LP2P_XX_DH],
-                  const uint8_t s_public[LP2P_XX_DH], const uint8_t e_secret[LP2P_XX_DH])
+void lp2p_xx_init(struct lp2p_xx *xx, bool initiator, struct lp2p_span prologue,
+                  const uint8_t s_secret[LP2P_XX_DH], const uint8_t s_public[LP2P_XX_DH],
+                  const uint8_t e_secret[LP2P_XX_DH])
 {
     *xx = (struct lp2p_xx){.initiator = initiator};
     memcpy(xx->h, PROTOCOL, sizeof(xx->h));
@@ -152,14 +155,14 @@ static enum lp2p_err write_tokens(struct lp2p_xx *xx, uint8_t **at)
         put_e(xx, at); /* e */
         break;
     case 1:
-        put_e(xx, at);                             /* e */
-        err = mix_dh(xx, xx->e_secret, xx->re);    /* ee */
-        err = err != LP2P_OK ? err : put_sealed(xx, at, s);                  /* s */
-        err = err != LP2P_OK ? err : mix_dh(xx, xx->s_secret, xx->re);       /* es */
+        put_e(xx, at);                                                 /* e */
+        err = mix_dh(xx, xx->e_secret, xx->re);                        /* ee */
+        err = err != LP2P_OK ? err : put_sealed(xx, at, s);            /* s */
+        err = err != LP2P_OK ? err : mix_dh(xx, xx->s_secret, xx->re); /* es */
         break;
     case 2:
-        err = put_sealed(xx, at, s);                                         /* s */
-        err = err != LP2P_OK ? err : mix_dh(xx, xx->s_secret, xx->re);       /* se */
+        err = put_sealed(xx, at, s);                                   /* s */
+        err = err != LP2P_OK ? err : mix_dh(xx, xx->s_secret, xx->re); /* se */
         break;
     }
     return err;
@@ -190,14 +193,14 @@ static enum lp2p_err read_tokens(struct lp2p_xx *xx, uint8_t **at)
         get_e(xx, at); /* e */
         break;
     case 1:
-        get_e(xx, at);                                                       /* e */
-        err = mix_dh(xx, xx->e_secret, xx->re);                              /* ee */
-        err = err != LP2P_OK ? err : get_s(xx, at);                          /* s */
-        err = err != LP2P_OK ? err : mix_dh(xx, xx->e_secret, xx->rs);       /* es */
+        get_e(xx, at);                                                 /* e */
+        err = mix_dh(xx, xx->e_secret, xx->re);                        /* ee */
+        err = err != LP2P_OK ? err : get_s(xx, at);                    /* s */
+        err = err != LP2P_OK ? err : mix_dh(xx, xx->e_secret, xx->rs); /* es */
         break;
     case 2:
-        err = get_s(xx, at);                                                 /* s */
-        err = err != LP2P_OK ? err : mix_dh(xx, xx->e_secret, xx->rs);       /* se */
+        err = get_s(xx, at);                                           /* s */
+        err = err != LP2P_OK ? err : mix_dh(xx, xx->e_secret, xx->rs); /* se */
         break;
     }
     return err;

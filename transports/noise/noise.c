@@ -105,8 +105,8 @@ struct lp2p_noise *lp2p_noise_new(const struct lp2p_noise_identity *identity, bo
 }
 
 struct lp2p_noise *lp2p_noise_new_with_prologue(const struct lp2p_noise_identity *identity, bool initiator,
-                                                const struct lp2p_peer_id *expected, struct lp2p_span prologue,
-                                                const struct lp2p_rand *rand)
+                                                const struct lp2p_peer_id *expected,
+                                                struct lp2p_span prologue, const struct lp2p_rand *rand)
 {
     struct lp2p_noise *noise = calloc(1, sizeof(*noise));
     struct handshake *hs = calloc(1, sizeof(*hs));
@@ -192,7 +192,8 @@ static enum lp2p_err on_message(struct lp2p_noise *noise)
         return err;
     }
     if (hs->xx.messages == 1) {
-        return write_identity(hs); /* the payload of message 1 is empty by the spec; go ignores its content, and so do we */
+        return write_identity(
+            hs); /* the payload of message 1 is empty by the spec; go ignores its content, and so do we */
     }
     err = prove_peer(hs, payload);
     if (err == LP2P_OK && hs->xx.initiator) {
@@ -235,7 +236,8 @@ static size_t fill(uint8_t *to, size_t have, size_t want, struct lp2p_span *in)
 /** True when it is the other side's turn in the handshake. */
 static bool reading(const struct lp2p_noise *noise)
 {
-    return noise->state == NOISE_HANDSHAKE && (noise->handshake->xx.messages % 2 == 1) == noise->handshake->xx.initiator;
+    return noise->state == NOISE_HANDSHAKE &&
+           (noise->handshake->xx.messages % 2 == 1) == noise->handshake->xx.initiator;
 }
 
 static enum lp2p_err feed_once(struct lp2p_noise *noise, struct lp2p_span *in)
@@ -276,7 +278,8 @@ enum lp2p_err lp2p_noise_feed(struct lp2p_noise *noise, struct lp2p_span in, lp2
 static void release_handshake(struct lp2p_noise *noise)
 {
     const struct handshake *hs = noise->handshake;
-    if (hs != NULL && noise->state != NOISE_HANDSHAKE && hs->event.kind == LP2P_NOISE_NONE && hs->out_at == hs->out_len) {
+    if (hs != NULL && noise->state != NOISE_HANDSHAKE && hs->event.kind == LP2P_NOISE_NONE &&
+        hs->out_at == hs->out_len) {
         handshake_free(noise);
     }
 }
@@ -359,7 +362,8 @@ enum lp2p_err lp2p_noise_seal(struct lp2p_noise *noise, uint8_t *frame, size_t p
     if (plain_len > LP2P_NOISE_PLAIN_MAX) {
         return LP2P_EINVAL;
     }
-    enum lp2p_err err = lp2p_aead_seal(&noise->send, lp2p_span(NULL, 0), frame + LP2P_NOISE_PREFIX, plain_len);
+    enum lp2p_err err =
+        lp2p_aead_seal(&noise->send, lp2p_span(NULL, 0), frame + LP2P_NOISE_PREFIX, plain_len);
     if (err != LP2P_OK) {
         return err;
     }

@@ -13,7 +13,8 @@ static void signed_bytes(const uint8_t static_public[32], uint8_t out[SIGNED_BYT
     memcpy(out + sizeof(DOMAIN) - 1, static_public, 32);
 }
 
-void lp2p_noise_payload_sign(const struct lp2p_private_key *key, const uint8_t static_public[32], uint8_t signature[64])
+void lp2p_noise_payload_sign(const struct lp2p_private_key *key, const uint8_t static_public[32],
+                             uint8_t signature[64])
 {
     uint8_t message[SIGNED_BYTES];
     signed_bytes(static_public, message);
@@ -51,7 +52,8 @@ size_t lp2p_noise_payload_size(const struct lp2p_noise_identity *identity)
     return lp2p_pb_size(lp2p_noise_Payload_fields, &own.message);
 }
 
-enum lp2p_err lp2p_noise_payload_write(const struct lp2p_noise_identity *identity, uint8_t *out, size_t cap, size_t *len)
+enum lp2p_err lp2p_noise_payload_write(const struct lp2p_noise_identity *identity, uint8_t *out, size_t cap,
+                                       size_t *len)
 {
     struct own_payload own;
     own_payload_init(&own, identity);
@@ -69,7 +71,8 @@ static int own_muxer(const struct lp2p_noise_identity *identity, struct lp2p_spa
     return -1;
 }
 
-/** The first entry of the initiator's list that is in the responder's (libp2p specs connections/inlined-muxer-negotiation.md). */
+/** The first entry of the initiator's list that is in the responder's (libp2p specs
+ * connections/inlined-muxer-negotiation.md). */
 static enum lp2p_err agree_on_muxer(const struct lp2p_noise_identity *identity, bool initiator,
                                     const struct lp2p_pb_spans *theirs, int *muxer)
 {
@@ -88,8 +91,9 @@ static enum lp2p_err agree_on_muxer(const struct lp2p_noise_identity *identity, 
     return best < 0 ? LP2P_ENEGOTIATION : LP2P_OK;
 }
 
-enum lp2p_err lp2p_noise_payload_read(const struct lp2p_noise_identity *identity, bool initiator, struct lp2p_span payload,
-                                      const uint8_t remote_static[32], struct lp2p_noise_event *event)
+enum lp2p_err lp2p_noise_payload_read(const struct lp2p_noise_identity *identity, bool initiator,
+                                      struct lp2p_span payload, const uint8_t remote_static[32],
+                                      struct lp2p_noise_event *event)
 {
     struct lp2p_span key, signature, muxers[LP2P_NOISE_MUXER_LIST_MAX];
     struct lp2p_pb_spans list = {muxers, 0, LP2P_NOISE_MUXER_LIST_MAX, 0};

@@ -46,9 +46,11 @@ static enum lp2p_err judge(struct lp2p_mux *mux, const struct lp2p_yamux_header 
     if (header->type != LP2P_YAMUX_DATA) {
         bool credit = stream != NULL && (header->flags & LP2P_YAMUX_RST) == 0;
         uint32_t have = credit ? stream->credit_out : syn ? LP2P_YAMUX_WINDOW_INITIAL : 0;
-        return header->length > UINT32_MAX - have && (header->flags & LP2P_YAMUX_RST) == 0 ? LP2P_EPROTO : LP2P_OK;
+        return header->length > UINT32_MAX - have && (header->flags & LP2P_YAMUX_RST) == 0 ? LP2P_EPROTO
+                                                                                           : LP2P_OK;
     }
-    uint32_t credit = mux->config.window_max_bytes; /* a stream that has ended had never more than the largest window */
+    uint32_t credit =
+        mux->config.window_max_bytes; /* a stream that has ended had never more than the largest window */
     if (stream != NULL) {
         credit = stream->credit_in;
     } else if (syn) {
@@ -69,11 +71,13 @@ static struct lp2p_yamux_stream *on_syn(struct lp2p_mux *mux, uint32_t id)
 }
 
 /** A legal frame of a live stream: credit or body, then the end. */
-static void on_live_frame(struct lp2p_mux *mux, struct lp2p_yamux_stream *stream, const struct lp2p_yamux_header *header)
+static void on_live_frame(struct lp2p_mux *mux, struct lp2p_yamux_stream *stream,
+                          const struct lp2p_yamux_header *header)
 {
     struct lp2p_mux_stream *base = &stream->base;
     bool fin = (header->flags & LP2P_YAMUX_FIN) != 0;
-    bool late = mux->body_left > 0 && base->state == LP2P_MUX_STREAM_REMOTE_CLOSED; /* data behind their own FIN */
+    bool late =
+        mux->body_left > 0 && base->state == LP2P_MUX_STREAM_REMOTE_CLOSED; /* data behind their own FIN */
     if (late || (header->length == 0 && header->flags == 0)) {
         lp2p_mux_count_noop(mux);
     }
@@ -110,7 +114,8 @@ static void on_stream_frame(struct lp2p_mux *mux, const struct lp2p_yamux_header
         }
     }
     if (stream == NULL) {
-        /* Late frames of a stream that we reset or forgot are normal: no answer, and the body is thrown away. */
+        /* Late frames of a stream that we reset or forgot are normal: no answer, and the body is thrown away.
+         */
         lp2p_mux_count_noop(mux);
     } else if (rst) {
         /* The length of a WindowUpdate with RST is an error code and no credit (go-yamux stream.go). */

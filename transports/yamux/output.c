@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "yamux/session.h"
 
-/* A data frame that is cut short by the end of the buffer wastes its header: below this many bytes it waits for the next
- * drain, unless all that is queued fits. */
+/* A data frame that is cut short by the end of the buffer wastes its header: below this many bytes it waits
+ * for the next drain, unless all that is queued fits. */
 #define BODY_WORTH_A_FRAME 512u
 
 /** A buffer being filled with whole frames. */
@@ -16,7 +16,8 @@ static bool room(const struct sink *sink)
     return sink->left >= LP2P_YAMUX_HEADER;
 }
 
-static void put_header(struct sink *sink, enum lp2p_yamux_type type, unsigned flags, uint64_t id, uint32_t length)
+static void put_header(struct sink *sink, enum lp2p_yamux_type type, unsigned flags, uint64_t id,
+                       uint32_t length)
 {
     LP2P_CHECK(room(sink));
     struct lp2p_yamux_header header = {0, (uint8_t)type, (uint16_t)flags, (uint32_t)id, length};
@@ -56,8 +57,8 @@ static void drain_session(struct lp2p_yamux *session, struct sink *sink)
     }
 }
 
-/** Room for a stream's window to grow by: doubled when it was used up in less than four round trips, because then it limits
- *  the speed; bounded for the stream and for the session. */
+/** Room for a stream's window to grow by: doubled when it was used up in less than four round trips, because
+ * then it limits the speed; bounded for the stream and for the session. */
 static uint32_t growth(const struct lp2p_mux *mux, const struct lp2p_yamux_stream *stream)
 {
     uint64_t rtt = mux->stats.rtt_ns;
@@ -88,7 +89,8 @@ static unsigned take_flags(struct lp2p_mux_stream *stream)
     flags |= (stream->due & LP2P_MUX_DUE_OPEN) != 0 ? LP2P_YAMUX_SYN : 0;
     flags |= (stream->due & LP2P_MUX_DUE_ACK) != 0 ? LP2P_YAMUX_ACK : 0;
     flags |= lp2p_mux_stream_fin_ready(stream) ? LP2P_YAMUX_FIN : 0;
-    unsigned done = LP2P_MUX_DUE_OPEN | LP2P_MUX_DUE_ACK | ((flags & LP2P_YAMUX_FIN) != 0 ? LP2P_MUX_DUE_FIN : 0);
+    unsigned done =
+        LP2P_MUX_DUE_OPEN | LP2P_MUX_DUE_ACK | ((flags & LP2P_YAMUX_FIN) != 0 ? LP2P_MUX_DUE_FIN : 0);
     stream->due &= (uint8_t)~done;
     return flags;
 }
@@ -120,8 +122,8 @@ static void drain_control(struct lp2p_mux *mux, struct sink *sink)
     }
 }
 
-/** One data frame of the stream at the front, which then goes to the back. False: no room that is worth a frame. `first`:
- *  nothing is before it in the buffer, so that waiting would not make the room larger. */
+/** One data frame of the stream at the front, which then goes to the back. False: no room that is worth a
+ * frame. `first`: nothing is before it in the buffer, so that waiting would not make the room larger. */
 static bool drain_data(struct lp2p_mux *mux, struct sink *sink, bool first)
 {
     struct lp2p_mux_stream *base = LP2P_LIST_ENTRY(mux->sending.next, struct lp2p_mux_stream, sending);
@@ -171,6 +173,6 @@ bool lp2p_yamux_wants_write(const struct lp2p_mux *mux)
     if (mux->state != LP2P_MUX_SESSION_OPEN) {
         return mux->state == LP2P_MUX_SESSION_FAILED && mux->go_away_due;
     }
-    return mux->go_away_due || session->pongs_len > 0 || session->ping == LP2P_YAMUX_PING_DUE || mux->resets.len > 0 ||
-           !lp2p_list_empty(&mux->control) || !lp2p_list_empty(&mux->sending);
+    return mux->go_away_due || session->pongs_len > 0 || session->ping == LP2P_YAMUX_PING_DUE ||
+           mux->resets.len > 0 || !lp2p_list_empty(&mux->control) || !lp2p_list_empty(&mux->sending);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Inside of the yamux machine (hashicorp/yamux spec.md, libp2p specs yamux/README.md): what it adds to a muxer. Shared by
- * its files and its tests, and by nobody else.
+ * Inside of the yamux machine (hashicorp/yamux spec.md, libp2p specs yamux/README.md): what it adds to a
+ * muxer. Shared by its files and its tests, and by nobody else.
  *
  *   yamux.c   windows, pings, the table of calls      input.c  what arrives: the verdicts
  *   output.c  what leaves: control frames first, then streams in turn */
@@ -11,7 +11,7 @@
 #include "yamux/frame.h"
 
 #define LP2P_YAMUX_MAGIC LP2P_MAGIC('y', 'm', 'u', 'x')
-#define LP2P_YAMUX_PONGS_MAX 32      /* answers waiting; go keeps as many and drops what is beyond */
+#define LP2P_YAMUX_PONGS_MAX 32       /* answers waiting; go keeps as many and drops what is beyond */
 #define LP2P_YAMUX_ID_MAX 0x7fffffffu /* a session that used them up opens no more streams */
 
 struct lp2p_yamux_stream {

@@ -56,8 +56,8 @@ static void set_defaults(struct lp2p_mux_config *config)
     config->window_max_bytes = LP2P_MAX(config->window_max_bytes, (uint32_t)LP2P_YAMUX_WINDOW_INITIAL);
 }
 
-static struct lp2p_mux *create(const struct lp2p_mux_config *config, bool initiator, const struct lp2p_rand *rand,
-                               lp2p_time now)
+static struct lp2p_mux *create(const struct lp2p_mux_config *config, bool initiator,
+                               const struct lp2p_rand *rand, lp2p_time now)
 {
     struct lp2p_mux *mux = lp2p_mux_core_new(&yamux_kind, config, initiator, rand, now);
     if (mux == NULL) {

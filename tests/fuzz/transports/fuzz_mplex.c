@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * mplex: both roles, their owners' calls and hostile bytes in between; unread bytes stay within their bound. */
+ * mplex: both roles, their owners' calls and hostile bytes in between; unread bytes stay within their bound.
+ */
 #include "mplex/session.h"
 #include "mux_script.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The Noise handshake of libp2p in both roles. The first byte chooses: raw bytes in pieces, or an end that follows XX rightly
- * and sends the input as its payload, so that the payload's grammar is reached behind the encryption. */
+ * The Noise handshake of libp2p in both roles. The first byte chooses: raw bytes in pieces, or an end that
+ * follows XX rightly and sends the input as its payload, so that the payload's grammar is reached behind the
+ * encryption. */
 #include "noise_ends.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -10,7 +11,8 @@ static void check_event(struct lp2p_noise *noise, enum lp2p_err err)
     struct lp2p_noise_event event;
     lp2p_noise_next(noise, &event);
     LP2P_CHECK((event.kind == LP2P_NOISE_FAILED) == (err != LP2P_OK));
-    LP2P_CHECK(event.kind != LP2P_NOISE_ESTABLISHED); /* nobody here has the key of the identity it would prove */
+    LP2P_CHECK(event.kind !=
+               LP2P_NOISE_ESTABLISHED); /* nobody here has the key of the identity it would prove */
     lp2p_noise_next(noise, &event);
     LP2P_CHECK(event.kind == LP2P_NOISE_NONE);
 }

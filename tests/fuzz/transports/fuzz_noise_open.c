@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Noise transport frames: what one end seals the other opens to the same bytes; bytes that it did not seal never open, and
- * nothing opens after them. The input is a list of frames: how long, and what is done to them on the way. */
+ * Noise transport frames: what one end seals the other opens to the same bytes; bytes that it did not seal
+ * never open, and nothing opens after them. The input is a list of frames: how long, and what is done to them
+ * on the way. */
 #include "noise_ends.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -36,7 +37,8 @@ static void open_hostile(struct lp2p_noise *noise, struct lp2p_span in)
     struct lp2p_span plain;
     memcpy(frame, in.len == 0 ? (const uint8_t *)"" : in.ptr, in.len);
     if (lp2p_noise_frame_size(in, &size) == LP2P_OK && size != 0) {
-        LP2P_CHECK(size >= LP2P_NOISE_PREFIX + LP2P_NOISE_TAG && size <= LP2P_NOISE_PREFIX + LP2P_NOISE_FRAME_MAX);
+        LP2P_CHECK(size >= LP2P_NOISE_PREFIX + LP2P_NOISE_TAG &&
+                   size <= LP2P_NOISE_PREFIX + LP2P_NOISE_FRAME_MAX);
     }
     LP2P_CHECK(lp2p_noise_open(noise, frame, in.len, &plain) != LP2P_OK);
     free(frame);

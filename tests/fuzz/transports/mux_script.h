@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A fuzz input as a script for two ends of a muxer: calls of the owner, bytes carried between the ends, and hostile bytes.
- * After every step the books of both sessions must balance. */
+ * A fuzz input as a script for two ends of a muxer: calls of the owner, bytes carried between the ends, and
+ * hostile bytes. After every step the books of both sessions must balance. */
 #ifndef LP2P_FUZZ_MUX_SCRIPT_H
 #define LP2P_FUZZ_MUX_SCRIPT_H
 
@@ -39,7 +39,8 @@ static inline void script_check(struct script *script, int end)
     script->ops->stats(mux, &stats);
     LP2P_CHECK(mux->by_key.len == mux->by_handle.len);
     LP2P_CHECK(mux->by_key.len == stats.streams_in + stats.streams_out);
-    LP2P_CHECK(stats.streams_in <= mux->config.streams_in_max && stats.streams_out <= mux->config.streams_out_max);
+    LP2P_CHECK(stats.streams_in <= mux->config.streams_in_max &&
+               stats.streams_out <= mux->config.streams_out_max);
     for (uint32_t i = 0; i < mux->by_key.cap; i++) {
         struct lp2p_mux_stream *stream = (struct lp2p_mux_stream *)mux->by_key.entries[i].value;
         if (stream == NULL) {
@@ -160,14 +161,18 @@ static inline void script_step(struct script *script)
     }
 }
 
-/** Runs the input; nothing may be left that could still be sent or told, and nothing of it in memory afterwards. */
+/** Runs the input; nothing may be left that could still be sent or told, and nothing of it in memory
+ * afterwards. */
 static inline void script_run(struct script *script)
 {
     struct lp2p_rand_seeded gen;
     lp2p_rand_seeded_init(&gen, 1);
     struct lp2p_rand rand = lp2p_rand_seeded_source(&gen);
-    struct lp2p_mux_config config = {.streams_in_max = 8, .streams_out_max = 8, .noop_frames_max = 50,
-                                     .window_max_bytes = 1u << 20, .windows_total_max_bytes = 3u << 20,
+    struct lp2p_mux_config config = {.streams_in_max = 8,
+                                     .streams_out_max = 8,
+                                     .noop_frames_max = 50,
+                                     .window_max_bytes = 1u << 20,
+                                     .windows_total_max_bytes = 3u << 20,
                                      .stream_recv_max_bytes = 5000};
     script->now = LP2P_SEC(1);
     for (int end = 0; end < 2; end++) {

@@ -17,8 +17,8 @@ struct mux_end {
     char text[1 << 16]; /* of the last events or output */
 };
 
-static inline void end_init(struct mux_end *end, const struct lp2p_mux_ops *ops, const struct lp2p_mux_config *config,
-                            bool initiator)
+static inline void end_init(struct mux_end *end, const struct lp2p_mux_ops *ops,
+                            const struct lp2p_mux_config *config, bool initiator)
 {
     end->ops = ops;
     end->now = LP2P_SEC(1000);
@@ -58,7 +58,8 @@ static inline void end_say(struct mux_end *end, size_t *at, const char *what, ui
     LP2P_CHECK(*at < sizeof(end->text) - 1024);
 }
 
-/** All events as text, e.g. "opened 1; data 1 5; eof 1". Data is dropped, and consumed when `consume` is set. */
+/** All events as text, e.g. "opened 1; data 1 5; eof 1". Data is dropped, and consumed when `consume` is set.
+ */
 static inline const char *end_events(struct mux_end *end, bool consume)
 {
     size_t at = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Two ends of a Noise handshake for tests: fixed keys, bytes carried in pieces, and an end that follows XX but puts whatever
- * a test wants into its payload. */
+ * Two ends of a Noise handshake for tests: fixed keys, bytes carried in pieces, and an end that follows XX
+ * but puts whatever a test wants into its payload. */
 #ifndef LP2P_TESTS_NOISE_SIDE_H
 #define LP2P_TESTS_NOISE_SIDE_H
 

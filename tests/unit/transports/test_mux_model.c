@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Two ends of a muxer against a model, with seeded choices: what is written arrives whole, in order and once, however the
- * bytes between the ends are cut; credit is never exceeded; after all is closed nothing is left. Both muxers. */
+ * Two ends of a muxer against a model, with seeded choices: what is written arrives whole, in order and once,
+ * however the bytes between the ends are cut; credit is never exceeded; after all is closed nothing is left.
+ * Both muxers. */
 #include "mplex/session.h"
 #include "mux_end.h"
 #include "yamux/session.h"

@@ -27,8 +27,8 @@ static void init_side(struct lp2p_xx *xx, yyjson_val *vector, bool initiator)
 }
 
 /** One message of the vector from writer to reader, as handshake message or as transport message. */
-static void pass_message(yyjson_val *message, size_t index, struct lp2p_xx sides[2], struct lp2p_aead sealers[2],
-                         struct lp2p_aead openers[2])
+static void pass_message(yyjson_val *message, size_t index, struct lp2p_xx sides[2],
+                         struct lp2p_aead sealers[2], struct lp2p_aead openers[2])
 {
     struct lp2p_span payload = vectors_hex(message, "payload"), expected = vectors_hex(message, "ciphertext");
     bool from_initiator = strcmp(vectors_str(message, "sender"), "initiator") == 0;
@@ -50,7 +50,8 @@ static void pass_message(yyjson_val *message, size_t index, struct lp2p_xx sides
         len = payload.len + LP2P_AEAD_TAG;
         assert_int_equal(len, expected.len);
         assert_memory_equal(buffer, expected.ptr, len);
-        assert_int_equal(lp2p_aead_open(&openers[1 - writer], lp2p_span(NULL, 0), buffer, payload.len), LP2P_OK);
+        assert_int_equal(lp2p_aead_open(&openers[1 - writer], lp2p_span(NULL, 0), buffer, payload.len),
+                         LP2P_OK);
         read = lp2p_span(buffer, payload.len);
     }
     assert_true(lp2p_span_eq(read, payload));
@@ -58,7 +59,8 @@ static void pass_message(yyjson_val *message, size_t index, struct lp2p_xx sides
     vectors_free(expected);
 }
 
-static void check_split(yyjson_val *vector, struct lp2p_xx sides[2], struct lp2p_aead sealers[2], struct lp2p_aead openers[2])
+static void check_split(yyjson_val *vector, struct lp2p_xx sides[2], struct lp2p_aead sealers[2],
+                        struct lp2p_aead openers[2])
 {
     uint8_t hash[32], forth[32], back[32];
     key_member(vector, "handshake_hash", hash);
@@ -108,7 +110,8 @@ static void test_noise_handshake_vectors(void **state)
     yyjson_doc_free(doc);
 }
 
-/** libcrypto's way and libsodium's way give the same bytes and open each other's, with and without additional data. */
+/** libcrypto's way and libsodium's way give the same bytes and open each other's, with and without additional
+ * data. */
 static void test_noise_aead_both_ways(void **state)
 {
     (void)state;
@@ -159,7 +162,8 @@ static void test_noise_aead_context_is_lazy(void **state)
     assert_true(sodium_is_zero((const uint8_t *)&aead, sizeof(aead)));
 }
 
-/** The last counter is reserved, and a refused text does not move the counter (RUSTSEC-2024-0011, CVE-2021-4239). */
+/** The last counter is reserved, and a refused text does not move the counter (RUSTSEC-2024-0011,
+ * CVE-2021-4239). */
 static void test_noise_aead_counter(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Memory that runs out at the n-th request, for every n: a machine refuses or ends with a reason, and nothing is lost or
- * used twice (the sanitizer lane sees that). The program is linked so that requests pass through here. */
+ * Memory that runs out at the n-th request, for every n: a machine refuses or ends with a reason, and nothing
+ * is lost or used twice (the sanitizer lane sees that). The program is linked so that requests pass through
+ * here. */
 #include "mplex/session.h"
 #include "mux_end.h"
 #include "noise_side.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Credit of yamux in virtual time: what may be sent, when it is given back, when a window grows; pings; turns of streams. */
+ * Credit of yamux in virtual time: what may be sent, when it is given back, when a window grows; pings; turns
+ * of streams. */
 #include "mux_end.h"
 #include "yamux/session.h"
 
@@ -152,7 +153,8 @@ static void test_yamux_windows_total(void **state)
 {
     (void)state;
     static struct mux_end a, b;
-    struct lp2p_mux_config config = {.keepalive_ns = LP2P_NEVER, .windows_total_max_bytes = 3 * WINDOW + 1000};
+    struct lp2p_mux_config config = {.keepalive_ns = LP2P_NEVER,
+                                     .windows_total_max_bytes = 3 * WINDOW + 1000};
     uint64_t stream = pair_with_stream(&a, &b, &config), other;
     assert_int_equal(a.ops->open(a.mux, a.now, &other), LP2P_OK);
     end_carry(&a, &b, FRAME_CAP);
