@@ -183,6 +183,8 @@ struct lp2p_peer_info *lp2p_peer_entry_info(const struct lp2p_peer_entry *entry)
     memcpy(info->agent, entry->agent, sizeof(info->agent));
     memcpy(info->protocol_version, entry->protocol_version, sizeof(info->protocol_version));
     info->muxer = "";
+    info->signed_record = entry->record_seq != 0;
+    info->signed_record = entry->record_seq != 0;
     info->rtt_ns = entry->rtt_ns;
     info->connected_ms = entry->connected_ms;
     info->last_seen_ms = entry->last_seen_ms;
