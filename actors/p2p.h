@@ -132,7 +132,8 @@ struct lp2p_peer {
     char remote_addr[LP2P_ADDR_TEXT_MAX]; /* of the oldest connection; "" when not connected */
     char observed_addr[LP2P_ADDR_TEXT_MAX]; /* our address as the peer sees it; "" if unknown */
     char agent[128], protocol_version[64];  /* from identify, control characters replaced; "" if unknown */
-    const char *muxer;             /* "/yamux/1.0.0"; "" when not connected */
+    const char *security, *muxer;  /* "/noise", "/yamux/1.0.0"; "" when not connected */
+    bool signed_record;            /* identify brought a signed record that was valid */
     uint64_t rtt_ns;               /* 0: unknown */
     uint64_t connected_ms, last_seen_ms; /* wall clock, ms since 1970; 0: never */
     size_t addrs_len, protocols_len;

@@ -3,6 +3,8 @@
 
 #include "actors/link/limits.h"
 
+#include <stdio.h>
+
 #define SECURITY_PROTOCOL "/noise"
 #define MSS_CHUNK 700u /* plaintext of one sealed piece: more than a negotiation ever has to say at one time */
 #define SEALED_MAX (LP2P_NOISE_PREFIX + MSS_CHUNK + LP2P_NOISE_TAG)
@@ -107,6 +109,15 @@ static enum lp2p_err step_security(struct lp2p_upgrade *upgrade, const struct lp
     return LP2P_OK;
 }
 
+/** Whom we wanted, and who answered: without both a wrong address book is hard to find. */
+static void name_both(struct lp2p_upgrade *upgrade, const struct lp2p_peer_id *answered)
+{
+    char expected[LP2P_PEER_ID_TEXT_MAX], got[LP2P_PEER_ID_TEXT_MAX];
+    lp2p_peer_id_text(&upgrade->arg->peer, expected);
+    lp2p_peer_id_text(answered, got);
+    (void)snprintf(upgrade->text, sizeof(upgrade->text), "expected %s, got %s", expected, got);
+}
+
 static enum lp2p_err noise_events(struct lp2p_upgrade *upgrade)
 {
     for (;;) {
@@ -116,6 +127,9 @@ static enum lp2p_err noise_events(struct lp2p_upgrade *upgrade)
         case LP2P_NOISE_NONE:
             return LP2P_OK;
         case LP2P_NOISE_FAILED:
+            if (event.reason == LP2P_EWRONGPEER) {
+                name_both(upgrade, &event.peer);
+            }
             return event.reason == LP2P_OK ? LP2P_EAUTH : event.reason;
         case LP2P_NOISE_ESTABLISHED:
             upgrade->established = true;
