@@ -295,7 +295,7 @@ static void test_noise_tampered_frames(void **state)
         size_t len = sizes[which], total = len + LP2P_NOISE_PREFIX + LP2P_NOISE_TAG;
         for (size_t at = LP2P_NOISE_PREFIX; at < total; at += which == 0 ? 1 : 149) {
             struct side a, b;
-            uint8_t first[3100], second[3100];
+            uint8_t first[3100], second[3100], whole[3100];
             size_t size;
             struct lp2p_span plain;
             established_pair(&a, &b);
@@ -303,9 +303,11 @@ static void test_noise_tampered_frames(void **state)
             memset(second, 2, sizeof(second));
             assert_int_equal(lp2p_noise_seal(a.noise, first, len, &size), LP2P_OK);
             assert_int_equal(lp2p_noise_seal(a.noise, second, len, &size), LP2P_OK);
+            memcpy(whole, first, size);
             first[at] ^= 0x20;
             assert_int_equal(lp2p_noise_open(b.noise, first, size, &plain), LP2P_EAUTH);
             assert_null(plain.ptr);
+            assert_int_equal(lp2p_noise_open(b.noise, whole, size, &plain), LP2P_EAUTH); /* the right one, too late */
             assert_int_equal(lp2p_noise_open(b.noise, second, size, &plain), LP2P_EAUTH);
             side_stop(&a);
             side_stop(&b);
