@@ -237,6 +237,7 @@ struct lp2p_rt {
     struct lp2p_slot *root;
     enum lp2p_root_state root_state;
     bool stopping; /* lp2p_rt_stop was called */
+    bool leaked;   /* it has returned, but left threads behind: they end alone */
     enum lp2p_err root_reason;
     char failed_id[64];
     /* simulation */

@@ -116,8 +116,36 @@ static enum lp2p_err start_threads(struct lp2p_rt *rt)
     return rt->config.simulated ? LP2P_OK : lp2p_groups_start(rt);
 }
 
-/* Waits until no thread runs, but not long for those whose actors were abandoned: returns how many of these actors there
- * are. */
+/* Tells all threads to end. Running ones are counted apart from those whose actors were abandoned: of the latter the
+ * actors are counted. Under rt->lock. */
+static unsigned quit_threads(struct lp2p_rt *rt, unsigned *stuck)
+{
+    unsigned running = 0;
+    *stuck = 0;
+    LP2P_LIST_FOREACH (it, &rt->drivers) {
+        struct lp2p_driver *driver = LP2P_LIST_ENTRY(it, struct lp2p_driver, link);
+        if (driver->state == LP2P_DRIVER_RUNNING && !rt->config.simulated) {
+            unsigned condemned = __atomic_load_n(&driver->condemned, __ATOMIC_ACQUIRE);
+            running += condemned == 0;
+            *stuck += condemned;
+            lp2p_driver_quit(driver);
+        }
+    }
+    return running;
+}
+
+static void leave_behind(struct lp2p_rt *rt)
+{
+    rt->leaked = true;
+    LP2P_LIST_FOREACH (it, &rt->drivers) {
+        struct lp2p_driver *driver = LP2P_LIST_ENTRY(it, struct lp2p_driver, link);
+        if (driver->state == LP2P_DRIVER_RUNNING) {
+            LP2P_CHECK(pthread_detach(driver->thread) == 0);
+        }
+    }
+}
+
+/* Waits until no thread runs, but not long for blocked ones: returns how many abandoned actors these hold. */
 static unsigned end_threads(struct lp2p_rt *rt)
 {
     unsigned stuck;
@@ -129,17 +157,7 @@ static unsigned end_threads(struct lp2p_rt *rt)
     pthread_mutex_lock(&rt->lock);
     __atomic_store_n(&rt->quitting, 1, __ATOMIC_SEQ_CST);
     for (bool late = false;;) {
-        unsigned running = 0;
-        stuck = 0;
-        LP2P_LIST_FOREACH (it, &rt->drivers) {
-            struct lp2p_driver *driver = LP2P_LIST_ENTRY(it, struct lp2p_driver, link);
-            if (driver->state == LP2P_DRIVER_RUNNING && !rt->config.simulated) {
-                unsigned condemned = __atomic_load_n(&driver->condemned, __ATOMIC_ACQUIRE);
-                running += condemned == 0;
-                stuck += condemned;
-                lp2p_driver_quit(driver);
-            }
-        }
+        unsigned running = quit_threads(rt, &stuck);
         if (running == 0 && (stuck == 0 || late)) {
             break;
         }
@@ -151,6 +169,9 @@ static unsigned end_threads(struct lp2p_rt *rt)
     }
     struct lp2p_driver *last = rt->zombie;
     rt->zombie = NULL;
+    if (stuck > 0) {
+        leave_behind(rt);
+    }
     pthread_mutex_unlock(&rt->lock);
     if (last != NULL) {
         LP2P_CHECK(pthread_join(last->thread, NULL) == 0);

@@ -24,6 +24,7 @@ struct lp2p_sup {
     enum lp2p_verdict end_as;           /* STOPPING */
     lp2p_time *restarts;                /* ring of the last restarts_max + 1 restarts */
     size_t restarts_len, restarts_next;
+    size_t stopping; /* children in CHILD_STOPPING; with none the deadline timer is off */
     unsigned stall_ms_min; /* of all children that have one; 0: none */
 };
 

@@ -65,6 +65,7 @@ void lp2p_child_ask_stop(struct lp2p_sup *sup, struct sup_child *child)
     }
     unsigned ms = child->info->spec.shutdown_ms == 0 ? LP2P_SHUTDOWN_MS_DEFAULT : child->info->spec.shutdown_ms;
     child->state = LP2P_CHILD_STOPPING;
+    sup->stopping++;
     child->killed = false;
     /* A supervisor's children have deadlines; it has none of its own. */
     child->deadline = lp2p_is_supervisor(child->info) ? LP2P_NEVER : lp2p_time_add(lp2p_now(sup->self), LP2P_MS(ms));
@@ -198,11 +199,21 @@ static void after_end(struct lp2p_sup *sup, struct sup_child *child, enum lp2p_e
     }
 }
 
-void lp2p_child_ended(struct lp2p_sup *sup, struct sup_child *child, const struct lp2p_notice *notice)
+/* The child has no body any more; true when it had been asked to end. */
+static bool settle_end(struct lp2p_sup *sup, struct sup_child *child)
 {
     bool asked = child->state == LP2P_CHILD_STOPPING;
     child->state = LP2P_CHILD_IDLE;
     child->deadline = LP2P_NEVER;
+    if (asked && --sup->stopping == 0) {
+        lp2p_timer_set(sup->self, LP2P_SUP_TIMER_DEADLINE, LP2P_NEVER);
+    }
+    return asked;
+}
+
+void lp2p_child_ended(struct lp2p_sup *sup, struct sup_child *child, const struct lp2p_notice *notice)
+{
+    bool asked = settle_end(sup, child);
     bool start_failed = notice->never_started && !asked;
     lp2p_sup_emit(sup, start_failed ? LP2P_SUP_START_FAILED : LP2P_SUP_ENDED, child, notice->reason);
     after_end(sup, child, notice->reason, asked, start_failed && !child->was_up, notice->failed_id);
@@ -223,9 +234,7 @@ static bool abandon(struct lp2p_sup *sup, struct sup_child *child, uint64_t stal
     if (!lp2p_slot_condemn(sup->self->rt, child->slot, stall_ns, lp2p_now(sup->self))) {
         return false;
     }
-    bool asked = child->state == LP2P_CHILD_STOPPING;
-    child->state = LP2P_CHILD_IDLE;
-    child->deadline = LP2P_NEVER;
+    bool asked = settle_end(sup, child);
     child->placed = false;
     lp2p_sup_emit(sup, LP2P_SUP_ABANDONED, child, LP2P_EFAILED);
     after_end(sup, child, LP2P_EFAILED, asked, !asked && !child->was_up, child->info->id);

@@ -74,10 +74,13 @@ void lp2p_driver_fini(struct lp2p_driver *driver)
 static void leave_chain(struct lp2p_driver *driver)
 {
     struct lp2p_rt *rt = driver->rt;
+    struct lp2p_driver *before = NULL;
     pthread_mutex_lock(&rt->lock);
     driver->state = LP2P_DRIVER_EXITED;
-    struct lp2p_driver *before = rt->zombie;
-    rt->zombie = driver;
+    if (!rt->leaked) {
+        before = rt->zombie;
+        rt->zombie = driver;
+    }
     __atomic_fetch_sub(&rt->threads, 1, __ATOMIC_RELAXED);
     pthread_cond_broadcast(&rt->changed);
     pthread_mutex_unlock(&rt->lock);

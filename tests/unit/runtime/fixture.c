@@ -44,7 +44,7 @@ static void on_event(void *user, const struct lp2p_sup_event *event)
     pthread_mutex_lock(&fixture->lock);
     if (fixture->events_len < EVENTS_MAX) {
         struct event *to = &fixture->events[fixture->events_len++];
-        *to = (struct event){.kind = event->kind, .ref = event->ref, .reason = event->reason};
+        *to = (struct event){.kind = event->kind, .ref = event->ref, .reason = event->reason, .when = event->when};
         strncpy(to->supervisor, event->supervisor, sizeof(to->supervisor) - 1);
         strncpy(to->child, event->child, sizeof(to->child) - 1);
     }
@@ -257,5 +257,24 @@ enum lp2p_verdict puppet_block(struct lp2p_actor *self, void *arg)
 {
     (void)self;
     gate_wait(arg, 1);
+    return LP2P_CONTINUE;
+}
+
+enum lp2p_verdict puppet_tell_and_block(struct lp2p_actor *self, void *arg)
+{
+    struct gate *tell = ((struct gate **)arg)[0], *block = ((struct gate **)arg)[1];
+    gate_raise(tell);
+    return puppet_block(self, block);
+}
+
+enum lp2p_verdict puppet_stop_other(struct lp2p_actor *self, void *arg)
+{
+    lp2p_stop(self, lp2p_whereis(lp2p_actor_rt(self), arg));
+    return LP2P_CONTINUE;
+}
+
+enum lp2p_verdict puppet_nothing(struct lp2p_actor *self, void *arg)
+{
+    (void)self, (void)arg;
     return LP2P_CONTINUE;
 }

@@ -30,6 +30,7 @@ struct event {
     char supervisor[24], child[24];
     struct lp2p_ref ref;
     enum lp2p_err reason;
+    lp2p_time when;
 };
 
 /** A runtime under test with the log of its supervisors. */
@@ -92,5 +93,10 @@ enum lp2p_verdict puppet_stop(struct lp2p_actor *self, void *arg);
 enum lp2p_verdict puppet_fail(struct lp2p_actor *self, void *arg);
 /** Waits in the handler until the gate *arg was raised once: a handler that blocks. */
 enum lp2p_verdict puppet_block(struct lp2p_actor *self, void *arg);
+/** arg is two gates: raises the first, then waits for the second. */
+enum lp2p_verdict puppet_tell_and_block(struct lp2p_actor *self, void *arg);
+/** lp2p_stop of the static child whose id is arg. */
+enum lp2p_verdict puppet_stop_other(struct lp2p_actor *self, void *arg);
+enum lp2p_verdict puppet_nothing(struct lp2p_actor *self, void *arg);
 
 #endif
