@@ -46,6 +46,7 @@ struct lp2p_kad_query *lp2p_kad_query_start(struct lp2p_kad *kad, enum lp2p_kad_
     if (query == NULL) {
         return NULL;
     }
+    query->started = now;
     query->deadline = lp2p_time_add(now, kad->config.query_timeout_ns);
     if (lp2p_heap_set(&kad->query_timers, &query->timer, lp2p_time_add(now, lookup_time(kad, kind))) != LP2P_OK) {
         lp2p_kad_query_free(query);
@@ -225,6 +226,19 @@ static struct lp2p_span encode_request(struct lp2p_kad *kad, const struct lp2p_k
     return lp2p_span(kad->out, writer.len);
 }
 
+/* How long to wait for an answer: a lookup that has been held up for a whole time-out already (by slow peers, which may be so on
+ * purpose) gives those that it still finds less time, so that slow peers in sequence do not add up. */
+static lp2p_time request_end(const struct lp2p_kad *kad, const struct lp2p_kad_query *query, lp2p_time now)
+{
+    uint64_t timeout = kad->config.request_timeout_ns;
+    lp2p_time end = lp2p_time_add(now, timeout);
+    if (query->stage == LP2P_KAD_LOOKUP) {
+        lp2p_time soft = LP2P_MAX(lp2p_time_add(query->started, timeout + timeout / 4), lp2p_time_add(now, timeout / 4));
+        end = lp2p_time_min(end, soft);
+    }
+    return end;
+}
+
 static bool tell_send(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct lp2p_kad_candidate *candidate,
                       struct lp2p_kad_event *event, lp2p_time now)
 {
@@ -235,13 +249,14 @@ static bool tell_send(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct
         lp2p_kad_query_move(query, candidate, LP2P_KAD_ANSWERED);
     } else {
         lp2p_time slow = lp2p_time_add(now, kad->config.request_timeout_ns / 8);
-        lp2p_time end = lp2p_time_add(now, kad->config.request_timeout_ns);
+        lp2p_time end = request_end(kad, query, now);
         struct lp2p_kad_request *request = lp2p_kad_request_new(&kad->requests, query, candidate, slow, end);
         if (request == NULL) {
             lp2p_kad_query_move(query, candidate, LP2P_KAD_FAILED);
             return false;
         }
         request->type = type;
+        request->cut_short = end < lp2p_time_add(now, kad->config.request_timeout_ns);
         event->request = request->id;
     }
     kad->stats.requests_out++;

@@ -144,7 +144,8 @@ struct lp2p_kad_candidate *lp2p_kad_query_pick(const struct lp2p_kad_query *quer
         if (candidate->asked == LP2P_KAD_HEARD) {
             return candidate;
         }
-        near += candidate->asked != LP2P_KAD_FAILED;
+        /* A slow one may well fail in the end: whoever would then take its place is asked at once, not one time-out later. */
+        near += candidate->asked != LP2P_KAD_FAILED && candidate->asked != LP2P_KAD_SLOW;
     }
     return NULL;
 }

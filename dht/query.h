@@ -59,7 +59,7 @@ struct lp2p_kad_query {
     unsigned wanted; /* get: quorum; find_providers: how many; find_peer: how many peers shall have named the target */
     unsigned named;  /* find_peer: how many have */
     uint64_t wall_ms;
-    lp2p_time deadline;
+    lp2p_time started, deadline;
     struct lp2p_heap_node timer;
     struct lp2p_list by_age, by_ready, requests;
 

@@ -13,6 +13,7 @@ struct lp2p_kad_request {
     struct lp2p_kad_candidate *candidate;
     struct lp2p_heap_node timer; /* first when it counts as slow, then its end */
     lp2p_time end;
+    bool cut_short; /* has less than the whole time-out: not to answer in it proves nothing */
     struct lp2p_list link; /* in its query's list, or among the given up */
 };
 

@@ -13,6 +13,9 @@ static bool blames_peer(const struct lp2p_kad_request *request, enum lp2p_err re
 {
     bool refused = reason == LP2P_ERESET || reason == LP2P_EEOF;
     enum lp2p_fault fault = lp2p_err_fault(reason);
+    if (request->cut_short && reason == LP2P_ETIMEDOUT) {
+        return false;
+    }
     if (request->query->stage == LP2P_KAD_SPREAD || (refused && request->type != LP2P_KAD_FIND_NODE)) {
         return false;
     }

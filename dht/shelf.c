@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define INDEX_MIN 64u
-#define SOURCE_SHARE 16u /* one source may hold max / SOURCE_SHARE */
+#define SOURCE_SHARE 16u /* one source may hold max / SOURCE_SHARE, once the shelf is half full */
 
 struct lp2p_kad_source {
     struct lp2p_kad_source *chain;
@@ -161,7 +161,7 @@ enum lp2p_err lp2p_kad_shelf_room(struct lp2p_kad_shelf *shelf, const struct lp2
                                   const struct lp2p_kad_key *source_key)
 {
     struct lp2p_kad_source *source = source_key == NULL ? NULL : find_source(shelf, source_key);
-    if (source != NULL && source->len >= LP2P_MAX(shelf->max / SOURCE_SHARE, 1u)) {
+    if (source != NULL && shelf->len >= shelf->max / 2 && source->len >= LP2P_MAX(shelf->max / SOURCE_SHARE, 1u)) {
         evict(shelf, LP2P_LIST_ENTRY(source->items.next, struct lp2p_kad_item, by_source));
     }
     if (shelf->len < shelf->max) {

@@ -3,8 +3,9 @@
  * Owned by the kad machine; entries are embedded in what they stand for.
  *
  * Who has to go when the shelf is full: the entry that we are least responsible for (the shortest common prefix with our own
- * point; within that the oldest), and never for a newcomer that we are even less responsible for. One source may hold a
- * sixteenth of the shelf; beyond that its own oldest entry goes first. What we stored ourselves is not evicted. */
+ * point; within that the oldest), and never for a newcomer that we are even less responsible for. From half full
+ * on one source may hold a sixteenth of the shelf; beyond that its own oldest entry goes first. What we stored ourselves is not
+ * evicted. */
 #ifndef LP2P_DHT_SHELF_H
 #define LP2P_DHT_SHELF_H
 
