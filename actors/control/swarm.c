@@ -49,6 +49,7 @@ static enum lp2p_err inherit(struct lp2p_swarm *swarm)
             free(heir);
             return LP2P_ENOMEM;
         }
+        heir->next_conn = heir->next_dial = 1;
         ctx->swarm_heir = heir;
     }
     swarm->heir = ctx->swarm_heir;
@@ -83,8 +84,6 @@ static enum lp2p_err swarm_init(struct lp2p_actor *self, void *state, const void
         lp2p_list_init(&swarm->by_conn[i]);
     }
     lp2p_heap_init(&swarm->waiters);
-    /* Numbers stay unique over restarts: an old connection's late words must not meet a new one's name. */
-    swarm->next_conn = swarm->next_dial = lp2p_now(self) / 1000 + 1;
     swarm->population = (struct lp2p_population){swarm->ctx->config.connections_min,
                                                  swarm->ctx->config.connections_max,
                                                  LP2P_MS(swarm->ctx->config.trim_grace_ms)};

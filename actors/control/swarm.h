@@ -54,6 +54,7 @@ struct lp2p_dial_job {
     struct lp2p_peer_entry *peer; /* NULL: whoever answers */
     struct lp2p_list waiters;     /* only with peer NULL */
     bool population;
+    bool user; /* asked for by the user: may go beyond the hard maximum */
 };
 
 struct lp2p_subscriber {
@@ -69,6 +70,7 @@ struct lp2p_swarm_heir {
     struct lp2p_protocols *protocols;
     struct lp2p_addrs *listening[LP2P_LISTEN_MAX];
     uint64_t self_version, record_seq;
+    uint64_t next_conn, next_dial; /* numbers are never given twice */
 };
 
 struct lp2p_swarm {
@@ -80,7 +82,6 @@ struct lp2p_swarm {
     struct lp2p_list links, dials;
     struct lp2p_list by_conn[LP2P_SWARM_CONN_BUCKETS];
     unsigned links_len, links_in, dials_len, dials_population;
-    uint64_t next_conn, next_dial;
     struct lp2p_heap waiters;
     struct lp2p_self *self;
     struct lp2p_swarm_heir *heir; /* of ctx */
@@ -106,9 +107,11 @@ void lp2p_swarm_list_peers(struct lp2p_swarm *swarm, struct lp2p_m_list_peers *m
 void lp2p_swarm_connect(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_connect *m);
 void lp2p_swarm_stream_open(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_msg **msg);
 void lp2p_swarm_dial_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_dial_ended *m);
-/** Starts a dial to a known peer unless one is under way. */
+/** Who wants a dial. Only the user's may exceed the hard maximum of connections. */
+enum lp2p_dial_reason { LP2P_DIAL_USER, LP2P_DIAL_INTERNAL, LP2P_DIAL_POPULATION };
+/** Starts a dial to a known peer unless one is under way. ENOADDR, ELIMIT (too many connections or dials). */
 enum lp2p_err lp2p_swarm_dial_peer(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry,
-                                   bool population);
+                                   enum lp2p_dial_reason why);
 struct lp2p_dial_job *lp2p_swarm_dial_find(struct lp2p_swarm *swarm, uint64_t id);
 /** A link to the peer is up: streams that wait are opened. With `identified`, connects that wait are finished too. */
 void lp2p_swarm_waiters_serve(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry, bool identified);

@@ -149,8 +149,8 @@ void lp2p_swarm_stream_open(struct lp2p_actor *self, struct lp2p_swarm *swarm, s
         open_failed(self, swarm, open, LP2P_EBACKOFF, "a dial of this peer failed a moment ago");
         return;
     }
-    bool coming = entry->dial != 0 || !lp2p_list_empty(&entry->links);
-    enum lp2p_err err = coming ? LP2P_OK : lp2p_swarm_dial_peer(self, swarm, entry, false);
+    enum lp2p_dial_reason why = open->internal ? LP2P_DIAL_INTERNAL : LP2P_DIAL_USER;
+    enum lp2p_err err = lp2p_list_empty(&entry->links) ? lp2p_swarm_dial_peer(self, swarm, entry, why) : LP2P_OK;
     lp2p_time deadline = open->deadline != 0 ? open->deadline : lp2p_time_add(lp2p_now(self), LP2P_DIAL_TIMEOUT_NS);
     if (err == LP2P_OK) {
         err = waiter_add(self, swarm, &entry->waiters, deadline, NULL, &open);
@@ -214,9 +214,10 @@ static void job_free(struct lp2p_swarm *swarm, struct lp2p_dial_job *job)
 
 /** Asks the dialer; on failure there is no job. */
 static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry,
-                          struct lp2p_addrs *addrs, bool population, struct lp2p_dial_job **out)
+                          struct lp2p_addrs *addrs, enum lp2p_dial_reason why, struct lp2p_dial_job **out)
 {
-    if (swarm->dials_len >= LP2P_SWARM_DIALS_MAX) {
+    bool full = swarm->links_len + swarm->dials_len >= lp2p_population_hard_max(&swarm->population);
+    if (swarm->dials_len >= LP2P_SWARM_DIALS_MAX || (full && why != LP2P_DIAL_USER)) {
         return LP2P_ELIMIT;
     }
     struct lp2p_dial_job *job = calloc(1, sizeof(*job));
@@ -227,9 +228,10 @@ static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
         free(job);
         return LP2P_ENOMEM;
     }
-    job->id = m->dial = swarm->next_dial++;
+    job->id = m->dial = swarm->heir->next_dial++;
     job->peer = entry;
-    job->population = population;
+    job->population = why == LP2P_DIAL_POPULATION;
+    job->user = why == LP2P_DIAL_USER;
     lp2p_list_init(&job->waiters);
     if (entry != NULL) {
         m->peer = entry->id;
@@ -239,7 +241,7 @@ static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
     m->deadline = lp2p_time_add(lp2p_now(self), LP2P_DIAL_TIMEOUT_NS);
     lp2p_list_push_back(&swarm->dials, &job->list);
     swarm->dials_len++;
-    swarm->dials_population += population ? 1 : 0;
+    swarm->dials_population += job->population ? 1 : 0;
     LP2P_GAUGE(swarm->ctx, dials_pending, swarm->dials_len);
     LP2P_COUNT(swarm->ctx, dials, 1);
     struct lp2p_msg *msg = &m->msg;
@@ -253,16 +255,14 @@ static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
 }
 
 enum lp2p_err lp2p_swarm_dial_peer(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry,
-                                   bool population)
+                                   enum lp2p_dial_reason why)
 {
-    if (entry->dial != 0) {
+    struct lp2p_dial_job *job = entry->dial != 0 ? lp2p_swarm_dial_find(swarm, entry->dial) : NULL;
+    if (job != NULL) {
+        job->user |= why == LP2P_DIAL_USER; /* the dial that is under way now serves the user too */
         return LP2P_OK;
     }
-    if (entry->addrs == NULL) {
-        return LP2P_ENOADDR;
-    }
-    struct lp2p_dial_job *job;
-    return dial(self, swarm, entry, entry->addrs, population, &job);
+    return entry->addrs == NULL ? LP2P_ENOADDR : dial(self, swarm, entry, entry->addrs, why, &job);
 }
 
 void lp2p_swarm_dial_answered(struct lp2p_swarm *swarm, struct lp2p_dial_job *job, struct lp2p_peer_entry *entry)
@@ -277,7 +277,7 @@ void lp2p_swarm_dial_answered(struct lp2p_swarm *swarm, struct lp2p_dial_job *jo
 static void connect_unknown(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_connect *m)
 {
     struct lp2p_dial_job *job = NULL;
-    enum lp2p_err err = m->addrs == NULL ? LP2P_ENOADDR : dial(self, swarm, NULL, m->addrs, false, &job);
+    enum lp2p_err err = m->addrs == NULL ? LP2P_ENOADDR : dial(self, swarm, NULL, m->addrs, LP2P_DIAL_USER, &job);
     if (err == LP2P_OK) {
         lp2p_time deadline = lp2p_time_add(lp2p_now(self), 2 * LP2P_DIAL_TIMEOUT_NS);
         err = waiter_add(self, swarm, &job->waiters, deadline, &m->op, NULL);
@@ -304,13 +304,9 @@ void lp2p_swarm_connect(struct lp2p_actor *self, struct lp2p_swarm *swarm, struc
     }
     lp2p_peer_entry_add_addrs(entry, m->addrs, false);
     struct lp2p_link *link = lp2p_swarm_best_link(entry);
-    enum lp2p_err err = LP2P_OK;
-    if (link == NULL && entry->dial == 0 && lp2p_list_empty(&entry->links)) {
-        err = lp2p_swarm_dial_peer(self, swarm, entry, false);
-    } else if (link == NULL && entry->dial == 0) {
-        /* All its links are just coming up or just closing: a closing one ends soon and then fails the waiter. */
-        err = LP2P_OK;
-    }
+    /* Links that are not up are just coming or just closing; when a closing one has ended, who waits gets a new dial. */
+    bool none = link == NULL && lp2p_list_empty(&entry->links);
+    enum lp2p_err err = none ? lp2p_swarm_dial_peer(self, swarm, entry, LP2P_DIAL_USER) : LP2P_OK;
     if (err == LP2P_OK && m->op != NULL) {
         lp2p_time deadline = lp2p_time_add(lp2p_now(self), 2 * LP2P_DIAL_TIMEOUT_NS);
         err = waiter_add(self, swarm, &entry->waiters, deadline, &m->op, NULL);

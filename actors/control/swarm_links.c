@@ -41,7 +41,8 @@ static enum lp2p_err judge(struct lp2p_swarm *swarm, const struct lp2p_m_upgrade
     if (lp2p_peer_id_eq(&m->peer, &swarm->ctx->self)) {
         return LP2P_ESELF;
     }
-    if (!m->outbound && swarm->links_len >= lp2p_population_hard_max(&swarm->population)) {
+    const struct lp2p_dial_job *job = m->outbound ? lp2p_swarm_dial_find(swarm, m->dial) : NULL;
+    if (swarm->links_len >= lp2p_population_hard_max(&swarm->population) && (job == NULL || !job->user)) {
         return LP2P_ELIMIT;
     }
     *entry = lp2p_peers_add(&swarm->peers, &m->peer);
@@ -104,7 +105,7 @@ static enum lp2p_err add_link(struct lp2p_actor *self, struct lp2p_swarm *swarm,
     if (link == NULL) {
         return LP2P_ENOMEM;
     }
-    link->conn = swarm->next_conn++;
+    link->conn = swarm->heir->next_conn++;
     link->peer = entry;
     link->remote = m->remote;
     link->outbound = m->outbound;
@@ -220,7 +221,7 @@ void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, ui
     }
     /* Who asked for the peer while we were closing gets a fresh connection. */
     bool wanted = lp2p_list_empty(&entry->links) && !lp2p_list_empty(&entry->waiters);
-    if (wanted && entry->dial == 0 && !(we_closed && lp2p_swarm_dial_peer(self, swarm, entry, false) == LP2P_OK)) {
+    if (wanted && entry->dial == 0 && !(we_closed && lp2p_swarm_dial_peer(self, swarm, entry, LP2P_DIAL_USER) == LP2P_OK)) {
         enum lp2p_err told = reason == LP2P_OK ? LP2P_ECLOSED : reason;
         lp2p_swarm_waiters_fail(self, swarm, &entry->waiters, told, "the connection ended before it could be used");
     }

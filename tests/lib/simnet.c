@@ -39,6 +39,7 @@ struct simnet {
     uint64_t latency_ns, jitter_ns;
     lp2p_time now;
     struct sock socks[SOCKS_MAX];
+    size_t used; /* sockets from here on were never opened */
     struct simhost *hosts;
 };
 
@@ -69,6 +70,7 @@ static struct sock *sock_new(struct simhost *host, enum kind kind)
     for (size_t i = 0; i < SOCKS_MAX; i++) {
         struct sock *sock = &host->net->socks[i];
         if (sock->kind == FREE) {
+            host->net->used = LP2P_MAX(host->net->used, i + 1);
             *sock = (struct sock){.kind = kind, .host = host, .peer = -1, .eof_at = LP2P_NEVER};
             lp2p_list_init(&sock->inbox);
             lp2p_list_init(&sock->backlog);
@@ -138,7 +140,7 @@ static enum lp2p_err sim_accept(void *ctx, int listen_fd, int *fd, struct lp2p_i
 
 static struct sock *find_listener(struct simnet *net, const struct lp2p_ip_port *addr)
 {
-    for (size_t i = 0; i < SOCKS_MAX; i++) {
+    for (size_t i = 0; i < net->used; i++) {
         struct sock *sock = &net->socks[i];
         if (sock->kind == LISTENER && !sock->host->unplugged && addr->ip_len == 4 && sock->local.port == addr->port &&
             memcmp(sock->host->ip, addr->ip, 4) == 0) {
@@ -300,7 +302,7 @@ static lp2p_time sim_next(void *ctx)
     struct simhost *host = (struct simhost *)ctx;
     struct simnet *net = host->net;
     lp2p_time best = LP2P_NEVER;
-    for (size_t i = 0; i < SOCKS_MAX; i++) {
+    for (size_t i = 0; i < net->used; i++) {
         const struct sock *sock = &net->socks[i];
         if (sock->kind != STREAM || sock->host != host) {
             continue;
