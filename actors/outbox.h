@@ -17,8 +17,8 @@ struct lp2p_outbox {
 /** `timer` is reserved for the outbox; when it fires call lp2p_outbox_retry. max: messages kept at the most. */
 void lp2p_outbox_init(struct lp2p_outbox *outbox, unsigned timer, size_t max);
 void lp2p_outbox_fini(struct lp2p_outbox *outbox); /* drops what waits */
-/** Sends, or keeps the message if the receiver is full (or earlier ones to the same receiver wait). Takes *msg in every case; to a receiver that is
- *  gone it is dropped (EGONE). ELIMIT: the outbox is full, the message was dropped and counted. */
+/** Sends, or keeps the message if the receiver is full (or earlier ones to the same receiver wait). Takes *msg in every
+ *  case; to a receiver that is gone it is dropped (EGONE). ELIMIT: the outbox is full, the message was dropped and counted. */
 enum lp2p_err lp2p_outbox_send(struct lp2p_actor *self, struct lp2p_outbox *outbox, struct lp2p_ref to, struct lp2p_msg **msg);
 /** Tries again what waits; order per receiver is kept. */
 void lp2p_outbox_retry(struct lp2p_actor *self, struct lp2p_outbox *outbox);

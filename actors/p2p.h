@@ -246,7 +246,8 @@ enum lp2p_err lp2p_node_discover(struct lp2p_node *node, const char *type, const
 /** Local cache only; *json is the announcement (free with lp2p_free). ENOTFOUND. */
 enum lp2p_err lp2p_node_resource(struct lp2p_node *node, const char *type, const char *id, char **json);
 
-enum lp2p_err lp2p_dht_put(struct lp2p_node *node, const void *key, size_t key_len, const void *value, size_t value_len, struct lp2p_op **op);
+enum lp2p_err lp2p_dht_put(struct lp2p_node *node, const void *key, size_t key_len, const void *value, size_t value_len,
+                           struct lp2p_op **op);
 enum lp2p_err lp2p_dht_get(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
 /** key: a multihash, or a CID text (then key_len is strlen). */
 enum lp2p_err lp2p_dht_provide(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);

@@ -6,7 +6,8 @@
 #include "base/err.h"
 #include "base/span.h"
 
-/** Base58btc without prefix. Writes a NUL-terminated text; ELIMIT when cap is too small. *len (may be NULL) excludes the NUL. */
+/** Base58btc without prefix. Writes a NUL-terminated text; ELIMIT when cap is too small.
+ *  *len (may be NULL) excludes the NUL. */
 enum lp2p_err lp2p_base58_encode(struct lp2p_span in, char *out, size_t cap, size_t *len) LP2P_MUST_CHECK;
 /** Decodes at most cap bytes. EMALFORMED: a character outside of the alphabet; ELIMIT: does not fit. */
 enum lp2p_err lp2p_base58_decode(struct lp2p_span text, uint8_t *out, size_t cap, size_t *len) LP2P_MUST_CHECK;
