@@ -16,7 +16,8 @@ enum lp2p_err lp2p_base58_decode(struct lp2p_span text, uint8_t *out, size_t cap
 
 /** `base` is the multibase prefix: one of z b B k K f F u U m M. The prefix is written first. */
 enum lp2p_err lp2p_multibase_encode(char base, struct lp2p_span in, char *out, size_t cap, size_t *len) LP2P_MUST_CHECK;
-/** Decodes text with its prefix; hex, base32 and base36 in either case; unused bits must be zero. EUNSUPPORTED: unknown prefix; EMALFORMED; ELIMIT. */
+/** Decodes text with its prefix; hex, base32 and base36 in either case; unused bits must be zero. EUNSUPPORTED: unknown
+ *  prefix; EMALFORMED; ELIMIT. */
 enum lp2p_err lp2p_multibase_decode(struct lp2p_span text, uint8_t *out, size_t cap, size_t *len) LP2P_MUST_CHECK;
 
 #endif
