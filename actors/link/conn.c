@@ -8,6 +8,7 @@
 #define STOP_NS LP2P_SEC(3)       /* a muxer that is being stopped too has that long for its last write */
 #define OUTBOX_MAX 8192           /* two reads of the smallest frames fit */
 #define DISCARDS_MAX 8
+#define HUNG_UP_READ_NS LP2P_MS(1) /* between reads of what a dead socket still holds */
 
 void lp2p_conn_arg_drop(void *arg)
 {
@@ -106,17 +107,17 @@ enum lp2p_verdict lp2p_conn_watch(struct lp2p_actor *self, struct lp2p_conn *con
     return lp2p_fd_watch(self, conn->fd, interest) == LP2P_OK ? LP2P_CONTINUE : lp2p_conn_end(self, conn, LP2P_EIO);
 }
 
-/** A dead socket is readable for ever: it is not watched while its muxer is too busy to take what is left in it. */
-static enum lp2p_verdict on_hang_up(struct lp2p_actor *self, struct lp2p_conn *conn)
+enum lp2p_verdict lp2p_conn_hang_up(struct lp2p_actor *self, struct lp2p_conn *conn)
 {
     if (conn->state == LP2P_CONN_FLUSHING) {
         return lp2p_conn_end(self, conn, LP2P_ECONNRESET);
     }
+    /* A dead socket is ready for ever: it is not watched any more, a timer reads what is left in it. */
     lp2p_fd_unwatch(self, conn->fd);
     conn->hung_up = true;
-    if (lp2p_conn_may_read(conn)) {
-        lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_now(self));
-    }
+    lp2p_conn_drop_queue(conn);
+    lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_now(self));
+    lp2p_timer_set(self, LP2P_CONN_TIMER_STALL, lp2p_time_add(lp2p_now(self), LP2P_CONN_STALL_NS));
     return LP2P_CONTINUE;
 }
 
@@ -128,7 +129,7 @@ static enum lp2p_verdict conn_on_fd(struct lp2p_actor *self, void *state, int fd
         return LP2P_CONTINUE;
     }
     if ((ready & LP2P_HANGUP) != 0) {
-        return on_hang_up(self, conn);
+        return lp2p_conn_hang_up(self, conn);
     }
     if ((ready & LP2P_WRITABLE) != 0) {
         verdict = lp2p_conn_write(self, conn);
@@ -151,18 +152,7 @@ static enum lp2p_verdict on_attach(struct lp2p_actor *self, struct lp2p_conn *co
     lp2p_monitor(self, muxer);
     lp2p_timer_set(self, LP2P_CONN_TIMER_ATTACH, LP2P_NEVER);
     enum lp2p_verdict verdict = lp2p_conn_read_leftover(self, conn);
-    if (verdict == LP2P_CONTINUE && conn->hung_up) {
-        lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_now(self));
-    }
     return verdict == LP2P_CONTINUE ? lp2p_conn_watch(self, conn) : verdict;
-}
-
-static enum lp2p_verdict resume_reading(struct lp2p_actor *self, struct lp2p_conn *conn)
-{
-    if (conn->hung_up && lp2p_conn_may_read(conn)) {
-        lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_now(self));
-    }
-    return lp2p_conn_watch(self, conn);
 }
 
 static enum lp2p_verdict conn_on_msg(struct lp2p_actor *self, void *state, struct lp2p_msg **msg)
@@ -174,7 +164,7 @@ static enum lp2p_verdict conn_on_msg(struct lp2p_actor *self, void *state, struc
     if (LP2P_IS(*msg, CONN_CREDIT)) {
         uint32_t bytes = LP2P_AS(*msg, CONN_CREDIT, conn_credit)->bytes;
         conn->unconsumed_bytes -= LP2P_MIN(bytes, conn->unconsumed_bytes);
-        return resume_reading(self, conn);
+        return lp2p_conn_watch(self, conn);
     }
     if (LP2P_IS(*msg, CONN_ATTACH)) {
         return on_attach(self, conn, LP2P_AS(*msg, CONN_ATTACH, conn_attach)->muxer);
@@ -196,7 +186,7 @@ static enum lp2p_verdict conn_on_timer(struct lp2p_actor *self, void *state, uns
         if (lp2p_outbox_blocked(&conn->outbox)) {
             return LP2P_CONTINUE;
         }
-        return conn->state == LP2P_CONN_ENDED ? LP2P_STOP : resume_reading(self, conn);
+        return conn->state == LP2P_CONN_ENDED ? LP2P_STOP : lp2p_conn_watch(self, conn);
     case LP2P_CONN_TIMER_CREDIT:
         lp2p_conn_give_credit(self, conn);
         return LP2P_CONTINUE;
@@ -205,11 +195,11 @@ static enum lp2p_verdict conn_on_timer(struct lp2p_actor *self, void *state, uns
     case LP2P_CONN_TIMER_STALL:
         return conn->state == LP2P_CONN_ENDED ? LP2P_STOP : lp2p_conn_end(self, conn, LP2P_ETIMEDOUT);
     case LP2P_CONN_TIMER_READ:
-        if (lp2p_conn_may_read(conn)) {
-            lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_now(self)); /* until the end is read */
-            return lp2p_conn_read(self, conn);
+        if (conn->state == LP2P_CONN_ENDED) {
+            return LP2P_CONTINUE;
         }
-        return LP2P_CONTINUE;
+        lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_time_add(lp2p_now(self), HUNG_UP_READ_NS));
+        return lp2p_conn_may_read(conn) ? lp2p_conn_read(self, conn) : LP2P_CONTINUE;
     default:
         return LP2P_CONTINUE;
     }

@@ -13,7 +13,7 @@ enum {
     LP2P_CONN_TIMER_CREDIT, /* CONN_WROTE found no place */
     LP2P_CONN_TIMER_WRITE,  /* at the end of the turn: several messages leave in one writev */
     LP2P_CONN_TIMER_STALL,  /* no progress, or the time to flush is over */
-    LP2P_CONN_TIMER_READ,   /* a socket that hung up while reading was paused */
+    LP2P_CONN_TIMER_READ,   /* the rest of a socket that hung up */
 };
 
 enum lp2p_conn_state {
@@ -49,6 +49,8 @@ struct lp2p_conn {
 
 /** Ends the connection: closes the socket and tells the muxer. */
 enum lp2p_verdict lp2p_conn_end(struct lp2p_actor *self, struct lp2p_conn *conn, enum lp2p_err reason);
+/** Both directions are dead. What was received before still counts: data that came in front of the end must reach its owners. */
+enum lp2p_verdict lp2p_conn_hang_up(struct lp2p_actor *self, struct lp2p_conn *conn);
 /** Sets the interest in the socket to what the state asks for. */
 enum lp2p_verdict lp2p_conn_watch(struct lp2p_actor *self, struct lp2p_conn *conn);
 static inline bool lp2p_conn_may_read(const struct lp2p_conn *conn)

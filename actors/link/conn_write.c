@@ -49,6 +49,9 @@ enum lp2p_verdict lp2p_conn_queue(struct lp2p_actor *self, struct lp2p_conn *con
     if (conn->state != LP2P_CONN_OPEN) {
         return LP2P_CONTINUE;
     }
+    if (conn->hung_up) {
+        return m->last ? lp2p_conn_end(self, conn, LP2P_ECONNRESET) : LP2P_CONTINUE;
+    }
     if (m->last) {
         conn->state = LP2P_CONN_FLUSHING;
         lp2p_timer_set(self, LP2P_CONN_TIMER_STALL, lp2p_time_add(lp2p_now(self), LP2P_CONN_FLUSH_NS));
@@ -149,9 +152,8 @@ static enum lp2p_err write_some(struct lp2p_actor *self, struct lp2p_conn *conn)
 
 enum lp2p_verdict lp2p_conn_write(struct lp2p_actor *self, struct lp2p_conn *conn)
 {
-    enum lp2p_err err = write_some(self, conn);
-    if (err != LP2P_OK) {
-        return lp2p_conn_end(self, conn, err);
+    if (write_some(self, conn) != LP2P_OK) {
+        return lp2p_conn_hang_up(self, conn);
     }
     lp2p_conn_give_credit(self, conn);
     lp2p_conn_account(self, conn);

@@ -18,6 +18,7 @@ struct node {
     struct lp2p_context ctx;
     struct lp2p_rt *rt;
     struct simhost *host;
+    struct lp2p_net net;
     struct record record;
     struct lp2p_multiaddr addr;
     struct lp2p_protocols *protocols;
@@ -33,6 +34,7 @@ struct world {
     struct simnet *net;
     struct node *nodes[NODES_MAX];
     size_t nodes_len;
+    unsigned strangers;
 };
 
 /* ---- the swarm of a few lines */
@@ -190,6 +192,11 @@ static bool listening(struct node *node, const void *arg)
 
 struct node *world_node(struct world *world, const struct lp2p_mux_ops *mux)
 {
+    return world_node_with(world, mux, NULL, NULL);
+}
+
+struct node *world_node_with(struct world *world, const struct lp2p_mux_ops *mux, world_tamper tamper, void *arg)
+{
     struct node *node = calloc(1, sizeof(*node));
     assert_non_null(node);
     assert_true(world->nodes_len < NODES_MAX);
@@ -207,6 +214,11 @@ struct node *world_node(struct world *world, const struct lp2p_mux_ops *mux)
         config.seed = number;
         config.sim_io = simhost_io(node->host);
         snprintf(listen, sizeof(listen), "/ip4/10.0.0.%u/tcp/4001", number);
+    }
+    if (tamper != NULL) {
+        node->net = *node->ctx.net;
+        tamper(&node->net, arg);
+        node->ctx.net = &node->net;
     }
     make_context(node, mux, listen);
     make_tree(node);
@@ -284,6 +296,23 @@ struct record node_look(struct node *node)
     return copy;
 }
 
+const struct lp2p_net *world_stranger(struct world *world)
+{
+    return world->mode == WORLD_SIM ? simhost_net(simnet_host(world->net, 1000 + ++world->strangers)) : &lp2p_net_posix;
+}
+
+bool world_is_simulated(const struct world *world)
+{
+    return world->mode == WORLD_SIM;
+}
+
+lp2p_time world_now(struct world *world)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return world->mode == WORLD_SIM ? lp2p_sim_now(world->nodes[0]->rt) : LP2P_SEC(ts.tv_sec) + (uint64_t)ts.tv_nsec;
+}
+
 void world_pass(struct world *world, uint64_t span_ns)
 {
     struct lp2p_rt *rts[NODES_MAX];
@@ -323,12 +352,9 @@ static void post(struct node *node, struct lp2p_ref to, struct lp2p_msg *msg)
 uint64_t node_dial(struct node *node, const struct lp2p_multiaddr *addrs, size_t len, const struct lp2p_peer_id *peer)
 {
     struct lp2p_m_dial *m = LP2P_NEW(DIAL, dial);
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    lp2p_time now = node->host != NULL ? lp2p_sim_now(node->rt) : LP2P_SEC(ts.tv_sec) + (uint64_t)ts.tv_nsec;
     m->dial = ++node->dials;
     m->addrs = lp2p_addrs_new(addrs, len);
-    m->deadline = now + LP2P_SEC(20);
+    m->deadline = world_now(node->world) + LP2P_SEC(20);
     if (peer != NULL) {
         m->peer = *peer;
     }

@@ -45,6 +45,13 @@ struct world *world_new(enum world_mode mode);
 void world_free(struct world *world);
 /** A node that listens; the world holds up to 8. */
 struct node *world_node(struct world *world, const struct lp2p_mux_ops *mux);
+/** The same with another table of the network, made from the one the node would have had. */
+typedef void (*world_tamper)(struct lp2p_net *net, void *arg);
+struct node *world_node_with(struct world *world, const struct lp2p_mux_ops *mux, world_tamper tamper, void *arg);
+/** The network of a machine without a node. */
+const struct lp2p_net *world_stranger(struct world *world);
+lp2p_time world_now(struct world *world);
+bool world_is_simulated(const struct world *world);
 
 struct lp2p_context *node_ctx(struct node *node);
 struct lp2p_rt *node_rt(struct node *node);
