@@ -173,7 +173,7 @@ struct lp2p_message {
 };
 
 /** Sends one message; dials if need be. Done when it was handed to the network (there is no acknowledgement in the protocol).
- *  stream_protocol NULL: /lotus/message/1.0.0. */
+ *  stream_protocol NULL: /lotus/message/1.0.0. Result bytes: the JSON text as it was sent. ELIMIT: more than 100,000 bytes of it. */
 enum lp2p_err lp2p_node_send_to(struct lp2p_node *node, const char *peer, const struct lp2p_message *message,
                                 const char *stream_protocol, struct lp2p_op **op);
 

@@ -37,6 +37,7 @@ static enum lp2p_err prepare(struct lp2p_node *node, const struct lp2p_message *
     (*m)->json = json;
     (*m)->msg.bytes = json.len;
     (*m)->op = lp2p_op_ref(*op);
+    lp2p_op_set_bytes(*op, lp2p_slice_span(&json));
     return LP2P_OK;
 }
 
