@@ -27,8 +27,8 @@ static struct lp2p_kad_answer *place_for(struct lp2p_kad_answers *answers, const
     return victim;
 }
 
-uint32_t lp2p_kad_answers_add(struct lp2p_kad_answers *answers, const struct lp2p_kad_rules *rules, struct lp2p_span key,
-                              struct lp2p_span value)
+uint32_t lp2p_kad_answers_add(struct lp2p_kad_answers *answers, const struct lp2p_kad_rules *rules,
+                              struct lp2p_span key, struct lp2p_span value)
 {
     for (size_t i = 0; i < answers->len; i++) {
         if (lp2p_span_eq(lp2p_kad_answer_span(&answers->list[i]), value)) {
@@ -55,7 +55,8 @@ const struct lp2p_kad_answer *lp2p_kad_answers_best(const struct lp2p_kad_answer
     const struct lp2p_kad_answer *best = NULL;
     for (size_t i = 0; i < answers->len; i++) {
         const struct lp2p_kad_answer *answer = &answers->list[i];
-        if (best == NULL || lp2p_kad_better(rules, key, lp2p_kad_answer_span(answer), lp2p_kad_answer_span(best))) {
+        if (best == NULL ||
+            lp2p_kad_better(rules, key, lp2p_kad_answer_span(answer), lp2p_kad_answer_span(best))) {
             best = answer;
         } else if (answer->count > best->count &&
                    !lp2p_kad_better(rules, key, lp2p_kad_answer_span(best), lp2p_kad_answer_span(answer))) {

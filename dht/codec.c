@@ -57,15 +57,16 @@ enum lp2p_err lp2p_kad_peer_decode(struct lp2p_span in, bool public_only, struct
 static enum lp2p_err append(struct lp2p_kad_writer *writer, const pb_msgdesc_t *desc, const void *message)
 {
     size_t len = 0;
-    enum lp2p_err err = lp2p_pb_encode(desc, message, writer->out + writer->len, writer->cap - writer->len, &len);
+    enum lp2p_err err =
+        lp2p_pb_encode(desc, message, writer->out + writer->len, writer->cap - writer->len, &len);
     if (err == LP2P_OK) {
         writer->len += len;
     }
     return err;
 }
 
-enum lp2p_err lp2p_kad_write_head(struct lp2p_kad_writer *writer, enum lp2p_kad_type type, struct lp2p_span key,
-                                  const struct lp2p_kad_record *record)
+enum lp2p_err lp2p_kad_write_head(struct lp2p_kad_writer *writer, enum lp2p_kad_type type,
+                                  struct lp2p_span key, const struct lp2p_kad_record *record)
 {
     lp2p_kadpb_Message message = lp2p_kadpb_Message_init_zero;
     message.type = (uint32_t)type;
@@ -83,7 +84,8 @@ enum lp2p_err lp2p_kad_write_head(struct lp2p_kad_writer *writer, enum lp2p_kad_
 }
 
 /* Appends one peer with up to addrs_max of its addresses. */
-static enum lp2p_err append_peer(struct lp2p_kad_writer *writer, const struct lp2p_kad_listed *listed, size_t addrs_max)
+static enum lp2p_err append_peer(struct lp2p_kad_writer *writer, const struct lp2p_kad_listed *listed,
+                                 size_t addrs_max)
 {
     struct lp2p_span addrs[LP2P_KAD_ADDRS_MAX];
     struct lp2p_pb_spans list = {.items = addrs, .max = LP2P_KAD_ADDRS_MAX};
@@ -131,7 +133,8 @@ static size_t fitting_addrs(const struct lp2p_kad_listed *peers, size_t peers_le
     return addrs_max;
 }
 
-void lp2p_kad_write_peers(struct lp2p_kad_writer *writer, const struct lp2p_kad_listed *peers, size_t peers_len)
+void lp2p_kad_write_peers(struct lp2p_kad_writer *writer, const struct lp2p_kad_listed *peers,
+                          size_t peers_len)
 {
     size_t soft = LP2P_MIN(writer->cap, LP2P_KAD_SOFT_MAX);
     size_t addrs_max = fitting_addrs(peers, peers_len, soft > writer->len ? soft - writer->len : 0);

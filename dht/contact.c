@@ -15,7 +15,8 @@ static bool named_after(const struct lp2p_multiaddr *addr, const struct lp2p_pee
 void lp2p_kad_peer_add(struct lp2p_kad_peer *peer, const struct lp2p_multiaddr *addr, bool public_only)
 {
     bool has_suffix;
-    if (peer->addrs_len >= LP2P_KAD_ADDRS_MAX || addr->len == 0 || !named_after(addr, &peer->id, &has_suffix)) {
+    if (peer->addrs_len >= LP2P_KAD_ADDRS_MAX || addr->len == 0 ||
+        !named_after(addr, &peer->id, &has_suffix)) {
         return;
     }
     struct lp2p_multiaddr *slot = &peer->addrs[peer->addrs_len];

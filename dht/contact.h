@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A peer with its point and addresses, packed: a struct lp2p_kad_peer is 2 KiB, a contact about 150 bytes. Tables, queries
- * and stores keep contacts and unpack one only to hand it to the owner. Heap objects with one owner each. */
+ * A peer with its point and addresses, packed: a struct lp2p_kad_peer is 2 KiB, a contact about 150 bytes.
+ * Tables, queries and stores keep contacts and unpack one only to hand it to the owner. Heap objects with one
+ * owner each. */
 #ifndef LP2P_DHT_CONTACT_H
 #define LP2P_DHT_CONTACT_H
 
@@ -15,8 +16,8 @@ struct lp2p_kad_contact {
     uint8_t packed[]; /* per address: one byte of length, then the address */
 };
 
-/** Cleans an address list in place: addresses that do not name this peer, doubles and, with public_only, addresses that are
- *  not public are dropped, a final /p2p of the peer itself is cut off. */
+/** Cleans an address list in place: addresses that do not name this peer, doubles and, with public_only,
+ * addresses that are not public are dropped, a final /p2p of the peer itself is cut off. */
 void lp2p_kad_peer_clean(struct lp2p_kad_peer *peer, bool public_only);
 /** Adds an address under the same rules; a full list or an unfit address is left out silently. */
 void lp2p_kad_peer_add(struct lp2p_kad_peer *peer, const struct lp2p_multiaddr *addr, bool public_only);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * From the state of the queries to the events that the owner takes: whom to ask next, what has become of a query. */
+ * From the state of the queries to the events that the owner takes: whom to ask next, what has become of a
+ * query. */
 #include "dht/machine.h"
 
 #include <stdlib.h>
@@ -36,8 +37,8 @@ static uint64_t lookup_time(const struct lp2p_kad *kad, enum lp2p_kad_query_kind
     return whole - LP2P_MIN(kad->config.request_timeout_ns, whole / 2);
 }
 
-struct lp2p_kad_query *lp2p_kad_query_start(struct lp2p_kad *kad, enum lp2p_kad_query_kind kind, struct lp2p_span key,
-                                            bool internal, lp2p_time now)
+struct lp2p_kad_query *lp2p_kad_query_start(struct lp2p_kad *kad, enum lp2p_kad_query_kind kind,
+                                            struct lp2p_span key, bool internal, lp2p_time now)
 {
     if (internal ? kad->internal_len >= LP2P_KAD_INTERNAL_MAX : kad->queries_len >= kad->config.queries_max) {
         return NULL;
@@ -48,7 +49,8 @@ struct lp2p_kad_query *lp2p_kad_query_start(struct lp2p_kad *kad, enum lp2p_kad_
     }
     query->started = now;
     query->deadline = lp2p_time_add(now, kad->config.query_timeout_ns);
-    if (lp2p_heap_set(&kad->query_timers, &query->timer, lp2p_time_add(now, lookup_time(kad, kind))) != LP2P_OK) {
+    if (lp2p_heap_set(&kad->query_timers, &query->timer, lp2p_time_add(now, lookup_time(kad, kind))) !=
+        LP2P_OK) {
         lp2p_kad_query_free(query);
         return NULL;
     }
@@ -96,7 +98,8 @@ static void give_up_requests(struct lp2p_kad *kad, struct lp2p_kad_query *query)
     }
 }
 
-void lp2p_kad_query_end(struct lp2p_kad *kad, struct lp2p_kad_query *query, enum lp2p_err reason, lp2p_time now)
+void lp2p_kad_query_end(struct lp2p_kad *kad, struct lp2p_kad_query *query, enum lp2p_err reason,
+                        lp2p_time now)
 {
     if (query->stage == LP2P_KAD_ENDED) {
         return;
@@ -179,7 +182,8 @@ void lp2p_kad_complete_peer(struct lp2p_kad *kad, struct lp2p_kad_peer *peer)
     const struct lp2p_kad_entry *entry = lp2p_kad_table_find(&kad->table, &id);
     if (entry != NULL && entry->contact->addrs_len > 0) {
         lp2p_kad_contact_unpack(entry->contact, peer);
-    } else if (kad->config.peer_addrs != NULL && kad->config.peer_addrs(kad->config.peer_addrs_ctx, &id, peer)) {
+    } else if (kad->config.peer_addrs != NULL &&
+               kad->config.peer_addrs(kad->config.peer_addrs_ctx, &id, peer)) {
         peer->id = id;
         lp2p_kad_peer_clean(peer, kad->config.public_only);
     } else {
@@ -207,18 +211,21 @@ static enum lp2p_kad_type type_for(const struct lp2p_kad_query *query)
     return LP2P_KAD_FIND_NODE;
 }
 
-static struct lp2p_span encode_request(struct lp2p_kad *kad, const struct lp2p_kad_query *query, enum lp2p_kad_type type)
+static struct lp2p_span encode_request(struct lp2p_kad *kad, const struct lp2p_kad_query *query,
+                                       enum lp2p_kad_type type)
 {
     struct lp2p_kad_writer writer = {kad->out, sizeof(kad->out), 0};
     struct lp2p_span key = lp2p_kad_query_key(query);
     char time[LP2P_KAD_TIME_TEXT_MAX];
     struct lp2p_kad_record record = {.key = key, .value = {query->value, query->value_len}};
-    if (query->kind == LP2P_KAD_PUT) { /* go-libp2p sends the time with a put and leaves it out of corrections */
+    if (query->kind ==
+        LP2P_KAD_PUT) { /* go-libp2p sends the time with a put and leaves it out of corrections */
         lp2p_kad_time_text(query->wall_ms, time);
         record.time_text = lp2p_span_str(time);
     }
     /* Key and value were bounded when the query began: they fit. */
-    LP2P_CHECK(lp2p_kad_write_head(&writer, type, key, type == LP2P_KAD_PUT_VALUE ? &record : NULL) == LP2P_OK);
+    LP2P_CHECK(lp2p_kad_write_head(&writer, type, key, type == LP2P_KAD_PUT_VALUE ? &record : NULL) ==
+               LP2P_OK);
     if (type == LP2P_KAD_ADD_PROVIDER) {
         struct lp2p_kad_listed self = {.contact = query->found[0], .provider = true};
         lp2p_kad_write_peers(&writer, &self, 1);
@@ -226,21 +233,23 @@ static struct lp2p_span encode_request(struct lp2p_kad *kad, const struct lp2p_k
     return lp2p_span(kad->out, writer.len);
 }
 
-/* How long to wait for an answer: a lookup that has been held up for a whole time-out already (by slow peers, which may be so on
- * purpose) gives those that it still finds less time, so that slow peers in sequence do not add up. */
+/* How long to wait for an answer: a lookup that has been held up for a whole time-out already (by slow peers,
+ * which may be so on purpose) gives those that it still finds less time, so that slow peers in sequence do
+ * not add up. */
 static lp2p_time request_end(const struct lp2p_kad *kad, const struct lp2p_kad_query *query, lp2p_time now)
 {
     uint64_t timeout = kad->config.request_timeout_ns;
     lp2p_time end = lp2p_time_add(now, timeout);
     if (query->stage == LP2P_KAD_LOOKUP) {
-        lp2p_time soft = LP2P_MAX(lp2p_time_add(query->started, timeout + timeout / 4), lp2p_time_add(now, timeout / 4));
+        lp2p_time soft =
+            LP2P_MAX(lp2p_time_add(query->started, timeout + timeout / 4), lp2p_time_add(now, timeout / 4));
         end = lp2p_time_min(end, soft);
     }
     return end;
 }
 
-static bool tell_send(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct lp2p_kad_candidate *candidate,
-                      struct lp2p_kad_event *event, lp2p_time now)
+static bool tell_send(struct lp2p_kad *kad, struct lp2p_kad_query *query,
+                      struct lp2p_kad_candidate *candidate, struct lp2p_kad_event *event, lp2p_time now)
 {
     enum lp2p_kad_type type = type_for(query);
     event->no_reply = type == LP2P_KAD_ADD_PROVIDER;
@@ -301,7 +310,8 @@ static void lend_peers(struct lp2p_kad *kad, const struct lp2p_kad_query *query,
 }
 
 /* The end of a query: for the owner, or only for ourselves. */
-static bool tell_end(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct lp2p_kad_event *event, lp2p_time now)
+static bool tell_end(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct lp2p_kad_event *event,
+                     lp2p_time now)
 {
     unlink_query(kad, query);
     kad->told = query; /* freed by the next call */
@@ -323,7 +333,8 @@ static bool tell_end(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct 
 }
 
 /* True: an event. False: the query has nothing to say for now, or is gone. */
-static bool tell(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct lp2p_kad_event *event, lp2p_time now)
+static bool tell(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct lp2p_kad_event *event,
+                 lp2p_time now)
 {
     if (tell_provider(query, event)) {
         return true;

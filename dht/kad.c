@@ -3,7 +3,8 @@
 
 #include <stdlib.h>
 
-#define SWEEP_APART LP2P_SEC(60) /* expired records are never given out; they only wait this long to be freed */
+#define SWEEP_APART                                                                                          \
+    LP2P_SEC(60) /* expired records are never given out; they only wait this long to be freed */
 
 static struct lp2p_kad_config with_defaults(const struct lp2p_kad_config *config)
 {
@@ -22,7 +23,8 @@ static struct lp2p_kad_config with_defaults(const struct lp2p_kad_config *config
     return c;
 }
 
-struct lp2p_kad *lp2p_kad_new(const struct lp2p_kad_config *config, const struct lp2p_rand *rand, lp2p_time now)
+struct lp2p_kad *lp2p_kad_new(const struct lp2p_kad_config *config, const struct lp2p_rand *rand,
+                              lp2p_time now)
 {
     struct lp2p_kad *kad = calloc(1, sizeof(*kad));
     if (kad == NULL) {
@@ -102,11 +104,13 @@ size_t lp2p_kad_table_size(const struct lp2p_kad *kad)
     return kad->table.size;
 }
 
-size_t lp2p_kad_table_closest(const struct lp2p_kad *kad, struct lp2p_span key, struct lp2p_kad_peer *out, size_t max)
+size_t lp2p_kad_table_closest(const struct lp2p_kad *kad, struct lp2p_span key, struct lp2p_kad_peer *out,
+                              size_t max)
 {
     const struct lp2p_kad_entry *entries[LP2P_KAD_CLOSER_MAX];
     struct lp2p_kad_key target = lp2p_kad_key_of(key);
-    size_t len = lp2p_kad_table_nearest(&kad->table, &target, false, entries, LP2P_MIN(max, LP2P_KAD_CLOSER_MAX));
+    size_t len =
+        lp2p_kad_table_nearest(&kad->table, &target, false, entries, LP2P_MIN(max, LP2P_KAD_CLOSER_MAX));
     for (size_t i = 0; i < len; i++) {
         lp2p_kad_contact_unpack(entries[i]->contact, &out[i]);
         out[i].connected = entries[i]->connected;
@@ -128,7 +132,8 @@ static lp2p_time sweep_time(const struct lp2p_kad *kad)
 
 lp2p_time lp2p_kad_deadline(const struct lp2p_kad *kad)
 {
-    lp2p_time when = lp2p_time_min(lp2p_heap_deadline(&kad->requests.timers), lp2p_heap_deadline(&kad->query_timers));
+    lp2p_time when =
+        lp2p_time_min(lp2p_heap_deadline(&kad->requests.timers), lp2p_heap_deadline(&kad->query_timers));
     return lp2p_time_min(when, lp2p_time_min(sweep_time(kad), kad->refresh.due));
 }
 
@@ -136,7 +141,8 @@ lp2p_time lp2p_kad_deadline(const struct lp2p_kad *kad)
 static void request_late(struct lp2p_kad *kad, struct lp2p_kad_request *request, lp2p_time now)
 {
     struct lp2p_kad_query *query = request->query;
-    if (request->end > now && lp2p_heap_set(&kad->requests.timers, &request->timer, request->end) == LP2P_OK) {
+    if (request->end > now &&
+        lp2p_heap_set(&kad->requests.timers, &request->timer, request->end) == LP2P_OK) {
         lp2p_kad_query_move(query, request->candidate, LP2P_KAD_SLOW);
     } else {
         lp2p_kad_request_fail(kad, request, LP2P_ETIMEDOUT, true);
@@ -173,5 +179,6 @@ void lp2p_kad_stats_get(const struct lp2p_kad *kad, struct lp2p_kad_stats *out)
     out->provider_records = kad->store.providers.len;
     out->queries = kad->queries_len;
     out->evicted = kad->store.values.evicted + kad->store.providers.evicted;
-    out->store_refused = kad->store.values.refused + kad->store.providers.refused + kad->store.providers_refused;
+    out->store_refused =
+        kad->store.values.refused + kad->store.providers.refused + kad->store.providers_refused;
 }

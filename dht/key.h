@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Points of the Kademlia key space and the XOR metric (libp2p specs kad-dht/README.md, "Distance"). Values: any thread.
+ * Points of the Kademlia key space and the XOR metric (libp2p specs kad-dht/README.md, "Distance"). Values:
+ * any thread.
  *
- * A point is the SHA-256 of a peer id, a value key or a multihash; it is hashed once and then carried along. */
+ * A point is the SHA-256 of a peer id, a value key or a multihash; it is hashed once and then carried along.
+ */
 #ifndef LP2P_DHT_KEY_H
 #define LP2P_DHT_KEY_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The inside of the kad machine, shared by the files that make it up: kad.c (life, peers, time), serve.c (requests of others),
- * start.c (operations), drive.c (from query to event), response.c (answers), refresh.c. Nobody outside dht/ includes this. */
+ * The inside of the kad machine, shared by the files that make it up: kad.c (life, peers, time), serve.c
+ * (requests of others), start.c (operations), drive.c (from query to event), response.c (answers), refresh.c.
+ * Nobody outside dht/ includes this. */
 #ifndef LP2P_DHT_MACHINE_H
 #define LP2P_DHT_MACHINE_H
 
@@ -9,10 +10,11 @@
 #include "dht/store.h"
 #include "dht/table.h"
 
-#define LP2P_KAD_PROVIDER_KEY_MAX 80  /* bytes of a multihash (go-libp2p-kad-dht handlers.go) */
-#define LP2P_KAD_INTERNAL_MAX 16      /* refreshes and corrections at a time */
-#define LP2P_KAD_AGREE 3              /* peers that shall have named the target of a find_peer */
-#define LP2P_KAD_MESSAGE_OUT_MAX (LP2P_KAD_VALUE_MAX + 2 * LP2P_KAD_KEY_MAX + 4096) /* bytes of a request of ours */
+#define LP2P_KAD_PROVIDER_KEY_MAX 80 /* bytes of a multihash (go-libp2p-kad-dht handlers.go) */
+#define LP2P_KAD_INTERNAL_MAX 16     /* refreshes and corrections at a time */
+#define LP2P_KAD_AGREE 3             /* peers that shall have named the target of a find_peer */
+#define LP2P_KAD_MESSAGE_OUT_MAX                                                                             \
+    (LP2P_KAD_VALUE_MAX + 2 * LP2P_KAD_KEY_MAX + 4096) /* bytes of a request of ours */
 
 struct lp2p_kad {
     struct lp2p_kad_config config; /* defaults filled in */
@@ -37,10 +39,11 @@ struct lp2p_kad {
 /* drive.c */
 
 /** A query of ours in the machine, seeded from the table. NULL: no memory, or too many internal ones. */
-struct lp2p_kad_query *lp2p_kad_query_start(struct lp2p_kad *kad, enum lp2p_kad_query_kind kind, struct lp2p_span key,
-                                            bool internal, lp2p_time now);
+struct lp2p_kad_query *lp2p_kad_query_start(struct lp2p_kad *kad, enum lp2p_kad_query_kind kind,
+                                            struct lp2p_span key, bool internal, lp2p_time now);
 /** Ends a query: its requests are given up, its end will be told. Ending an ended one does nothing. */
-void lp2p_kad_query_end(struct lp2p_kad *kad, struct lp2p_kad_query *query, enum lp2p_err reason, lp2p_time now);
+void lp2p_kad_query_end(struct lp2p_kad *kad, struct lp2p_kad_query *query, enum lp2p_err reason,
+                        lp2p_time now);
 void lp2p_kad_query_wake(struct lp2p_kad *kad, struct lp2p_kad_query *query);
 /** The whole query's time is up. */
 void lp2p_kad_query_late(struct lp2p_kad *kad, struct lp2p_kad_query *query, lp2p_time now);
@@ -53,8 +56,10 @@ void lp2p_kad_complete_peer(struct lp2p_kad *kad, struct lp2p_kad_peer *peer);
 /* response.c */
 
 /** The request has failed: moves its candidate, judges the peer, and forgets the request. */
-void lp2p_kad_request_fail(struct lp2p_kad *kad, struct lp2p_kad_request *request, enum lp2p_err reason, bool tell);
-/** Counts a valid value of a get, from a peer or (NULL) from our own store; ends the get when the quorum is there. */
+void lp2p_kad_request_fail(struct lp2p_kad *kad, struct lp2p_kad_request *request, enum lp2p_err reason,
+                           bool tell);
+/** Counts a valid value of a get, from a peer or (NULL) from our own store; ends the get when the quorum is
+ * there. */
 void lp2p_kad_take_value(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct lp2p_kad_candidate *from,
                          struct lp2p_span value, lp2p_time now);
 /** Takes a provider of a find_providers; ends it when there are enough. */

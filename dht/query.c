@@ -5,7 +5,8 @@
 
 #define IN_FLIGHT_FACTOR 3u /* slow ones included, alpha times this many requests at most */
 
-struct lp2p_kad_query *lp2p_kad_query_new(enum lp2p_kad_query_kind kind, struct lp2p_span key, unsigned k, unsigned alpha)
+struct lp2p_kad_query *lp2p_kad_query_new(enum lp2p_kad_query_kind kind, struct lp2p_span key, unsigned k,
+                                          unsigned alpha)
 {
     struct lp2p_kad_query *query = calloc(1, sizeof(*query) + key.len);
     if (query == NULL) {
@@ -61,7 +62,8 @@ static bool under_way(const struct lp2p_kad_candidate *candidate)
     return candidate->asked == LP2P_KAD_WAITING || candidate->asked == LP2P_KAD_SLOW;
 }
 
-/* Room for one more candidate at `at`: the list grows up to its maximum, then the farthest one is forgotten. */
+/* Room for one more candidate at `at`: the list grows up to its maximum, then the farthest one is forgotten.
+ */
 static bool make_room(struct lp2p_kad_query *query, size_t at)
 {
     if (query->candidates_len == LP2P_KAD_CANDIDATES_MAX) {
@@ -85,7 +87,8 @@ static bool make_room(struct lp2p_kad_query *query, size_t at)
     return true;
 }
 
-/* Where the point belongs in the order of distance; *known is set when the candidate there is this very point. */
+/* Where the point belongs in the order of distance; *known is set when the candidate there is this very
+ * point. */
 static size_t place_of(const struct lp2p_kad_query *query, const struct lp2p_kad_key *key, bool *known)
 {
     size_t low = 0;
@@ -144,13 +147,15 @@ struct lp2p_kad_candidate *lp2p_kad_query_pick(const struct lp2p_kad_query *quer
         if (candidate->asked == LP2P_KAD_HEARD) {
             return candidate;
         }
-        /* A slow one may well fail in the end: whoever would then take its place is asked at once, not one time-out later. */
+        /* A slow one may well fail in the end: whoever would then take its place is asked at once, not one
+         * time-out later. */
         near += candidate->asked != LP2P_KAD_FAILED && candidate->asked != LP2P_KAD_SLOW;
     }
     return NULL;
 }
 
-void lp2p_kad_query_move(struct lp2p_kad_query *query, struct lp2p_kad_candidate *candidate, enum lp2p_kad_asked asked)
+void lp2p_kad_query_move(struct lp2p_kad_query *query, struct lp2p_kad_candidate *candidate,
+                         enum lp2p_kad_asked asked)
 {
     query->waiting -= candidate->asked == LP2P_KAD_WAITING;
     query->slow -= candidate->asked == LP2P_KAD_SLOW;
@@ -172,7 +177,8 @@ bool lp2p_kad_query_settled(const struct lp2p_kad_query *query)
     return true;
 }
 
-size_t lp2p_kad_query_answered(const struct lp2p_kad_query *query, struct lp2p_kad_candidate **out, size_t max)
+size_t lp2p_kad_query_answered(const struct lp2p_kad_query *query, struct lp2p_kad_candidate **out,
+                               size_t max)
 {
     size_t len = 0;
     for (size_t i = 0; i < query->candidates_len && len < max; i++) {
@@ -207,7 +213,8 @@ bool lp2p_kad_query_find(struct lp2p_kad_query *query, const struct lp2p_kad_pee
     while (at < query->found_len && !lp2p_peer_id_eq(&query->found[at]->id, &peer->id)) {
         at++;
     }
-    if (at == LP2P_KAD_FOUND_MAX || (at < query->found_len && (query->found[at]->addrs_len > 0 || peer->addrs_len == 0))) {
+    if (at == LP2P_KAD_FOUND_MAX ||
+        (at < query->found_len && (query->found[at]->addrs_len > 0 || peer->addrs_len == 0))) {
         return false;
     }
     if (at == query->found_cap) {

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * One query machine for every operation: an iterative lookup towards a point, and then, for those that write, one message to
- * each of the peers found. Knows no messages and no network: who is to be asked next comes out, what became of it goes in.
+ * One query machine for every operation: an iterative lookup towards a point, and then, for those that write,
+ * one message to each of the peers found. Knows no messages and no network: who is to be asked next comes
+ * out, what became of it goes in.
  *
- * Lookup (libp2p specs kad-dht/README.md, "Peer routing"): candidates are kept in order of distance; among the k closest that
- * did not fail, those not asked yet are asked, at most alpha at a time; it has settled when all of these k have answered. A
- * request that takes long gives its place in alpha free, so that slow peers do not stop the search (but three times alpha
- * requests are the most at any time). Owned by the kad machine. */
+ * Lookup (libp2p specs kad-dht/README.md, "Peer routing"): candidates are kept in order of distance; among
+ * the k closest that did not fail, those not asked yet are asked, at most alpha at a time; it has settled
+ * when all of these k have answered. A request that takes long gives its place in alpha free, so that slow
+ * peers do not stop the search (but three times alpha requests are the most at any time). Owned by the kad
+ * machine. */
 #ifndef LP2P_DHT_QUERY_H
 #define LP2P_DHT_QUERY_H
 
@@ -56,7 +58,8 @@ struct lp2p_kad_query {
     struct lp2p_kad_key target;
     struct lp2p_peer_id peer; /* find_peer */
     unsigned k, alpha;
-    unsigned wanted; /* get: quorum; find_providers: how many; find_peer: how many peers shall have named the target */
+    unsigned wanted; /* get: quorum; find_providers: how many; find_peer: how many peers shall have named the
+                        target */
     unsigned named;  /* find_peer: how many have */
     uint64_t wall_ms;
     lp2p_time started, deadline;
@@ -77,7 +80,8 @@ struct lp2p_kad_query {
 };
 
 /** A query at its first stage, without candidates; NULL when memory is short. */
-struct lp2p_kad_query *lp2p_kad_query_new(enum lp2p_kad_query_kind kind, struct lp2p_span key, unsigned k, unsigned alpha);
+struct lp2p_kad_query *lp2p_kad_query_new(enum lp2p_kad_query_kind kind, struct lp2p_span key, unsigned k,
+                                          unsigned alpha);
 void lp2p_kad_query_free(struct lp2p_kad_query *query);
 /** Keeps a copy of the value. ENOMEM. */
 enum lp2p_err lp2p_kad_query_set_value(struct lp2p_kad_query *query, struct lp2p_span value) LP2P_MUST_CHECK;
@@ -87,15 +91,18 @@ void lp2p_kad_query_hear(struct lp2p_kad_query *query, struct lp2p_kad_contact *
 /** The next one to ask; NULL when there is none now. */
 struct lp2p_kad_candidate *lp2p_kad_query_pick(const struct lp2p_kad_query *query);
 /** The only place where a candidate changes its state. */
-void lp2p_kad_query_move(struct lp2p_kad_query *query, struct lp2p_kad_candidate *candidate, enum lp2p_kad_asked asked);
+void lp2p_kad_query_move(struct lp2p_kad_query *query, struct lp2p_kad_candidate *candidate,
+                         enum lp2p_kad_asked asked);
 /** True when nobody among the k closest is left to ask or to wait for. */
 bool lp2p_kad_query_settled(const struct lp2p_kad_query *query);
 /** Up to max candidates that answered, nearest first; borrowed. */
-size_t lp2p_kad_query_answered(const struct lp2p_kad_query *query, struct lp2p_kad_candidate **out, size_t max);
-/** From lookup to spread: the k closest that answered become the only candidates, nobody asked yet. There must be no request
- *  under way. Returns how many there are. */
+size_t lp2p_kad_query_answered(const struct lp2p_kad_query *query, struct lp2p_kad_candidate **out,
+                               size_t max);
+/** From lookup to spread: the k closest that answered become the only candidates, nobody asked yet. There
+ * must be no request under way. Returns how many there are. */
 size_t lp2p_kad_query_spread(struct lp2p_kad_query *query);
-/** Remembers a peer in `found`; a known one only gains addresses when it had none. False: known already, or no room. */
+/** Remembers a peer in `found`; a known one only gains addresses when it had none. False: known already, or
+ * no room. */
 bool lp2p_kad_query_find(struct lp2p_kad_query *query, const struct lp2p_kad_peer *peer);
 
 static inline struct lp2p_span lp2p_kad_query_key(const struct lp2p_kad_query *query)

@@ -20,7 +20,8 @@ enum lp2p_err lp2p_kad_record_decode(struct lp2p_span in, struct lp2p_kad_record
     return lp2p_pb_decode(in, lp2p_kadpb_Record_fields, &record);
 }
 
-enum lp2p_err lp2p_kad_record_encode(const struct lp2p_kad_record *record, uint8_t *out, size_t cap, size_t *len)
+enum lp2p_err lp2p_kad_record_encode(const struct lp2p_kad_record *record, uint8_t *out, size_t cap,
+                                     size_t *len)
 {
     lp2p_kadpb_Record message = lp2p_kadpb_Record_init_zero;
     message.key = lp2p_pb_write_span(&record->key);
@@ -29,8 +30,8 @@ enum lp2p_err lp2p_kad_record_encode(const struct lp2p_kad_record *record, uint8
     return lp2p_pb_encode(lp2p_kadpb_Record_fields, &message, out, cap, len);
 }
 
-/* Civil date of a day number, counted from 1970-01-01. Years are taken to begin in March, so that the leap day is the last
- * one of its year and the lengths of the months before it follow (153 m + 2) / 5. */
+/* Civil date of a day number, counted from 1970-01-01. Years are taken to begin in March, so that the leap
+ * day is the last one of its year and the lengths of the months before it follow (153 m + 2) / 5. */
 static void date_of_day(uint64_t day, unsigned *year, unsigned *month, unsigned *mday)
 {
     uint64_t from_0000 = day + 719468; /* days since 0000-03-01 */
@@ -61,8 +62,9 @@ void lp2p_kad_time_text(uint64_t unix_ms, char out[LP2P_KAD_TIME_TEXT_MAX])
     unsigned year, month, mday;
     date_of_day(unix_ms / DAY_MS, &year, &month, &mday);
     unsigned in_day = (unsigned)(unix_ms % DAY_MS);
-    snprintf(out, LP2P_KAD_TIME_TEXT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03u000000Z", year % 10000, month % 100,
-             mday % 100, in_day / 3600000 % 100, in_day / 60000 % 60, in_day / 1000 % 60, in_day % 1000);
+    snprintf(out, LP2P_KAD_TIME_TEXT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03u000000Z", year % 10000,
+             month % 100, mday % 100, in_day / 3600000 % 100, in_day / 60000 % 60, in_day / 1000 % 60,
+             in_day % 1000);
 }
 
 /* Takes `digits` decimal digits and then `end` (0: nothing) off the front. */
@@ -116,13 +118,14 @@ static unsigned month_days(unsigned year, unsigned month)
 enum lp2p_err lp2p_kad_time_parse(struct lp2p_span text, uint64_t *unix_ms)
 {
     unsigned year, month, mday, hour, minute, second, ms;
-    if (!take_number(&text, 4, '-', &year) || !take_number(&text, 2, '-', &month) || !take_number(&text, 2, 'T', &mday) ||
-        !take_number(&text, 2, ':', &hour) || !take_number(&text, 2, ':', &minute) ||
-        !take_number(&text, 2, 0, &second) || !take_fraction(&text, &ms) || !lp2p_span_eq_str(text, "Z")) {
+    if (!take_number(&text, 4, '-', &year) || !take_number(&text, 2, '-', &month) ||
+        !take_number(&text, 2, 'T', &mday) || !take_number(&text, 2, ':', &hour) ||
+        !take_number(&text, 2, ':', &minute) || !take_number(&text, 2, 0, &second) ||
+        !take_fraction(&text, &ms) || !lp2p_span_eq_str(text, "Z")) {
         return LP2P_EMALFORMED;
     }
-    if (year < 1970 || month < 1 || month > 12 || mday < 1 || mday > month_days(year, month) || hour > 23 || minute > 59 ||
-        second > 60) {
+    if (year < 1970 || month < 1 || month > 12 || mday < 1 || mday > month_days(year, month) || hour > 23 ||
+        minute > 59 || second > 60) {
         return LP2P_EMALFORMED;
     }
     uint64_t seconds = day_of_date(year, month, mday) * 86400 + hour * 3600u + minute * 60u + second;

@@ -18,7 +18,8 @@ static void next_lookup(struct lp2p_kad *kad, lp2p_time now)
     }
 }
 
-/* Ids with a given common prefix can only be found by trying: each draw falls into bucket i with probability 2^-(i+1). */
+/* Ids with a given common prefix can only be found by trying: each draw falls into bucket i with probability
+ * 2^-(i+1). */
 static uint32_t draw_keys(struct lp2p_kad *kad, unsigned buckets)
 {
     uint32_t have = 0;
@@ -42,7 +43,8 @@ void lp2p_kad_refresh_start(struct lp2p_kad *kad, lp2p_time now)
     refresh->last = now;
     refresh->due = lp2p_time_add(now, kad->config.refresh_interval_ns);
     if (kad->table.size > 0) {
-        unsigned buckets = (unsigned)LP2P_MIN(lp2p_kad_table_depth(&kad->table) + 1, LP2P_KAD_REFRESH_BUCKETS);
+        unsigned buckets =
+            (unsigned)LP2P_MIN(lp2p_kad_table_depth(&kad->table) + 1, LP2P_KAD_REFRESH_BUCKETS);
         refresh->pending = draw_keys(kad, buckets) << 1 | 1u;
         next_lookup(kad, now);
     }
@@ -59,7 +61,8 @@ void lp2p_kad_refresh_ended(struct lp2p_kad *kad, uint64_t query, lp2p_time now)
 void lp2p_kad_refresh_hasten(struct lp2p_kad *kad, lp2p_time now)
 {
     if (kad->refresh.due != LP2P_NEVER) {
-        lp2p_time soon = LP2P_MAX(lp2p_time_add(now, HASTE_AFTER), lp2p_time_add(kad->refresh.last, HASTE_APART));
+        lp2p_time soon =
+            LP2P_MAX(lp2p_time_add(now, HASTE_AFTER), lp2p_time_add(kad->refresh.last, HASTE_APART));
         kad->refresh.due = lp2p_time_min(kad->refresh.due, soon);
     }
 }

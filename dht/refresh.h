@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * Keeps the routing table filled (libp2p specs kad-dht/README.md, "Bootstrap process"): a lookup of our own id, then one of a
- * random id in each bucket, one after the other. Part of the kad machine. */
+ * Keeps the routing table filled (libp2p specs kad-dht/README.md, "Bootstrap process"): a lookup of our own
+ * id, then one of a random id in each bucket, one after the other. Part of the kad machine. */
 #ifndef LP2P_DHT_REFRESH_H
 #define LP2P_DHT_REFRESH_H
 
 #include "dht/kad.h"
 
-#define LP2P_KAD_REFRESH_BUCKETS 16 /* common prefix lengths 0 .. 15; the deeper buckets are met by the self lookup */
-#define LP2P_KAD_REFRESH_KEY 34     /* bytes: a sha2-256 multihash, so that everybody takes it for a peer id */
+#define LP2P_KAD_REFRESH_BUCKETS                                                                             \
+    16 /* common prefix lengths 0 .. 15; the deeper buckets are met by the self lookup */
+#define LP2P_KAD_REFRESH_KEY 34 /* bytes: a sha2-256 multihash, so that everybody takes it for a peer id */
 
 struct lp2p_kad_refresh {
     lp2p_time due;

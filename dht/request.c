@@ -39,7 +39,8 @@ static uint32_t free_slot(struct lp2p_kad_requests *requests)
     if (requests->slots_len == requests->slots_cap) {
         uint32_t cap = LP2P_MIN(LP2P_MAX(requests->slots_cap * 2, 32u), SLOTS_MAX);
         struct lp2p_kad_request **slots =
-            cap == requests->slots_cap ? NULL : realloc(requests->slots, cap * sizeof(struct lp2p_kad_request *));
+            cap == requests->slots_cap ? NULL
+                                       : realloc(requests->slots, cap * sizeof(struct lp2p_kad_request *));
         if (slots == NULL) {
             return SLOTS_MAX;
         }
@@ -56,8 +57,10 @@ static uint32_t free_slot(struct lp2p_kad_requests *requests)
     return slot;
 }
 
-struct lp2p_kad_request *lp2p_kad_request_new(struct lp2p_kad_requests *requests, struct lp2p_kad_query *query,
-                                              struct lp2p_kad_candidate *candidate, lp2p_time slow, lp2p_time end)
+struct lp2p_kad_request *lp2p_kad_request_new(struct lp2p_kad_requests *requests,
+                                              struct lp2p_kad_query *query,
+                                              struct lp2p_kad_candidate *candidate, lp2p_time slow,
+                                              lp2p_time end)
 {
     uint32_t slot = free_slot(requests);
     struct lp2p_kad_request *request = slot == SLOTS_MAX ? NULL : calloc(1, sizeof(*request));
@@ -88,7 +91,8 @@ struct lp2p_kad_request *lp2p_kad_request_find(const struct lp2p_kad_requests *r
     return requests->slots[slot];
 }
 
-void lp2p_kad_request_end(struct lp2p_kad_requests *requests, struct lp2p_kad_request *request, enum lp2p_kad_asked asked)
+void lp2p_kad_request_end(struct lp2p_kad_requests *requests, struct lp2p_kad_request *request,
+                          enum lp2p_kad_asked asked)
 {
     if (request->query != NULL) {
         lp2p_kad_query_move(request->query, request->candidate, asked);

@@ -13,7 +13,7 @@ struct lp2p_kad_request {
     struct lp2p_kad_candidate *candidate;
     struct lp2p_heap_node timer; /* first when it counts as slow, then its end */
     lp2p_time end;
-    bool cut_short; /* has less than the whole time-out: not to answer in it proves nothing */
+    bool cut_short;        /* has less than the whole time-out: not to answer in it proves nothing */
     struct lp2p_list link; /* in its query's list, or among the given up */
 };
 
@@ -28,12 +28,15 @@ struct lp2p_kad_requests {
 void lp2p_kad_requests_init(struct lp2p_kad_requests *requests);
 void lp2p_kad_requests_fini(struct lp2p_kad_requests *requests);
 /** Starts a request; the candidate is waiting now. NULL when memory is short or 65,535 are under way. */
-struct lp2p_kad_request *lp2p_kad_request_new(struct lp2p_kad_requests *requests, struct lp2p_kad_query *query,
-                                              struct lp2p_kad_candidate *candidate, lp2p_time slow, lp2p_time end);
+struct lp2p_kad_request *lp2p_kad_request_new(struct lp2p_kad_requests *requests,
+                                              struct lp2p_kad_query *query,
+                                              struct lp2p_kad_candidate *candidate, lp2p_time slow,
+                                              lp2p_time end);
 /** NULL for an id that is not (or no longer) under way. */
 struct lp2p_kad_request *lp2p_kad_request_find(const struct lp2p_kad_requests *requests, uint64_t id);
 /** Forgets the request; its candidate goes into the given state. */
-void lp2p_kad_request_end(struct lp2p_kad_requests *requests, struct lp2p_kad_request *request, enum lp2p_kad_asked asked);
+void lp2p_kad_request_end(struct lp2p_kad_requests *requests, struct lp2p_kad_request *request,
+                          enum lp2p_kad_asked asked);
 /** Like end, but the id stays among the given up until the owner was told. */
 void lp2p_kad_request_give_up(struct lp2p_kad_requests *requests, struct lp2p_kad_request *request);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Answers to our requests, and what is learnt from them. Everything in an answer is the word of a stranger. */
+ * Answers to our requests, and what is learnt from them. Everything in an answer is the word of a stranger.
+ */
 #include "dht/machine.h"
 
 static bool is_self(const struct lp2p_kad *kad, const struct lp2p_peer_id *id)
@@ -7,8 +8,8 @@ static bool is_self(const struct lp2p_kad *kad, const struct lp2p_peer_id *id)
     return lp2p_peer_id_eq(&kad->config.self, id);
 }
 
-/* Peers that fail a query leave the table. Not so: when we are the cause, or when an awake peer has refused one value or one
- * key, which it shows by a reset, as the protocol has no error answer. */
+/* Peers that fail a query leave the table. Not so: when we are the cause, or when an awake peer has refused
+ * one value or one key, which it shows by a reset, as the protocol has no error answer. */
 static bool blames_peer(const struct lp2p_kad_request *request, enum lp2p_err reason)
 {
     bool refused = reason == LP2P_ERESET || reason == LP2P_EEOF;
@@ -22,7 +23,8 @@ static bool blames_peer(const struct lp2p_kad_request *request, enum lp2p_err re
     return fault == LP2P_FAULT_NET || fault == LP2P_FAULT_PEER || reason == LP2P_EUNSUPPORTED;
 }
 
-void lp2p_kad_request_fail(struct lp2p_kad *kad, struct lp2p_kad_request *request, enum lp2p_err reason, bool tell)
+void lp2p_kad_request_fail(struct lp2p_kad *kad, struct lp2p_kad_request *request, enum lp2p_err reason,
+                           bool tell)
 {
     kad->stats.requests_failed++;
     if (blames_peer(request, reason)) {
@@ -51,8 +53,8 @@ void lp2p_kad_fail(struct lp2p_kad *kad, uint64_t id, enum lp2p_err reason, lp2p
     lp2p_kad_request_fail(kad, request, reason, false);
 }
 
-/* One more peer has told addresses of the target of a find_peer. One alone may lie or be out of date, so the addresses of a few
- * are joined. */
+/* One more peer has told addresses of the target of a find_peer. One alone may lie or be out of date, so the
+ * addresses of a few are joined. */
 static void take_target(struct lp2p_kad_query *query, const struct lp2p_kad_peer *peer)
 {
     if (peer->addrs_len == 0) {
@@ -78,7 +80,8 @@ static void take_target(struct lp2p_kad_query *query, const struct lp2p_kad_peer
 }
 
 /* "go uses at most 2k closerPeers": what is more is not looked at. */
-static void take_closer(struct lp2p_kad *kad, struct lp2p_kad_query *query, const struct lp2p_kad_message *message)
+static void take_closer(struct lp2p_kad *kad, struct lp2p_kad_query *query,
+                        const struct lp2p_kad_message *message)
 {
     size_t len = LP2P_MIN(message->closer_len, 2 * (size_t)query->k);
     for (size_t i = 0; i < len; i++) {
@@ -88,7 +91,8 @@ static void take_closer(struct lp2p_kad *kad, struct lp2p_kad_query *query, cons
             continue;
         }
         if (query->kind == LP2P_KAD_FIND_PEER && lp2p_peer_id_eq(&query->peer, &peer.id)) {
-            take_target(query, &peer); /* not asked itself: it may be a client, and the owner is going to dial it */
+            take_target(query,
+                        &peer); /* not asked itself: it may be a client, and the owner is going to dial it */
             continue;
         }
         if (kad->config.public_only && peer.addrs_len == 0) {
@@ -115,14 +119,16 @@ void lp2p_kad_take_value(struct lp2p_kad *kad, struct lp2p_kad_query *query, str
     }
 }
 
-/* A record that is not for this key, too long or not valid is as good as none; the peers beside it are still used. */
-static void take_record(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct lp2p_kad_candidate *candidate,
-                        struct lp2p_span encoded, lp2p_time now)
+/* A record that is not for this key, too long or not valid is as good as none; the peers beside it are still
+ * used. */
+static void take_record(struct lp2p_kad *kad, struct lp2p_kad_query *query,
+                        struct lp2p_kad_candidate *candidate, struct lp2p_span encoded, lp2p_time now)
 {
     struct lp2p_kad_record record;
     struct lp2p_span key = lp2p_kad_query_key(query);
-    if (encoded.ptr != NULL && lp2p_kad_record_decode(encoded, &record) == LP2P_OK && lp2p_span_eq(record.key, key) &&
-        record.value.len <= LP2P_KAD_VALUE_MAX && lp2p_kad_validate(&kad->rules, key, record.value) == LP2P_OK) {
+    if (encoded.ptr != NULL && lp2p_kad_record_decode(encoded, &record) == LP2P_OK &&
+        lp2p_span_eq(record.key, key) && record.value.len <= LP2P_KAD_VALUE_MAX &&
+        lp2p_kad_validate(&kad->rules, key, record.value) == LP2P_OK) {
         lp2p_kad_take_value(kad, query, candidate, record.value, now);
     }
 }
@@ -140,8 +146,8 @@ void lp2p_kad_take_provider(struct lp2p_kad *kad, struct lp2p_kad_query *query, 
     }
 }
 
-static void take_providers(struct lp2p_kad *kad, struct lp2p_kad_query *query, const struct lp2p_kad_message *message,
-                           lp2p_time now)
+static void take_providers(struct lp2p_kad *kad, struct lp2p_kad_query *query,
+                           const struct lp2p_kad_message *message, lp2p_time now)
 {
     for (size_t i = 0; i < message->providers_len; i++) {
         struct lp2p_kad_peer peer;
@@ -152,8 +158,9 @@ static void take_providers(struct lp2p_kad *kad, struct lp2p_kad_query *query, c
     }
 }
 
-static void take_answer(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct lp2p_kad_candidate *candidate,
-                        const struct lp2p_kad_message *message, lp2p_time now)
+static void take_answer(struct lp2p_kad *kad, struct lp2p_kad_query *query,
+                        struct lp2p_kad_candidate *candidate, const struct lp2p_kad_message *message,
+                        lp2p_time now)
 {
     take_closer(kad, query, message);
     switch (query->kind) {
@@ -184,7 +191,8 @@ static bool echoes(const struct lp2p_kad_query *query, const struct lp2p_kad_mes
            lp2p_span_eq(record.value, lp2p_span(query->value, query->value_len));
 }
 
-void lp2p_kad_feed(struct lp2p_kad *kad, uint64_t id, struct lp2p_span response, lp2p_time now, uint64_t wall_ms)
+void lp2p_kad_feed(struct lp2p_kad *kad, uint64_t id, struct lp2p_span response, lp2p_time now,
+                   uint64_t wall_ms)
 {
     lp2p_kad_release(kad);
     struct lp2p_kad_request *request = lp2p_kad_request_find(&kad->requests, id);
@@ -211,15 +219,16 @@ void lp2p_kad_feed(struct lp2p_kad *kad, uint64_t id, struct lp2p_span response,
     }
 }
 
-static void correct_peers(struct lp2p_kad *kad, struct lp2p_kad_query *query, const struct lp2p_kad_answer *best,
-                          lp2p_time now)
+static void correct_peers(struct lp2p_kad *kad, struct lp2p_kad_query *query,
+                          const struct lp2p_kad_answer *best, lp2p_time now)
 {
     struct lp2p_kad_candidate *answered[LP2P_KAD_K_MAX];
     size_t len = lp2p_kad_query_answered(query, answered, query->k);
     bool whole = lp2p_kad_query_settled(query);
     struct lp2p_kad_query *fix = NULL;
     for (size_t i = 0; i < len; i++) {
-        /* Cut short by its quorum, the search does not know yet who is closest: then only other values are put right. */
+        /* Cut short by its quorum, the search does not know yet who is closest: then only other values are
+         * put right. */
         if (answered[i]->answer == best->serial || (answered[i]->answer == LP2P_KAD_ANSWER_NONE && !whole)) {
             continue;
         }
@@ -241,8 +250,10 @@ static void correct_peers(struct lp2p_kad *kad, struct lp2p_kad_query *query, co
     }
 }
 
-/* What we put ourselves gives way to a better value only, what others put here also to what most peers say. */
-static void correct_here(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct lp2p_span best, lp2p_time now)
+/* What we put ourselves gives way to a better value only, what others put here also to what most peers say.
+ */
+static void correct_here(struct lp2p_kad *kad, struct lp2p_kad_query *query, struct lp2p_span best,
+                         lp2p_time now)
 {
     const struct lp2p_kad_value *held = lp2p_kad_store_get(&kad->store, &query->target, now);
     if (held == NULL || lp2p_span_eq(lp2p_span(held->bytes, held->len), best)) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The server: requests of other peers (libp2p specs kad-dht/README.md, "RPC messages"). The protocol has no error answer:
- * what is wrong is an error to our caller, which resets the stream. */
+ * The server: requests of other peers (libp2p specs kad-dht/README.md, "RPC messages"). The protocol has no
+ * error answer: what is wrong is an error to our caller, which resets the stream. */
 #include "dht/machine.h"
 
 struct serving {
@@ -14,7 +14,8 @@ struct serving {
 };
 
 /* The k nearest peers that have an address, without the requester and without `except` (may be NULL). */
-static size_t list_closer(const struct serving *s, const struct lp2p_peer_id *except, struct lp2p_kad_listed *out)
+static size_t list_closer(const struct serving *s, const struct lp2p_peer_id *except,
+                          struct lp2p_kad_listed *out)
 {
     const struct lp2p_kad_entry *entries[LP2P_KAD_CLOSER_MAX];
     size_t k = s->kad->config.k;
@@ -30,7 +31,8 @@ static size_t list_closer(const struct serving *s, const struct lp2p_peer_id *ex
     return len;
 }
 
-/* The target itself comes first when its addresses are known, be it a server, a client, we or the requester. */
+/* The target itself comes first when its addresses are known, be it a server, a client, we or the requester.
+ */
 static struct lp2p_kad_contact *known_target(const struct serving *s, bool *connected)
 {
     struct lp2p_kad_peer target = {.addrs_len = 0};
@@ -45,8 +47,8 @@ static struct lp2p_kad_contact *known_target(const struct serving *s, bool *conn
 
 static enum lp2p_err serve_find_node(struct serving *s)
 {
-    enum lp2p_err err =
-        lp2p_kad_write_head(&s->writer, LP2P_KAD_FIND_NODE, lp2p_span(NULL, 0), NULL); /* go leaves the key out */
+    enum lp2p_err err = lp2p_kad_write_head(&s->writer, LP2P_KAD_FIND_NODE, lp2p_span(NULL, 0),
+                                            NULL); /* go leaves the key out */
     if (err != LP2P_OK) {
         return err;
     }
@@ -67,7 +69,8 @@ static enum lp2p_err serve_get_value(struct serving *s)
 {
     struct lp2p_span key = s->request->key;
     const struct lp2p_kad_value *held = lp2p_kad_store_get(&s->kad->store, &s->target, s->now);
-    if (held != NULL && lp2p_kad_validate(&s->kad->rules, key, lp2p_span(held->bytes, held->len)) != LP2P_OK) {
+    if (held != NULL &&
+        lp2p_kad_validate(&s->kad->rules, key, lp2p_span(held->bytes, held->len)) != LP2P_OK) {
         held = NULL; /* it has become invalid since */
     }
     char time[LP2P_KAD_TIME_TEXT_MAX];
@@ -76,7 +79,8 @@ static enum lp2p_err serve_get_value(struct serving *s)
         lp2p_kad_time_text(held->wall_ms, time);
         record = (struct lp2p_kad_record){key, lp2p_span(held->bytes, held->len), lp2p_span_str(time)};
     }
-    enum lp2p_err err = lp2p_kad_write_head(&s->writer, LP2P_KAD_GET_VALUE, key, held == NULL ? NULL : &record);
+    enum lp2p_err err =
+        lp2p_kad_write_head(&s->writer, LP2P_KAD_GET_VALUE, key, held == NULL ? NULL : &record);
     if (err == LP2P_OK) {
         struct lp2p_kad_listed peers[LP2P_KAD_K_MAX];
         lp2p_kad_write_peers(&s->writer, peers, list_closer(s, NULL, peers));
@@ -84,7 +88,8 @@ static enum lp2p_err serve_get_value(struct serving *s)
     return err;
 }
 
-/* Stored under our own clock; a worse value than the one held is refused. The echo carries what was validated, nothing else. */
+/* Stored under our own clock; a worse value than the one held is refused. The echo carries what was
+ * validated, nothing else. */
 static enum lp2p_err serve_put_value(struct serving *s)
 {
     struct lp2p_kad *kad = s->kad;
@@ -118,7 +123,8 @@ static enum lp2p_err serve_put_value(struct serving *s)
     return lp2p_kad_write_head(&s->writer, LP2P_KAD_PUT_VALUE, key, &record);
 }
 
-/* Only what the sender says of itself counts, and only with an address. There is no answer. A full store is no offence. */
+/* Only what the sender says of itself counts, and only with an address. There is no answer. A full store is
+ * no offence. */
 static enum lp2p_err serve_add_provider(struct serving *s)
 {
     for (size_t i = 0; i < s->request->providers_len; i++) {
@@ -182,20 +188,25 @@ static enum lp2p_err serve(struct serving *s)
     return LP2P_EUNSUPPORTED;
 }
 
-enum lp2p_err lp2p_kad_serve(struct lp2p_kad *kad, const struct lp2p_peer_id *from, struct lp2p_span request, lp2p_time now,
-                             uint64_t wall_ms, uint8_t *out, size_t cap, size_t *len)
+enum lp2p_err lp2p_kad_serve(struct lp2p_kad *kad, const struct lp2p_peer_id *from, struct lp2p_span request,
+                             lp2p_time now, uint64_t wall_ms, uint8_t *out, size_t cap, size_t *len)
 {
     lp2p_kad_release(kad);
     *len = 0;
     struct lp2p_kad_message message;
     enum lp2p_err err = LP2P_EUNSUPPORTED;
     if (kad->config.server) {
-        err = request.len > LP2P_KAD_REQUEST_MAX ? LP2P_EOVERSIZE : lp2p_kad_message_decode(request, &message);
+        err =
+            request.len > LP2P_KAD_REQUEST_MAX ? LP2P_EOVERSIZE : lp2p_kad_message_decode(request, &message);
     }
     if (err == LP2P_OK) {
         kad->stats.requests_in[message.type]++;
-        struct serving s = {
-            .kad = kad, .from = from, .request = &message, .now = now, .wall_ms = wall_ms, .writer = {out, cap, 0}};
+        struct serving s = {.kad = kad,
+                            .from = from,
+                            .request = &message,
+                            .now = now,
+                            .wall_ms = wall_ms,
+                            .writer = {out, cap, 0}};
         err = serve(&s);
         *len = err == LP2P_OK ? s.writer.len : 0;
     }

@@ -22,8 +22,8 @@ static size_t slot_of(const struct lp2p_kad_shelf *shelf, const struct lp2p_kad_
     return (size_t)(mixed >> 32) & (cap - 1);
 }
 
-void lp2p_kad_shelf_init(struct lp2p_kad_shelf *shelf, const struct lp2p_kad_key *self, size_t max, uint64_t ttl_ns,
-                         const struct lp2p_rand *rand)
+void lp2p_kad_shelf_init(struct lp2p_kad_shelf *shelf, const struct lp2p_kad_key *self, size_t max,
+                         uint64_t ttl_ns, const struct lp2p_rand *rand)
 {
     *shelf = (struct lp2p_kad_shelf){.self = *self, .max = max, .ttl_ns = ttl_ns};
     lp2p_rand_fill(rand, shelf->seed, sizeof(shelf->seed));
@@ -56,7 +56,8 @@ static struct lp2p_kad_source *find_source(const struct lp2p_kad_shelf *shelf, c
     return source;
 }
 
-/* Both indexes double when they are as full as they have buckets; without memory for it they go on with longer chains. */
+/* Both indexes double when they are as full as they have buckets; without memory for it they go on with
+ * longer chains. */
 static enum lp2p_err grow_index(struct lp2p_kad_shelf *shelf)
 {
     if (shelf->len < shelf->index_cap) {
@@ -161,7 +162,8 @@ enum lp2p_err lp2p_kad_shelf_room(struct lp2p_kad_shelf *shelf, const struct lp2
                                   const struct lp2p_kad_key *source_key)
 {
     struct lp2p_kad_source *source = source_key == NULL ? NULL : find_source(shelf, source_key);
-    if (source != NULL && shelf->len >= shelf->max / 2 && source->len >= LP2P_MAX(shelf->max / SOURCE_SHARE, 1u)) {
+    if (source != NULL && shelf->len >= shelf->max / 2 &&
+        source->len >= LP2P_MAX(shelf->max / SOURCE_SHARE, 1u)) {
         evict(shelf, LP2P_LIST_ENTRY(source->items.next, struct lp2p_kad_item, by_source));
     }
     if (shelf->len < shelf->max) {
@@ -178,8 +180,9 @@ enum lp2p_err lp2p_kad_shelf_room(struct lp2p_kad_shelf *shelf, const struct lp2
     return LP2P_ELIMIT;
 }
 
-enum lp2p_err lp2p_kad_shelf_put(struct lp2p_kad_shelf *shelf, struct lp2p_kad_item *item, const struct lp2p_kad_key *key,
-                                 const struct lp2p_kad_key *source_key, lp2p_time now)
+enum lp2p_err lp2p_kad_shelf_put(struct lp2p_kad_shelf *shelf, struct lp2p_kad_item *item,
+                                 const struct lp2p_kad_key *key, const struct lp2p_kad_key *source_key,
+                                 lp2p_time now)
 {
     if (grow_index(shelf) != LP2P_OK) {
         return LP2P_ENOMEM;
@@ -254,4 +257,3 @@ lp2p_time lp2p_kad_shelf_deadline(const struct lp2p_kad_shelf *shelf)
     const struct lp2p_kad_item *item = LP2P_LIST_ENTRY(shelf->by_age.next, struct lp2p_kad_item, by_age);
     return lp2p_time_add(item->refreshed, shelf->ttl_ns);
 }
-

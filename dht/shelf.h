@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * A bounded set of entries that live for a fixed time, found by their point: what values and provider records have in common.
- * Owned by the kad machine; entries are embedded in what they stand for.
+ * A bounded set of entries that live for a fixed time, found by their point: what values and provider records
+ * have in common. Owned by the kad machine; entries are embedded in what they stand for.
  *
- * Who has to go when the shelf is full: the entry that we are least responsible for (the shortest common prefix with our own
- * point; within that the oldest), and never for a newcomer that we are even less responsible for. From half full
- * on one source may hold a sixteenth of the shelf; beyond that its own oldest entry goes first. What we stored ourselves is not
- * evicted. */
+ * Who has to go when the shelf is full: the entry that we are least responsible for (the shortest common
+ * prefix with our own point; within that the oldest), and never for a newcomer that we are even less
+ * responsible for. From half full on one source may hold a sixteenth of the shelf; beyond that its own oldest
+ * entry goes first. What we stored ourselves is not evicted. */
 #ifndef LP2P_DHT_SHELF_H
 #define LP2P_DHT_SHELF_H
 
@@ -42,16 +42,17 @@ struct lp2p_kad_shelf {
     void (*release)(struct lp2p_kad_shelf *shelf, struct lp2p_kad_item *item);
 };
 
-void lp2p_kad_shelf_init(struct lp2p_kad_shelf *shelf, const struct lp2p_kad_key *self, size_t max, uint64_t ttl_ns,
-                         const struct lp2p_rand *rand);
+void lp2p_kad_shelf_init(struct lp2p_kad_shelf *shelf, const struct lp2p_kad_key *self, size_t max,
+                         uint64_t ttl_ns, const struct lp2p_rand *rand);
 void lp2p_kad_shelf_fini(struct lp2p_kad_shelf *shelf); /* releases all */
 
 /** Makes room for an entry at this point from this source (NULL: ourselves). ELIMIT: refused, and counted. */
 enum lp2p_err lp2p_kad_shelf_room(struct lp2p_kad_shelf *shelf, const struct lp2p_kad_key *key,
                                   const struct lp2p_kad_key *source) LP2P_MUST_CHECK;
 /** Puts a zeroed item on the shelf after a room call that was OK. ENOMEM: it is not on the shelf. */
-enum lp2p_err lp2p_kad_shelf_put(struct lp2p_kad_shelf *shelf, struct lp2p_kad_item *item, const struct lp2p_kad_key *key,
-                                 const struct lp2p_kad_key *source, lp2p_time now) LP2P_MUST_CHECK;
+enum lp2p_err lp2p_kad_shelf_put(struct lp2p_kad_shelf *shelf, struct lp2p_kad_item *item,
+                                 const struct lp2p_kad_key *key, const struct lp2p_kad_key *source,
+                                 lp2p_time now) LP2P_MUST_CHECK;
 /** The entry gets a new life; its source stays. */
 void lp2p_kad_shelf_refresh(struct lp2p_kad_shelf *shelf, struct lp2p_kad_item *item, lp2p_time now);
 /** Takes the item off and releases it. */

@@ -11,8 +11,9 @@ uint64_t lp2p_kad_find_peer(struct lp2p_kad *kad, const struct lp2p_peer_id *tar
 {
     lp2p_kad_release(kad);
     struct lp2p_kad_query *query =
-        target->len == 0 ? NULL
-                         : lp2p_kad_query_start(kad, LP2P_KAD_FIND_PEER, lp2p_peer_id_span(target), false, now);
+        target->len == 0
+            ? NULL
+            : lp2p_kad_query_start(kad, LP2P_KAD_FIND_PEER, lp2p_peer_id_span(target), false, now);
     if (query == NULL) {
         return 0;
     }
@@ -38,7 +39,8 @@ uint64_t lp2p_kad_closest(struct lp2p_kad *kad, struct lp2p_span key, lp2p_time 
     return query == NULL ? 0 : query->id;
 }
 
-uint64_t lp2p_kad_get(struct lp2p_kad *kad, struct lp2p_span key, unsigned quorum, lp2p_time now, uint64_t wall_ms)
+uint64_t lp2p_kad_get(struct lp2p_kad *kad, struct lp2p_span key, unsigned quorum, lp2p_time now,
+                      uint64_t wall_ms)
 {
     lp2p_kad_release(kad);
     struct lp2p_kad_query *query =
@@ -49,14 +51,16 @@ uint64_t lp2p_kad_get(struct lp2p_kad *kad, struct lp2p_span key, unsigned quoru
     query->wanted = quorum;
     query->wall_ms = wall_ms;
     const struct lp2p_kad_value *held = lp2p_kad_store_get(&kad->store, &query->target, now);
-    /* "Validate on load": the rules may have become stricter, or the value may have expired by its own terms. */
+    /* "Validate on load": the rules may have become stricter, or the value may have expired by its own terms.
+     */
     if (held != NULL && lp2p_kad_validate(&kad->rules, key, lp2p_span(held->bytes, held->len)) == LP2P_OK) {
         lp2p_kad_take_value(kad, query, NULL, lp2p_span(held->bytes, held->len), now);
     }
     return query->id;
 }
 
-/* What is wrong with putting this value; otherwise it is stored here. A full store does not keep it from the others. */
+/* What is wrong with putting this value; otherwise it is stored here. A full store does not keep it from the
+ * others. */
 static enum lp2p_err put_here(struct lp2p_kad *kad, const struct lp2p_kad_key *target, struct lp2p_span key,
                               struct lp2p_span value, lp2p_time now, uint64_t wall_ms)
 {
@@ -71,7 +75,8 @@ static enum lp2p_err put_here(struct lp2p_kad *kad, const struct lp2p_kad_key *t
     return err == LP2P_ELIMIT ? LP2P_OK : err;
 }
 
-uint64_t lp2p_kad_put(struct lp2p_kad *kad, struct lp2p_span key, struct lp2p_span value, lp2p_time now, uint64_t wall_ms)
+uint64_t lp2p_kad_put(struct lp2p_kad *kad, struct lp2p_span key, struct lp2p_span value, lp2p_time now,
+                      uint64_t wall_ms)
 {
     lp2p_kad_release(kad);
     struct lp2p_kad_query *query = key_fits(key, LP2P_KAD_KEY_MAX) && value.len <= LP2P_KAD_VALUE_MAX
@@ -91,7 +96,8 @@ uint64_t lp2p_kad_put(struct lp2p_kad *kad, struct lp2p_span key, struct lp2p_sp
     return query->id;
 }
 
-uint64_t lp2p_kad_provide(struct lp2p_kad *kad, struct lp2p_span key, const struct lp2p_kad_peer *self, lp2p_time now)
+uint64_t lp2p_kad_provide(struct lp2p_kad *kad, struct lp2p_span key, const struct lp2p_kad_peer *self,
+                          lp2p_time now)
 {
     lp2p_kad_release(kad);
     struct lp2p_kad_query *query = key_fits(key, LP2P_KAD_PROVIDER_KEY_MAX)
@@ -128,7 +134,8 @@ uint64_t lp2p_kad_find_providers(struct lp2p_kad *kad, struct lp2p_span key, uns
     }
     query->wanted = LP2P_MIN(max == 0 ? kad->config.k : max, LP2P_KAD_FOUND_MAX);
     const struct lp2p_kad_contact *held[LP2P_KAD_PROVIDERS_IN_MAX];
-    size_t len = lp2p_kad_store_providers(&kad->store, &query->target, now, &kad->rand, held, LP2P_ARRAY_LEN(held));
+    size_t len =
+        lp2p_kad_store_providers(&kad->store, &query->target, now, &kad->rand, held, LP2P_ARRAY_LEN(held));
     for (size_t i = 0; i < len; i++) {
         struct lp2p_kad_peer peer;
         lp2p_kad_contact_unpack(held[i], &peer);
@@ -140,7 +147,8 @@ uint64_t lp2p_kad_find_providers(struct lp2p_kad *kad, struct lp2p_span key, uns
 void lp2p_kad_cancel(struct lp2p_kad *kad, uint64_t id)
 {
     lp2p_kad_release(kad);
-    LP2P_LIST_FOREACH(it, &kad->queries) {
+    LP2P_LIST_FOREACH(it, &kad->queries)
+    {
         struct lp2p_kad_query *query = LP2P_LIST_ENTRY(it, struct lp2p_kad_query, by_age);
         if (query->id == id && !query->internal) {
             /* Cancelation knows no time: only a get that ends well looks at it. */

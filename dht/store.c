@@ -34,7 +34,8 @@ void lp2p_kad_store_init(struct lp2p_kad_store *store, const struct lp2p_kad_sto
 {
     *store = (struct lp2p_kad_store){.providers_per_key_max = config->providers_per_key_max};
     lp2p_kad_shelf_init(&store->values, &config->self, config->records_max, config->record_ttl_ns, rand);
-    lp2p_kad_shelf_init(&store->providers, &config->self, config->providers_max, config->provider_ttl_ns, rand);
+    lp2p_kad_shelf_init(&store->providers, &config->self, config->providers_max, config->provider_ttl_ns,
+                        rand);
     store->values.release = release_value;
     store->providers.release = release_provider;
 }
@@ -50,8 +51,9 @@ static bool is_old(const struct lp2p_kad_item *item, uint64_t life_ns, lp2p_time
     return lp2p_time_add(item->refreshed, life_ns) <= now;
 }
 
-static enum lp2p_err add_value(struct lp2p_kad_store *store, struct lp2p_kad_value **out, const struct lp2p_kad_key *key,
-                               const struct lp2p_kad_key *source, lp2p_time now)
+static enum lp2p_err add_value(struct lp2p_kad_store *store, struct lp2p_kad_value **out,
+                               const struct lp2p_kad_key *key, const struct lp2p_kad_key *source,
+                               lp2p_time now)
 {
     enum lp2p_err err = lp2p_kad_shelf_room(&store->values, key, source);
     if (err != LP2P_OK) {
@@ -96,8 +98,8 @@ enum lp2p_err lp2p_kad_store_put(struct lp2p_kad_store *store, const struct lp2p
     return LP2P_OK;
 }
 
-const struct lp2p_kad_value *lp2p_kad_store_get(const struct lp2p_kad_store *store, const struct lp2p_kad_key *key,
-                                                lp2p_time now)
+const struct lp2p_kad_value *lp2p_kad_store_get(const struct lp2p_kad_store *store,
+                                                const struct lp2p_kad_key *key, lp2p_time now)
 {
     struct lp2p_kad_item *item = lp2p_kad_shelf_find(&store->values, key);
     if (item == NULL || is_old(item, store->values.ttl_ns, now)) {
@@ -120,9 +122,10 @@ static struct lp2p_kad_contact *trimmed_contact(const struct lp2p_kad_peer *peer
     return lp2p_kad_contact_new(&kept);
 }
 
-/* A key that has all its providers: the oldest gives way, but only after half of its life, so that a crowd of newcomers does
- * not push out those that are there and announce themselves again in time. */
-static enum lp2p_err make_room_at_key(struct lp2p_kad_store *store, const struct lp2p_kad_key *key, lp2p_time now)
+/* A key that has all its providers: the oldest gives way, but only after half of its life, so that a crowd of
+ * newcomers does not push out those that are there and announce themselves again in time. */
+static enum lp2p_err make_room_at_key(struct lp2p_kad_store *store, const struct lp2p_kad_key *key,
+                                      lp2p_time now)
 {
     size_t len = 0;
     struct lp2p_kad_item *oldest = NULL;
@@ -143,8 +146,8 @@ static enum lp2p_err make_room_at_key(struct lp2p_kad_store *store, const struct
     return LP2P_OK;
 }
 
-static void renew(struct lp2p_kad_store *store, struct lp2p_kad_provider *held, struct lp2p_kad_contact *contact,
-                  lp2p_time now)
+static void renew(struct lp2p_kad_store *store, struct lp2p_kad_provider *held,
+                  struct lp2p_kad_contact *contact, lp2p_time now)
 {
     if (contact->addrs_len > 0) {
         lp2p_kad_contact_free(held->contact);
@@ -184,8 +187,9 @@ enum lp2p_err lp2p_kad_store_provide(struct lp2p_kad_store *store, const struct 
     return LP2P_OK;
 }
 
-size_t lp2p_kad_store_providers(const struct lp2p_kad_store *store, const struct lp2p_kad_key *key, lp2p_time now,
-                                const struct lp2p_rand *rand, const struct lp2p_kad_contact **out, size_t max)
+size_t lp2p_kad_store_providers(const struct lp2p_kad_store *store, const struct lp2p_kad_key *key,
+                                lp2p_time now, const struct lp2p_rand *rand,
+                                const struct lp2p_kad_contact **out, size_t max)
 {
     size_t seen = 0;
     for (struct lp2p_kad_item *item = lp2p_kad_shelf_find(&store->providers, key); item != NULL && max > 0;
@@ -193,7 +197,8 @@ size_t lp2p_kad_store_providers(const struct lp2p_kad_store *store, const struct
         if (is_old(item, store->providers.ttl_ns, now)) {
             continue;
         }
-        /* Shuffle while collecting; beyond max each one replaces a random one, so that all have the same chance. */
+        /* Shuffle while collecting; beyond max each one replaces a random one, so that all have the same
+         * chance. */
         size_t at = (size_t)lp2p_rand_below(rand, ++seen);
         if (seen <= max) {
             out[seen - 1] = out[at];

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Values and provider records in memory, bounded and mortal. Owned by the kad machine.
  *
- * Keys are points: who has the raw key has hashed it already. Validation is the caller's duty and comes first. */
+ * Keys are points: who has the raw key has hashed it already. Validation is the caller's duty and comes
+ * first. */
 #ifndef LP2P_DHT_STORE_H
 #define LP2P_DHT_STORE_H
 
@@ -38,22 +39,27 @@ void lp2p_kad_store_init(struct lp2p_kad_store *store, const struct lp2p_kad_sto
                          const struct lp2p_rand *rand);
 void lp2p_kad_store_fini(struct lp2p_kad_store *store);
 
-/** Stores a copy of the value in the place of what was there, and stamps it. `source` is the point of the peer that sent it;
- *  NULL: ourselves. ELIMIT: no room for it, or longer than LP2P_KAD_VALUE_MAX; ENOMEM. What was there stays then. */
+/** Stores a copy of the value in the place of what was there, and stamps it. `source` is the point of the
+ * peer that sent it; NULL: ourselves. ELIMIT: no room for it, or longer than LP2P_KAD_VALUE_MAX; ENOMEM. What
+ * was there stays then. */
 enum lp2p_err lp2p_kad_store_put(struct lp2p_kad_store *store, const struct lp2p_kad_key *key,
                                  const struct lp2p_kad_key *source, struct lp2p_span value, lp2p_time now,
                                  uint64_t wall_ms) LP2P_MUST_CHECK;
-/** The value at the point, or NULL when there is none that is young enough; valid until the store is changed. */
-const struct lp2p_kad_value *lp2p_kad_store_get(const struct lp2p_kad_store *store, const struct lp2p_kad_key *key,
-                                                lp2p_time now);
+/** The value at the point, or NULL when there is none that is young enough; valid until the store is changed.
+ */
+const struct lp2p_kad_value *lp2p_kad_store_get(const struct lp2p_kad_store *store,
+                                                const struct lp2p_kad_key *key, lp2p_time now);
 
-/** Adds or refreshes the record that `provider` has the content; its addresses replace the ones known, if it has any.
- *  ELIMIT: no room, or the key has enough providers (the oldest gives way only after half of its life). ENOMEM. */
+/** Adds or refreshes the record that `provider` has the content; its addresses replace the ones known, if it
+ * has any. ELIMIT: no room, or the key has enough providers (the oldest gives way only after half of its
+ * life). ENOMEM. */
 enum lp2p_err lp2p_kad_store_provide(struct lp2p_kad_store *store, const struct lp2p_kad_key *key,
-                                     const struct lp2p_kad_peer *provider, bool own, lp2p_time now) LP2P_MUST_CHECK;
+                                     const struct lp2p_kad_peer *provider, bool own,
+                                     lp2p_time now) LP2P_MUST_CHECK;
 /** Up to max providers in random order; borrowed until the store is changed. */
-size_t lp2p_kad_store_providers(const struct lp2p_kad_store *store, const struct lp2p_kad_key *key, lp2p_time now,
-                                const struct lp2p_rand *rand, const struct lp2p_kad_contact **out, size_t max);
+size_t lp2p_kad_store_providers(const struct lp2p_kad_store *store, const struct lp2p_kad_key *key,
+                                lp2p_time now, const struct lp2p_rand *rand,
+                                const struct lp2p_kad_contact **out, size_t max);
 
 void lp2p_kad_store_expire(struct lp2p_kad_store *store, lp2p_time now);
 /** When the oldest record ends; LP2P_NEVER. */

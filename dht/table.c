@@ -47,7 +47,8 @@ static void set_failing(struct lp2p_kad_table *table, struct lp2p_kad_entry *ent
     }
 }
 
-static void drop_entry(struct lp2p_kad_table *table, struct lp2p_kad_bucket *bucket, struct lp2p_kad_entry *entry)
+static void drop_entry(struct lp2p_kad_table *table, struct lp2p_kad_bucket *bucket,
+                       struct lp2p_kad_entry *entry)
 {
     set_failing(table, entry, true);
     lp2p_kad_contact_free(entry->contact);
@@ -71,7 +72,8 @@ static bool make_room(struct lp2p_kad_table *table, struct lp2p_kad_bucket *buck
     return bucket->len < table->k;
 }
 
-enum lp2p_kad_seen lp2p_kad_table_add(struct lp2p_kad_table *table, struct lp2p_kad_contact *contact, bool connected)
+enum lp2p_kad_seen lp2p_kad_table_add(struct lp2p_kad_table *table, struct lp2p_kad_contact *contact,
+                                      bool connected)
 {
     struct lp2p_kad_bucket *bucket = bucket_of(table, &contact->key);
     struct lp2p_kad_entry *entry = bucket == NULL ? NULL : find_in(bucket, &contact->key);
@@ -148,13 +150,14 @@ static void offer_bucket(struct nearest *nearest, const struct lp2p_kad_bucket *
     }
 }
 
-size_t lp2p_kad_table_nearest(const struct lp2p_kad_table *table, const struct lp2p_kad_key *target, bool failing,
-                              const struct lp2p_kad_entry **out, size_t max)
+size_t lp2p_kad_table_nearest(const struct lp2p_kad_table *table, const struct lp2p_kad_key *target,
+                              bool failing, const struct lp2p_kad_entry **out, size_t max)
 {
     struct nearest nearest = {target, out, 0, max, failing};
     unsigned cpl = LP2P_MIN(lp2p_kad_key_cpl(&table->self, target), LP2P_KAD_KEY_BITS - 1u);
-    /* Bucket `cpl` shares more than cpl bits with the target, all deeper ones exactly cpl bits, and each shallower bucket
-     * exactly its own number: so whole groups come in order of distance and the rest need not be looked at. */
+    /* Bucket `cpl` shares more than cpl bits with the target, all deeper ones exactly cpl bits, and each
+     * shallower bucket exactly its own number: so whole groups come in order of distance and the rest need
+     * not be looked at. */
     offer_bucket(&nearest, &table->buckets[cpl]);
     if (nearest.len < max) {
         for (unsigned b = cpl + 1; b < LP2P_KAD_KEY_BITS; b++) {

@@ -20,8 +20,8 @@ static const struct lp2p_kad_validator pk_validator = {.ns = "pk", .validate = v
 
 enum key_form { KEY_PLAIN, KEY_NAMESPACED, KEY_STRANGE };
 
-/* js-libp2p splits the key at '/' and validates from three parts on; go-libp2p wants the first byte to be '/'. A key with three
- * parts that does not begin with '/' is refused by both, each in its way. */
+/* js-libp2p splits the key at '/' and validates from three parts on; go-libp2p wants the first byte to be
+ * '/'. A key with three parts that does not begin with '/' is refused by both, each in its way. */
 static enum key_form form_of(struct lp2p_span key, struct lp2p_span *ns)
 {
     size_t slashes = 0;
@@ -52,7 +52,8 @@ static const struct lp2p_kad_validator *find(const struct lp2p_kad_rules *rules,
     return lp2p_span_eq_str(ns, pk_validator.ns) ? &pk_validator : NULL;
 }
 
-enum lp2p_err lp2p_kad_validate(const struct lp2p_kad_rules *rules, struct lp2p_span key, struct lp2p_span value)
+enum lp2p_err lp2p_kad_validate(const struct lp2p_kad_rules *rules, struct lp2p_span key,
+                                struct lp2p_span value)
 {
     struct lp2p_span ns;
     enum key_form form = form_of(key, &ns);
@@ -66,7 +67,8 @@ enum lp2p_err lp2p_kad_validate(const struct lp2p_kad_rules *rules, struct lp2p_
     return validator->validate(validator->ctx, key, value);
 }
 
-bool lp2p_kad_better(const struct lp2p_kad_rules *rules, struct lp2p_span key, struct lp2p_span a, struct lp2p_span b)
+bool lp2p_kad_better(const struct lp2p_kad_rules *rules, struct lp2p_span key, struct lp2p_span a,
+                     struct lp2p_span b)
 {
     struct lp2p_span ns;
     if (form_of(key, &ns) != KEY_NAMESPACED) {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Decoders of messages, peers, records and times: what was read borrows from the input only, and reads back the same after
- * being written. */
-#include "base/check.h"
-#include "dht/codec.h"
+ * Decoders of messages, peers, records and times: what was read borrows from the input only, and reads back
+ * the same after being written. */
+#include "craft.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -52,11 +51,20 @@ static void check_record(struct lp2p_span in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static uint8_t crafted[1 << 16];
     struct lp2p_span in = lp2p_span(data, size);
+    check_record(in);
+    struct lp2p_kad_writer unused = {crafted, sizeof(crafted), 0};
+    check_peer(in, false, &unused);
+    if (size > 1 && data[0] % 8 < LP2P_KAD_TYPES) {
+        in = craft_message(crafted, sizeof(crafted), (enum lp2p_kad_type)(data[0] % 8),
+                           lp2p_span(data + 1, size - 1));
+    }
     if (size > sizeof(out) / 4 || lp2p_kad_message_decode(in, &message) != LP2P_OK) {
         return 0;
     }
-    LP2P_CHECK(message.closer_len <= LP2P_KAD_CLOSER_MAX && message.providers_len <= LP2P_KAD_PROVIDERS_IN_MAX);
+    LP2P_CHECK(message.closer_len <= LP2P_KAD_CLOSER_MAX &&
+               message.providers_len <= LP2P_KAD_PROVIDERS_IN_MAX);
     check_inside(message.key, in);
     check_inside(message.record, in);
     check_record(message.record);

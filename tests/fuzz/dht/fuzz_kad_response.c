@@ -1,25 +1,19 @@
 /* SPDX-License-Identifier: MIT
- * A query of each kind against peers that answer with the input, cut at lengths that the input itself gives. It has to end
- * exactly once within its deadline, whatever they say. */
-#include "base/check.h"
+ * A query of each kind against peers that answer as the input says, with crafted or raw messages. It has to
+ * end exactly once within its deadline, whatever they say. */
+#include "craft.h"
+
 #include "dht/kad.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct lp2p_kad_event event;
 
-static struct lp2p_kad_peer peer_of(uint8_t number)
-{
-    struct lp2p_kad_peer peer = {.id = {.len = 38, .bytes = {0x00, 0x24, 0x08, 0x01, 0x12, 0x20, number}}, .addrs_len = 1};
-    lp2p_multiaddr_from_ip_tcp((const uint8_t[]){9, 9, 9, number}, 4, 4001, &peer.addrs[0]);
-    return peer;
-}
-
 static uint64_t begin(struct lp2p_kad *kad, unsigned kind, lp2p_time now)
 {
     struct lp2p_span key = lp2p_span_str("k");
-    struct lp2p_kad_peer self = peer_of(0);
-    struct lp2p_kad_peer target = peer_of(99);
+    struct lp2p_kad_peer self = craft_peer(0);
+    struct lp2p_kad_peer target = craft_peer(99);
     switch (kind) {
     case 0:
         return lp2p_kad_find_peer(kad, &target.id, now);
@@ -36,8 +30,10 @@ static uint64_t begin(struct lp2p_kad *kad, unsigned kind, lp2p_time now)
     }
 }
 
-static struct lp2p_span take_answer(const uint8_t **data, size_t *size)
+/* The next answer: crafted to fit the request, or raw. */
+static struct lp2p_span take_answer(struct lp2p_span request, const uint8_t **data, size_t *size)
 {
+    static uint8_t crafted[LP2P_KAD_REQUEST_MAX];
     size_t len = *size < 2 ? 0 : ((size_t)(*data)[0] << 8 | (*data)[1]);
     if (*size < 2) {
         return lp2p_span(NULL, 0);
@@ -46,6 +42,10 @@ static struct lp2p_span take_answer(const uint8_t **data, size_t *size)
     struct lp2p_span answer = {*data + 2, len};
     *data += 2 + len;
     *size -= 2 + len;
+    if (len > 0 && answer.ptr[0] % 8 != 0) {
+        uint8_t type = request.len > 1 && request.ptr[0] == 0x08 ? request.ptr[1] : 0;
+        return craft_message(crafted, sizeof(crafted), (enum lp2p_kad_type)type, lp2p_span_skip(answer, 1));
+    }
     return answer;
 }
 
@@ -56,7 +56,7 @@ static unsigned run(struct lp2p_kad *kad, uint64_t query, const uint8_t *data, s
     for (unsigned steps = 0; steps < 10000; steps++) {
         lp2p_kad_next(kad, &event, *now);
         if (event.kind == LP2P_KAD_SEND && !event.no_reply && size > 0) {
-            lp2p_kad_feed(kad, event.request, take_answer(&data, &size), *now, 0);
+            lp2p_kad_feed(kad, event.request, take_answer(event.message, &data, &size), *now, 0);
         } else if (event.kind == LP2P_KAD_QUERY_DONE) {
             LP2P_CHECK(event.query == query);
             done++;
@@ -83,11 +83,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     lp2p_rand_seeded_init(&gen, 1);
     struct lp2p_rand rand = lp2p_rand_seeded_source(&gen);
     struct lp2p_kad_config config = {
-        .self = peer_of(0).id, .server = true, .refresh_interval_ns = LP2P_NEVER, .k = 4, .alpha = 3};
+        .self = craft_peer(0).id, .server = true, .refresh_interval_ns = LP2P_NEVER, .k = 4, .alpha = 3};
     struct lp2p_kad *kad = lp2p_kad_new(&config, &rand, 0);
     LP2P_CHECK(kad != NULL);
     for (uint8_t i = 1; i <= 8; i++) {
-        struct lp2p_kad_peer peer = peer_of(i);
+        struct lp2p_kad_peer peer = craft_peer(i);
         lp2p_kad_peer_seen(kad, &peer, 0);
     }
     lp2p_time now = LP2P_SEC(1);

@@ -60,7 +60,8 @@ static void make_identity(struct net *net, struct net_node *node)
     lp2p_rand_fill(&net->rand, node->self.id.bytes + 6, 32);
     node->self.id.bytes[36] = (uint8_t)(node->index >> 8);
     node->self.id.bytes[37] = (uint8_t)node->index;
-    uint8_t ip[4] = {100, (uint8_t)(1 + node->index % 200), (uint8_t)(node->index >> 8), (uint8_t)node->index};
+    uint8_t ip[4] = {100, (uint8_t)(1 + node->index % 200), (uint8_t)(node->index >> 8),
+                     (uint8_t)node->index};
     lp2p_multiaddr_from_ip_tcp(ip, 4, 4001, &node->self.addrs[0]);
     node->self.addrs_len = 1;
     node->key = lp2p_kad_key_of(lp2p_peer_id_span(&node->self.id));
@@ -69,7 +70,8 @@ static void make_identity(struct net *net, struct net_node *node)
 static struct net_node *node_of(struct net *net, const struct lp2p_peer_id *id)
 {
     unsigned index = id->len == 38 ? (unsigned)id->bytes[36] << 8 | id->bytes[37] : NET_NODES_MAX;
-    return index < net->nodes_len && lp2p_peer_id_eq(&net->nodes[index].self.id, id) ? &net->nodes[index] : NULL;
+    return index < net->nodes_len && lp2p_peer_id_eq(&net->nodes[index].self.id, id) ? &net->nodes[index]
+                                                                                     : NULL;
 }
 
 static bool address_book(void *ctx, const struct lp2p_peer_id *peer, struct lp2p_kad_peer *out)
@@ -116,8 +118,8 @@ static uint64_t latency(struct net *net)
     return net->latency_min_ns + (spread == 0 ? 0 : lp2p_rand_below(&net->rand, spread));
 }
 
-static struct flight *launch(struct net *net, enum flight_kind kind, unsigned from, unsigned to, uint64_t after,
-                             struct lp2p_span bytes)
+static struct flight *launch(struct net *net, enum flight_kind kind, unsigned from, unsigned to,
+                             uint64_t after, struct lp2p_span bytes)
 {
     struct flight *flight = calloc(1, sizeof(*flight) + bytes.len);
     LP2P_CHECK(flight != NULL);
@@ -189,7 +191,8 @@ void net_pump(struct net *net, unsigned index)
         case LP2P_KAD_PROVIDER:
             if (watched) {
                 const struct net_node *peer = node_of(net, &event.peer.id);
-                net->result.providers[net->result.providers_len++] = peer == NULL ? NET_NODES_MAX : peer->index;
+                net->result.providers[net->result.providers_len++] =
+                    peer == NULL ? NET_NODES_MAX : peer->index;
             }
             break;
         case LP2P_KAD_QUERY_DONE:
@@ -201,7 +204,8 @@ void net_pump(struct net *net, unsigned index)
     }
 }
 
-static void answer(struct net *net, const struct flight *request, struct lp2p_span bytes, bool reset, uint64_t after)
+static void answer(struct net *net, const struct flight *request, struct lp2p_span bytes, bool reset,
+                   uint64_t after)
 {
     if (request->request == 0 || lp2p_rand_below(&net->rand, 100) < net->loss_percent) {
         return;
@@ -228,8 +232,8 @@ static void deliver_request(struct net *net, const struct flight *flight)
     }
     net_introduce(net, flight->to, flight->from);
     size_t len = 0;
-    enum lp2p_err err = lp2p_kad_serve(node->kad, &from->self.id, lp2p_span(flight->bytes, flight->len), net->now,
-                                       net_wall(net), out, sizeof(out), &len);
+    enum lp2p_err err = lp2p_kad_serve(node->kad, &from->self.id, lp2p_span(flight->bytes, flight->len),
+                                       net->now, net_wall(net), out, sizeof(out), &len);
     answer(net, flight, lp2p_span(out, len), err != LP2P_OK, node->manner == NET_SLOW ? SLOW_ANSWER : 0);
     net_pump(net, flight->to);
 }
@@ -238,7 +242,8 @@ static void deliver(struct net *net, const struct flight *flight)
 {
     struct net_node *node = &net->nodes[flight->to];
     net->delivered++;
-    net->trace = (net->trace ^ net->now ^ flight->from * 31u ^ flight->to * 17u ^ flight->len) * 0x100000001b3u;
+    net->trace =
+        (net->trace ^ net->now ^ flight->from * 31u ^ flight->to * 17u ^ flight->len) * 0x100000001b3u;
     switch (flight->kind) {
     case FLIGHT_REQUEST:
         deliver_request(net, flight);
@@ -247,7 +252,8 @@ static void deliver(struct net *net, const struct flight *flight)
         if (net->nodes[flight->from].manner == NET_HONEST) {
             net_introduce(net, flight->to, flight->from);
         }
-        lp2p_kad_feed(node->kad, flight->request, lp2p_span(flight->bytes, flight->len), net->now, net_wall(net));
+        lp2p_kad_feed(node->kad, flight->request, lp2p_span(flight->bytes, flight->len), net->now,
+                      net_wall(net));
         break;
     case FLIGHT_FAILURE:
         lp2p_kad_fail(node->kad, flight->request, flight->reason, net->now);
@@ -331,7 +337,8 @@ size_t net_truth(const struct net *net, struct lp2p_span raw, unsigned except, u
         if (len == max && lp2p_kad_key_compare(&target, &net->nodes[i].key, &net->nodes[out[at]].key) >= 0) {
             continue;
         }
-        while (at > 0 && lp2p_kad_key_compare(&target, &net->nodes[i].key, &net->nodes[out[at - 1]].key) < 0) {
+        while (at > 0 &&
+               lp2p_kad_key_compare(&target, &net->nodes[i].key, &net->nodes[out[at - 1]].key) < 0) {
             out[at] = out[at - 1];
             at--;
         }

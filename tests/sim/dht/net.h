@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A network of kad machines in virtual time: latency, loss, dead, slow and lying nodes, all from one seed. It plays the part of
- * the owner of each machine: carries messages, tells of peers seen, keeps an address book, and ticks. */
+ * A network of kad machines in virtual time: latency, loss, dead, slow and lying nodes, all from one seed. It
+ * plays the part of the owner of each machine: carries messages, tells of peers seen, keeps an address book,
+ * and ticks. */
 #ifndef LP2P_TESTS_SIM_DHT_NET_H
 #define LP2P_TESTS_SIM_DHT_NET_H
 
@@ -65,7 +66,8 @@ void net_init(struct net *net, uint64_t seed);
 void net_fini(struct net *net);
 /** A node with the given configuration (self is filled in); returns its index. */
 unsigned net_add(struct net *net, const struct lp2p_kad_config *config);
-/** `servers` default servers, each of which knows a few of the earlier ones and then bootstraps; runs until they have settled. */
+/** `servers` default servers, each of which knows a few of the earlier ones and then bootstraps; runs until
+ * they have settled. */
 void net_grow(struct net *net, unsigned servers, const struct lp2p_kad_config *config);
 void net_run(struct net *net, uint64_t span_ns);
 /** Runs until the query of the node has ended (fails the test after ten minutes) and returns how it ended. */

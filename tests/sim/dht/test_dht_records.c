@@ -58,8 +58,9 @@ static int teardown(void **state)
 
 static const struct net_result *put(unsigned node, const char *key, const char *value)
 {
-    return net_wait(&net, node,
-                    lp2p_kad_put(net.nodes[node].kad, lp2p_span_str(key), lp2p_span_str(value), net.now, net_wall(&net)));
+    return net_wait(
+        &net, node,
+        lp2p_kad_put(net.nodes[node].kad, lp2p_span_str(key), lp2p_span_str(value), net.now, net_wall(&net)));
 }
 
 static const struct net_result *get(unsigned node, const char *key, unsigned quorum)
@@ -94,7 +95,8 @@ static void test_put_then_get_elsewhere(void **state)
     assert_int_equal(result->peers_len, K);
     unsigned truth[K];
     net_truth(&net, lp2p_span_str("resource:session:one"), 3, truth, K);
-    assert_memory_equal(result->peers, truth, sizeof(truth)); /* stored at the k closest, and told in that order */
+    assert_memory_equal(result->peers, truth,
+                        sizeof(truth)); /* stored at the k closest, and told in that order */
     assert_int_equal(holders(), K + 1);
     assert_value(get(77, "resource:session:one", 0), "{\"a\":1}");
     net.nodes[3].manner = NET_DEAD; /* its copy is not needed */
@@ -124,8 +126,8 @@ static void test_get_corrects_the_others(void **state)
     put(4, "/number/x", "3");
     unsigned truth[K];
     net_truth(&net, lp2p_span_str("/number/x"), NET_NODES_MAX, truth, K);
-    uint64_t alone = lp2p_kad_put(net.nodes[truth[2]].kad, lp2p_span_str("/number/x"), lp2p_span_str("7"), net.now,
-                                  net_wall(&net)); /* stays at this one node: */
+    uint64_t alone = lp2p_kad_put(net.nodes[truth[2]].kad, lp2p_span_str("/number/x"), lp2p_span_str("7"),
+                                  net.now, net_wall(&net)); /* stays at this one node: */
     lp2p_kad_cancel(net.nodes[truth[2]].kad, alone);
     net_pump(&net, truth[2]);
     unsigned asker = 0;
@@ -167,7 +169,8 @@ static void test_put_is_validated(void **state)
         assert_int_equal(result->peers_len, 0);
         struct lp2p_kad_stats after;
         lp2p_kad_stats_get(net.nodes[other].kad, &after);
-        assert_int_equal(after.table_peers, before.table_peers); /* refusing a value is no failure of the peer */
+        assert_int_equal(after.table_peers,
+                         before.table_peers); /* refusing a value is no failure of the peer */
     }
 }
 
@@ -215,8 +218,8 @@ static void test_client_mode(void **state)
     uint8_t out[1024];
     size_t len = 1;
     static const uint8_t ping[] = {0x08, 0x05};
-    assert_int_equal(lp2p_kad_serve(net.nodes[me].kad, &net.nodes[0].self.id, lp2p_span(ping, sizeof(ping)), net.now, 0,
-                                    out, sizeof(out), &len),
+    assert_int_equal(lp2p_kad_serve(net.nodes[me].kad, &net.nodes[0].self.id, lp2p_span(ping, sizeof(ping)),
+                                    net.now, 0, out, sizeof(out), &len),
                      LP2P_EUNSUPPORTED);
     assert_int_equal(len, 0);
     assert_int_equal(net.nodes[me].served, 0);
@@ -236,7 +239,10 @@ static void test_records_survive_a_bad_network(void **state)
     (void)state;
     for (unsigned i = 10; i < SERVERS; i++) {
         unsigned roll = (unsigned)lp2p_rand_below(&net.rand, 100);
-        net.nodes[i].manner = roll < 15 ? NET_DEAD : roll < 20 ? NET_GARBAGE : roll < 25 ? NET_MUTE : NET_HONEST;
+        net.nodes[i].manner = roll < 15   ? NET_DEAD
+                              : roll < 20 ? NET_GARBAGE
+                              : roll < 25 ? NET_MUTE
+                                          : NET_HONEST;
     }
     net.loss_percent = 3;
     unsigned found = 0;

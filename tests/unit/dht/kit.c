@@ -42,7 +42,8 @@ struct lp2p_kad_key kit_key(const struct lp2p_rand *rand, unsigned first_byte)
 
 struct lp2p_kad *kit_server(void)
 {
-    struct lp2p_kad_config config = {.self = kit_peer(0).id, .server = true, .refresh_interval_ns = LP2P_NEVER};
+    struct lp2p_kad_config config = {
+        .self = kit_peer(0).id, .server = true, .refresh_interval_ns = LP2P_NEVER};
     struct lp2p_rand rand = kit_rand(0, 1);
     struct lp2p_kad *kad = lp2p_kad_new(&config, &rand, LP2P_SEC(1));
     LP2P_CHECK(kad != NULL);
@@ -50,8 +51,8 @@ struct lp2p_kad *kit_server(void)
 }
 
 size_t kit_message(uint8_t *out, size_t cap, enum lp2p_kad_type type, struct lp2p_span key,
-                   const struct lp2p_kad_record *record, const struct lp2p_kad_peer *closer, size_t closer_len,
-                   const struct lp2p_kad_peer *providers, size_t providers_len)
+                   const struct lp2p_kad_record *record, const struct lp2p_kad_peer *closer,
+                   size_t closer_len, const struct lp2p_kad_peer *providers, size_t providers_len)
 {
     struct lp2p_kad_writer writer = {out, cap, 0};
     LP2P_CHECK(lp2p_kad_write_head(&writer, type, key, record) == LP2P_OK);

@@ -26,7 +26,7 @@ struct lp2p_kad_key kit_key(const struct lp2p_rand *rand, unsigned first_byte);
 struct lp2p_kad *kit_server(void);
 /** One encoded message: head, then peers. Returns its length. */
 size_t kit_message(uint8_t *out, size_t cap, enum lp2p_kad_type type, struct lp2p_span key,
-                   const struct lp2p_kad_record *record, const struct lp2p_kad_peer *closer, size_t closer_len,
-                   const struct lp2p_kad_peer *providers, size_t providers_len);
+                   const struct lp2p_kad_record *record, const struct lp2p_kad_peer *closer,
+                   size_t closer_len, const struct lp2p_kad_peer *providers, size_t providers_len);
 
 #endif

@@ -48,7 +48,8 @@ static void check_providers(yyjson_val *fields)
     }
 }
 
-/* Writes the message again from what was read. go and old js add field 10, which we leave out, and go writes type 0. */
+/* Writes the message again from what was read. go and old js add field 10, which we leave out, and go writes
+ * type 0. */
 static void check_write(yyjson_val *fields, struct lp2p_span original)
 {
     static uint8_t out[4096];
@@ -60,8 +61,9 @@ static void check_write(yyjson_val *fields, struct lp2p_span original)
     for (size_t i = 0; i < message.providers_len; i++) {
         assert_int_equal(lp2p_kad_peer_decode(message.providers[i], false, &providers[i]), LP2P_OK);
     }
-    size_t len = kit_message(out, sizeof(out), message.type, message.key, message.record.ptr == NULL ? NULL : &record, NULL,
-                             0, providers, message.providers_len);
+    size_t len =
+        kit_message(out, sizeof(out), message.type, message.key, message.record.ptr == NULL ? NULL : &record,
+                    NULL, 0, providers, message.providers_len);
     bool other_fields = yyjson_obj_get(yyjson_obj_get(fields, "record"), "author_legacy") != NULL;
     if (yyjson_obj_get(fields, "clusterLevelRaw") != NULL) {
         original.len -= 2;
@@ -77,7 +79,8 @@ static void check_message(yyjson_val *it)
     yyjson_val *fields = vectors_get(it, "decoded");
     assert_int_equal(lp2p_kad_message_decode(bytes, &message), LP2P_OK);
     yyjson_val *type = yyjson_obj_get(fields, "type");
-    assert_int_equal(message.type, type == NULL ? 0 : yyjson_get_uint(type)); /* no type on the wire is PUT_VALUE */
+    assert_int_equal(message.type,
+                     type == NULL ? 0 : yyjson_get_uint(type)); /* no type on the wire is PUT_VALUE */
     check_hex(fields, "key", message.key);
     check_hex(fields, "record_hex", message.record);
     if (message.record.ptr != NULL) {
@@ -142,12 +145,14 @@ static void test_codec_truncations_and_flips(void **state)
 static void test_codec_unknown_fields_and_types(void **state)
 {
     (void)state;
-    /* rust-libp2p puts publisher (666) and ttl (777) into records, old peers clusterLevelRaw (10, here -1) into messages. */
-    static const uint8_t with_level[] = {0x08, 0x04, 0x12, 0x01, 'k', 0x50, 0xff, 0xff, 0xff, 0xff, 0xff,
-                                         0xff, 0xff, 0xff, 0xff, 0x01};
+    /* rust-libp2p puts publisher (666) and ttl (777) into records, old peers clusterLevelRaw (10, here -1)
+     * into messages. */
+    static const uint8_t with_level[] = {0x08, 0x04, 0x12, 0x01, 'k',  0x50, 0xff, 0xff,
+                                         0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01};
     assert_int_equal(lp2p_kad_message_decode(lp2p_span(with_level, sizeof(with_level)), &message), LP2P_OK);
     assert_int_equal(message.type, LP2P_KAD_FIND_NODE);
-    static const uint8_t rust_record[] = {0x0a, 0x01, 'k', 0x12, 0x01, 'v', 0xd2, 0x29, 0x01, 'p', 0xc8, 0x30, 0x05};
+    static const uint8_t rust_record[] = {0x0a, 0x01, 'k', 0x12, 0x01, 'v', 0xd2,
+                                          0x29, 0x01, 'p', 0xc8, 0x30, 0x05};
     struct lp2p_kad_record record;
     assert_int_equal(lp2p_kad_record_decode(lp2p_span(rust_record, sizeof(rust_record)), &record), LP2P_OK);
     assert_true(lp2p_span_eq_str(record.value, "v"));
@@ -156,7 +161,8 @@ static void test_codec_unknown_fields_and_types(void **state)
     static const uint8_t huge_type[] = {0x08, 0xff, 0xff, 0xff, 0xff, 0x0f};
     assert_int_not_equal(lp2p_kad_message_decode(lp2p_span(huge_type, sizeof(huge_type)), &message), LP2P_OK);
     static const uint8_t key_as_number[] = {0x08, 0x04, 0x10, 0x01};
-    assert_int_equal(lp2p_kad_message_decode(lp2p_span(key_as_number, sizeof(key_as_number)), &message), LP2P_EMALFORMED);
+    assert_int_equal(lp2p_kad_message_decode(lp2p_span(key_as_number, sizeof(key_as_number)), &message),
+                     LP2P_EMALFORMED);
     assert_int_equal(lp2p_kad_message_decode(lp2p_span(NULL, 0), &message), LP2P_OK);
     assert_int_equal(message.type, LP2P_KAD_PUT_VALUE);
 }
@@ -182,15 +188,16 @@ static void test_codec_many_peers(void **state)
     free(out);
 }
 
-static size_t write_crowd(uint8_t *out, size_t cap, unsigned peers_len, size_t value_len, unsigned *addrs_least,
-                          size_t *peers_read)
+static size_t write_crowd(uint8_t *out, size_t cap, unsigned peers_len, size_t value_len,
+                          unsigned *addrs_least, size_t *peers_read)
 {
     static uint8_t value[LP2P_KAD_VALUE_MAX];
     struct lp2p_kad_listed listed[64];
     for (unsigned i = 0; i < peers_len; i++) {
         struct lp2p_kad_peer peer = kit_peer(i + 1);
         for (unsigned a = 1; a < LP2P_KAD_ADDRS_MAX; a++) {
-            peer.addrs[a] = kit_addr("/dns4/a-rather-long-name-that-takes-some-place.in-the-message.example.com/tcp/4001");
+            peer.addrs[a] = kit_addr(
+                "/dns4/a-rather-long-name-that-takes-some-place.in-the-message.example.com/tcp/4001");
             peer.addrs[a].bytes[10] = (uint8_t)('a' + a);
         }
         peer.addrs_len = LP2P_KAD_ADDRS_MAX;
@@ -198,7 +205,9 @@ static size_t write_crowd(uint8_t *out, size_t cap, unsigned peers_len, size_t v
     }
     struct lp2p_kad_writer writer = {out, cap, 0};
     struct lp2p_kad_record record = {.key = lp2p_span_str("k"), .value = lp2p_span(value, value_len)};
-    assert_int_equal(lp2p_kad_write_head(&writer, LP2P_KAD_GET_VALUE, record.key, value_len == 0 ? NULL : &record), LP2P_OK);
+    assert_int_equal(
+        lp2p_kad_write_head(&writer, LP2P_KAD_GET_VALUE, record.key, value_len == 0 ? NULL : &record),
+        LP2P_OK);
     lp2p_kad_write_peers(&writer, listed, peers_len);
     assert_int_equal(lp2p_kad_message_decode(lp2p_span(out, writer.len), &message), LP2P_OK);
     *addrs_least = LP2P_KAD_ADDRS_MAX;
@@ -228,7 +237,8 @@ static void test_codec_trims_to_16_kib(void **state)
     assert_int_equal(peers, 60);
     assert_in_range(addrs, 1, 2);
     size_t len = write_crowd(out, sizeof(out), 20, LP2P_KAD_VALUE_MAX, &addrs, &peers);
-    assert_in_range(len, LP2P_KAD_SOFT_MAX, LP2P_KAD_SOFT_MAX + 2500); /* the value alone is that long: one address each */
+    assert_in_range(len, LP2P_KAD_SOFT_MAX,
+                    LP2P_KAD_SOFT_MAX + 2500); /* the value alone is that long: one address each */
     assert_int_equal(peers, 20);
     assert_int_equal(addrs, 1);
     len = write_crowd(out, 1000, 20, 0, &addrs, &peers);
@@ -245,7 +255,8 @@ static void test_codec_peer_limits(void **state)
     out[len++] = peer.id.len;
     memcpy(out + len, peer.id.bytes, peer.id.len);
     len += peer.id.len;
-    for (unsigned i = 0; i < 100; i++) { /* ten bytes each: tag, length, address; every third one is rubbish */
+    for (unsigned i = 0; i < 100;
+         i++) { /* ten bytes each: tag, length, address; every third one is rubbish */
         static const uint8_t addr[] = {0x12, 8, 4, 9, 9, 9, 0, 6, 0x0f, 0xa1};
         memcpy(out + len, addr, sizeof(addr));
         out[len + 6] = (uint8_t)i;

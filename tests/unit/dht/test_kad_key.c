@@ -49,7 +49,8 @@ static void test_key_distance_and_order_vectors(void **state)
     yyjson_val *ids = vectors_get(sort, "ids");
     yyjson_val *order = vectors_get(sort, "order");
     yyjson_val *distances = vectors_get(sort, "distances");
-    struct lp2p_kad_key center = key_of_hex(yyjson_get_str(yyjson_arr_get(ids, vectors_u64(sort, "center_index"))));
+    struct lp2p_kad_key center =
+        key_of_hex(yyjson_get_str(yyjson_arr_get(ids, vectors_u64(sort, "center_index"))));
     size_t len = yyjson_arr_size(ids);
     assert_true(len > 2 && yyjson_arr_size(distances) == len && yyjson_arr_size(order) == len);
     for (size_t i = 0; i < len; i++) {
@@ -59,8 +60,10 @@ static void test_key_distance_and_order_vectors(void **state)
         assert_true(lp2p_kad_key_eq(&distance, &expected));
     }
     for (size_t i = 1; i < len; i++) {
-        struct lp2p_kad_key a = key_of_hex(yyjson_get_str(yyjson_arr_get(ids, yyjson_get_uint(yyjson_arr_get(order, i - 1)))));
-        struct lp2p_kad_key b = key_of_hex(yyjson_get_str(yyjson_arr_get(ids, yyjson_get_uint(yyjson_arr_get(order, i)))));
+        struct lp2p_kad_key a =
+            key_of_hex(yyjson_get_str(yyjson_arr_get(ids, yyjson_get_uint(yyjson_arr_get(order, i - 1)))));
+        struct lp2p_kad_key b =
+            key_of_hex(yyjson_get_str(yyjson_arr_get(ids, yyjson_get_uint(yyjson_arr_get(order, i)))));
         assert_true(lp2p_kad_key_compare(&center, &a, &b) <= 0);
         assert_true(lp2p_kad_key_eq(&a, &b) == (lp2p_kad_key_compare(&center, &a, &b) == 0));
     }
@@ -89,7 +92,8 @@ static void test_key_hash_vectors(void **state)
         assert_true(lp2p_kad_key_eq(&key, &again));
     }
     struct lp2p_kad_key resource = lp2p_kad_key_of(lp2p_span_str("resource:session:session-123"));
-    struct lp2p_kad_key expected = key_of_hex("97912aa0f453e0d8ee506821383061e19f30fb032c92871507f1e4d423d5603c");
+    struct lp2p_kad_key expected =
+        key_of_hex("97912aa0f453e0d8ee506821383061e19f30fb032c92871507f1e4d423d5603c");
     assert_true(lp2p_kad_key_eq(&resource, &expected));
 }
 
@@ -108,7 +112,9 @@ static void test_key_nearest_vectors(void **state)
     struct lp2p_peer_id ids[16];
     for (size_t i = 0; i < len; i++) {
         struct lp2p_kad_peer peer = {.addrs_len = 0};
-        assert_int_equal(lp2p_peer_id_from_text(lp2p_span_str(yyjson_get_str(yyjson_arr_get(order, i))), &peer.id), LP2P_OK);
+        assert_int_equal(
+            lp2p_peer_id_from_text(lp2p_span_str(yyjson_get_str(yyjson_arr_get(order, i))), &peer.id),
+            LP2P_OK);
         ids[i] = peer.id;
         struct lp2p_kad_contact *contact = lp2p_kad_contact_new(&peer);
         assert_int_equal(lp2p_kad_key_cpl(&contact->key, &target), yyjson_get_uint(yyjson_arr_get(cpl, i)));

@@ -54,7 +54,8 @@ static void test_record_time_every_day(void **state)
 static void test_record_time_digits_and_errors(void **state)
 {
     (void)state;
-    static const char *const good[] = {"2016-01-01T08:22:33Z", "2016-01-01T08:22:33.0Z", "2016-01-01T08:22:33.000000001Z"};
+    static const char *const good[] = {"2016-01-01T08:22:33Z", "2016-01-01T08:22:33.0Z",
+                                       "2016-01-01T08:22:33.000000001Z"};
     uint64_t ms = 0;
     for (size_t i = 0; i < LP2P_ARRAY_LEN(good); i++) {
         assert_int_equal(lp2p_kad_time_parse(lp2p_span_str(good[i]), &ms), LP2P_OK);
@@ -62,10 +63,21 @@ static void test_record_time_digits_and_errors(void **state)
     }
     assert_int_equal(lp2p_kad_time_parse(lp2p_span_str("2016-01-01T08:22:33.3925Z"), &ms), LP2P_OK);
     assert_true(ms == UINT64_C(1451636553392));
-    static const char *const bad[] = {"", "Z", "2016-01-01T08:22:33", "2016-01-01T08:22:33.Z", "2016-01-01 08:22:33Z",
-        "2016-01-01T08:22:33.0000000000Z", "2016-13-01T08:22:33Z", "2016-00-01T08:22:33Z", "2015-02-29T08:22:33Z",
-        "2016-01-01T24:22:33Z", "2016-01-01T08:60:33Z", "1969-12-31T23:59:59Z", "2016-01-01T08:22:33ZZ",
-        "2016-01-01T08:22:33+00:00", "-016-01-01T08:22:33Z"};
+    static const char *const bad[] = {"",
+                                      "Z",
+                                      "2016-01-01T08:22:33",
+                                      "2016-01-01T08:22:33.Z",
+                                      "2016-01-01 08:22:33Z",
+                                      "2016-01-01T08:22:33.0000000000Z",
+                                      "2016-13-01T08:22:33Z",
+                                      "2016-00-01T08:22:33Z",
+                                      "2015-02-29T08:22:33Z",
+                                      "2016-01-01T24:22:33Z",
+                                      "2016-01-01T08:60:33Z",
+                                      "1969-12-31T23:59:59Z",
+                                      "2016-01-01T08:22:33ZZ",
+                                      "2016-01-01T08:22:33+00:00",
+                                      "-016-01-01T08:22:33Z"};
     for (size_t i = 0; i < LP2P_ARRAY_LEN(bad); i++) {
         assert_int_equal(lp2p_kad_time_parse(lp2p_span_str(bad[i]), &ms), LP2P_EMALFORMED);
     }
@@ -113,14 +125,17 @@ static void test_validator_namespaces(void **state)
     static const char *const plain[] = {"resource:session:session-123", "a", "a/b", "/a", "/", "/v"};
     for (size_t i = 0; i < LP2P_ARRAY_LEN(plain); i++) {
         assert_int_equal(lp2p_kad_validate(&rules, lp2p_span_str(plain[i]), lp2p_span_str("v")), LP2P_OK);
-        assert_false(lp2p_kad_better(&rules, lp2p_span_str(plain[i]), lp2p_span_str("v"), lp2p_span_str("a")));
+        assert_false(
+            lp2p_kad_better(&rules, lp2p_span_str(plain[i]), lp2p_span_str("v"), lp2p_span_str("a")));
     }
     assert_int_equal(lp2p_kad_validate(&rules, lp2p_span_str("/mine/a"), lp2p_span_str("v")), LP2P_OK);
     assert_int_equal(lp2p_kad_validate(&rules, lp2p_span_str("/mine/a/b/c"), lp2p_span_str("v")), LP2P_OK);
     assert_int_equal(lp2p_kad_validate(&rules, lp2p_span_str("/mine/"), lp2p_span_str("v")), LP2P_OK);
-    static const char *const refused[] = {"/other/a", "resource:a/b/c", "//a", "a/b/c", "//", "/Mine/a", "/min/a", "/pk"};
+    static const char *const refused[] = {"/other/a", "resource:a/b/c", "//a",    "a/b/c",
+                                          "//",       "/Mine/a",        "/min/a", "/pk"};
     for (size_t i = 0; i + 1 < LP2P_ARRAY_LEN(refused); i++) {
-        assert_int_equal(lp2p_kad_validate(&rules, lp2p_span_str(refused[i]), lp2p_span_str("v")), LP2P_EUNSUPPORTED);
+        assert_int_equal(lp2p_kad_validate(&rules, lp2p_span_str(refused[i]), lp2p_span_str("v")),
+                         LP2P_EUNSUPPORTED);
     }
 }
 
@@ -159,12 +174,9 @@ static void test_validator_pk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_record_time_vectors),
-        cmocka_unit_test(test_record_time_every_day),
-        cmocka_unit_test(test_record_time_digits_and_errors),
-        cmocka_unit_test(test_record_vectors),
-        cmocka_unit_test(test_validator_namespaces),
-        cmocka_unit_test(test_validator_pk),
+        cmocka_unit_test(test_record_time_vectors),           cmocka_unit_test(test_record_time_every_day),
+        cmocka_unit_test(test_record_time_digits_and_errors), cmocka_unit_test(test_record_vectors),
+        cmocka_unit_test(test_validator_namespaces),          cmocka_unit_test(test_validator_pk),
     };
     return cmocka_run_group_tests(tests, load, unload);
 }

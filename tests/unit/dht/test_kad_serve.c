@@ -45,7 +45,8 @@ static enum lp2p_err serve_bytes(unsigned from, size_t len)
     return err;
 }
 
-static enum lp2p_err serve(unsigned from, enum lp2p_kad_type type, struct lp2p_span key, const struct lp2p_kad_record *record)
+static enum lp2p_err serve(unsigned from, enum lp2p_kad_type type, struct lp2p_span key,
+                           const struct lp2p_kad_record *record)
 {
     return serve_bytes(from, kit_message(request, sizeof(request), type, key, record, NULL, 0, NULL, 0));
 }
@@ -63,7 +64,8 @@ static bool first_is(const struct lp2p_peer_id *id)
     return lp2p_peer_id_eq(&first.id, id);
 }
 
-/* What must hold for the closer peers of every answer: the nearest of the table in order, neither requester nor ourselves. */
+/* What must hold for the closer peers of every answer: the nearest of the table in order, neither requester
+ * nor ourselves. */
 static void check_closer(unsigned from, struct lp2p_span key, size_t skip)
 {
     struct lp2p_kad_peer expected[64];
@@ -72,7 +74,8 @@ static void check_closer(unsigned from, struct lp2p_span key, size_t skip)
     struct lp2p_peer_id requester = kit_peer(from).id;
     struct lp2p_peer_id me = kit_peer(0).id;
     for (size_t i = 0; i < len && at < answer.closer_len; i++) {
-        if (lp2p_peer_id_eq(&expected[i].id, &requester) || lp2p_span_eq(lp2p_peer_id_span(&expected[i].id), key)) {
+        if (lp2p_peer_id_eq(&expected[i].id, &requester) ||
+            lp2p_span_eq(lp2p_peer_id_span(&expected[i].id), key)) {
             continue;
         }
         struct lp2p_kad_peer peer = closer(at++);
@@ -91,7 +94,8 @@ static void test_serve_ping(void **state)
     assert_memory_equal(response, pong, 2);
     struct lp2p_kad_peer peer = kit_peer(9); /* nothing that came along is echoed */
     struct lp2p_kad_record record = {.key = lp2p_span_str("k"), .value = lp2p_span_str("v")};
-    serve_bytes(1, kit_message(request, sizeof(request), LP2P_KAD_PING, record.key, &record, &peer, 1, &peer, 1));
+    serve_bytes(
+        1, kit_message(request, sizeof(request), LP2P_KAD_PING, record.key, &record, &peer, 1, &peer, 1));
     assert_int_equal(response_len, 2);
 }
 
@@ -135,10 +139,12 @@ static void test_serve_value(void **state)
     assert_int_equal(answer.type, LP2P_KAD_GET_VALUE);
     assert_int_equal(lp2p_kad_record_decode(answer.record, &read), LP2P_OK);
     assert_true(lp2p_span_eq(read.value, record.value) && lp2p_span_eq(read.key, record.key));
-    assert_true(lp2p_span_eq_str(read.time_text, "2022-04-03T01:04:08.078000000Z")); /* our clock, not the sender's */
-    check_closer(1, record.key, 0); /* also beside a record */
+    assert_true(
+        lp2p_span_eq_str(read.time_text, "2022-04-03T01:04:08.078000000Z")); /* our clock, not the sender's */
+    check_closer(1, record.key, 0);                                          /* also beside a record */
     record.value = lp2p_span_str("[]");
-    assert_int_equal(serve(7, LP2P_KAD_PUT_VALUE, record.key, &record), LP2P_OK); /* without validator the last one wins */
+    assert_int_equal(serve(7, LP2P_KAD_PUT_VALUE, record.key, &record),
+                     LP2P_OK); /* without validator the last one wins */
     assert_int_equal(serve(1, LP2P_KAD_GET_VALUE, record.key, NULL), LP2P_OK);
     assert_int_equal(lp2p_kad_record_decode(answer.record, &read), LP2P_OK);
     assert_true(lp2p_span_eq(read.value, record.value));
@@ -183,12 +189,13 @@ static size_t providers_of(struct lp2p_span key)
 static void test_serve_providers(void **state)
 {
     (void)state;
-    struct lp2p_span key = lp2p_span_str("\x12\x03""abc");
+    struct lp2p_span key = lp2p_span_str("\x12\x03"
+                                         "abc");
     struct lp2p_kad_peer list[3] = {kit_peer(8), kit_peer(7), kit_peer(9)};
     size_t len = kit_message(request, sizeof(request), LP2P_KAD_ADD_PROVIDER, key, NULL, NULL, 0, list, 3);
     response_len = 1;
     assert_int_equal(serve_bytes(7, len), LP2P_OK);
-    assert_int_equal(response_len, 0); /* "ADD_PROVIDER has no reply" */
+    assert_int_equal(response_len, 0);      /* "ADD_PROVIDER has no reply" */
     assert_int_equal(providers_of(key), 1); /* of three entries only the sender's own */
     struct lp2p_kad_peer read;
     assert_int_equal(lp2p_kad_peer_decode(answer.providers[0], false, &read), LP2P_OK);
@@ -238,7 +245,8 @@ static void test_serve_every_truncation(void **state)
     struct lp2p_kad_record record = {.key = lp2p_span_str("k"), .value = lp2p_span_str("a value")};
     struct lp2p_kad_peer peer = kit_peer(4);
     for (int type = 0; type < LP2P_KAD_TYPES; type++) {
-        size_t len = kit_message(request, sizeof(request), (enum lp2p_kad_type)type, record.key, &record, &peer, 1, &peer, 1);
+        size_t len = kit_message(request, sizeof(request), (enum lp2p_kad_type)type, record.key, &record,
+                                 &peer, 1, &peer, 1);
         for (size_t cut = 0; cut < len; cut++) {
             enum lp2p_err err = serve_bytes(4, cut);
             assert_true(err <= LP2P_OK);
@@ -265,7 +273,8 @@ static void test_serve_public_only(void **state)
     assert_int_equal(serve(3, LP2P_KAD_FIND_NODE, lp2p_span_str("k"), NULL), LP2P_OK);
     assert_int_equal(answer.closer_len, 1);
     assert_int_equal(closer(0).addrs_len, 1);
-    struct lp2p_span key = lp2p_span_str("\x12\x01""a");
+    struct lp2p_span key = lp2p_span_str("\x12\x01"
+                                         "a");
     home.addrs[0] = kit_addr("/ip4/127.0.0.1/tcp/4001");
     size_t len = kit_message(request, sizeof(request), LP2P_KAD_ADD_PROVIDER, key, NULL, NULL, 0, &home, 1);
     assert_int_equal(serve_bytes(1, len), LP2P_OK);

@@ -7,21 +7,24 @@
 static struct lp2p_rand rnd;
 static const struct lp2p_kad_key self = {{0, 0, 0, 0}};
 
-static void init_store(struct lp2p_kad_store *store, size_t records_max, size_t providers_max, size_t per_key_max)
+static void init_store(struct lp2p_kad_store *store, size_t records_max, size_t providers_max,
+                       size_t per_key_max)
 {
-    struct lp2p_kad_store_config config = {self, records_max, providers_max, per_key_max, 48 * HOUR, 48 * HOUR};
+    struct lp2p_kad_store_config config = {self,        records_max, providers_max,
+                                           per_key_max, 48 * HOUR,   48 * HOUR};
     rnd = kit_rand(2, 42);
     lp2p_kad_store_init(store, &config, &rnd);
 }
 
-static enum lp2p_err put(struct lp2p_kad_store *store, const struct lp2p_kad_key *key, unsigned source, const char *value,
-                         lp2p_time now)
+static enum lp2p_err put(struct lp2p_kad_store *store, const struct lp2p_kad_key *key, unsigned source,
+                         const char *value, lp2p_time now)
 {
     struct lp2p_kad_key from = {{source, 0, 0, source}};
     return lp2p_kad_store_put(store, key, source == 0 ? NULL : &from, lp2p_span_str(value), now, 7);
 }
 
-static bool holds(const struct lp2p_kad_store *store, const struct lp2p_kad_key *key, const char *value, lp2p_time now)
+static bool holds(const struct lp2p_kad_store *store, const struct lp2p_kad_key *key, const char *value,
+                  lp2p_time now)
 {
     const struct lp2p_kad_value *held = lp2p_kad_store_get(store, key, now);
     return held != NULL && lp2p_span_eq_str(lp2p_span(held->bytes, held->len), value);
@@ -41,9 +44,11 @@ static void test_store_put_get_replace(void **state)
     assert_true(holds(&store, &key, "", 6));
     assert_int_equal(store.values.len, 1);
     static uint8_t large[LP2P_KAD_VALUE_MAX + 1];
-    assert_int_equal(lp2p_kad_store_put(&store, &key, NULL, lp2p_span(large, sizeof(large)), 7, 0), LP2P_ELIMIT);
+    assert_int_equal(lp2p_kad_store_put(&store, &key, NULL, lp2p_span(large, sizeof(large)), 7, 0),
+                     LP2P_ELIMIT);
     assert_true(holds(&store, &key, "", 7)); /* what was there stays */
-    assert_int_equal(lp2p_kad_store_put(&store, &key, NULL, lp2p_span(large, sizeof(large) - 1), 7, 0), LP2P_OK);
+    assert_int_equal(lp2p_kad_store_put(&store, &key, NULL, lp2p_span(large, sizeof(large) - 1), 7, 0),
+                     LP2P_OK);
     lp2p_kad_store_fini(&store);
 }
 
@@ -139,10 +144,13 @@ static void test_store_providers_of_one_key(void **state)
     }
     assert_int_equal(lp2p_kad_store_provide(&store, &key, &peers[3], false, HOUR), LP2P_ELIMIT);
     assert_int_equal(store.providers_refused, 1);
-    assert_int_equal(lp2p_kad_store_provide(&store, &key, &peers[0], false, HOUR), LP2P_OK); /* refreshed, not doubled */
+    assert_int_equal(lp2p_kad_store_provide(&store, &key, &peers[0], false, HOUR),
+                     LP2P_OK); /* refreshed, not doubled */
     assert_int_equal(store.providers.len, 3);
-    assert_int_equal(lp2p_kad_store_provide(&store, &key, &peers[3], false, 24 * HOUR + 1), LP2P_OK); /* for the oldest */
-    assert_int_equal(lp2p_kad_store_provide(&store, &key, &peers[4], true, 24 * HOUR + 1), LP2P_OK); /* we ourselves */
+    assert_int_equal(lp2p_kad_store_provide(&store, &key, &peers[3], false, 24 * HOUR + 1),
+                     LP2P_OK); /* for the oldest */
+    assert_int_equal(lp2p_kad_store_provide(&store, &key, &peers[4], true, 24 * HOUR + 1),
+                     LP2P_OK); /* we ourselves */
     const struct lp2p_kad_contact *out[8];
     size_t len = lp2p_kad_store_providers(&store, &key, 25 * HOUR, &rnd, out, 8);
     assert_int_equal(len, 4);
@@ -191,7 +199,8 @@ static void test_store_many_providers(void **state)
     init_store(&store, 10, 250000, 20);
     struct lp2p_kad_peer peer = kit_peer(0);
     for (unsigned a = 1; a < LP2P_KAD_ADDRS_MAX; a++) {
-        peer.addrs[a] = kit_addr("/dns4/a-rather-long-name-that-takes-some-place.in-the-message.example.com/tcp/4001");
+        peer.addrs[a] =
+            kit_addr("/dns4/a-rather-long-name-that-takes-some-place.in-the-message.example.com/tcp/4001");
         peer.addrs[a].bytes[10] = (uint8_t)('a' + a);
     }
     peer.addrs_len = LP2P_KAD_ADDRS_MAX;

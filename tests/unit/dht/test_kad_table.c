@@ -54,7 +54,8 @@ static void model_add(struct model *model, unsigned number)
     for (size_t i = 0; i < model->len; i++) {
         if (model->peers[i].cpl == cpl) {
             in_bucket++;
-            if (model->peers[i].failing && (victim == model->len || model->peers[i].born < model->peers[victim].born)) {
+            if (model->peers[i].failing &&
+                (victim == model->len || model->peers[i].born < model->peers[victim].born)) {
                 victim = i;
             }
         }
@@ -80,7 +81,8 @@ static void check_nearest(const struct model *model, const struct lp2p_kad_table
     assert_int_equal(len, LP2P_MIN(eligible, max));
     for (size_t i = 0; i < len; i++) {
         assert_true(failing || !out[i]->failing);
-        assert_true(i == 0 || lp2p_kad_key_compare(target, &out[i - 1]->contact->key, &out[i]->contact->key) < 0);
+        assert_true(i == 0 ||
+                    lp2p_kad_key_compare(target, &out[i - 1]->contact->key, &out[i]->contact->key) < 0);
     }
     for (size_t i = 0; i < model->len && len > 0; i++) { /* nobody nearer than the last was left out */
         struct lp2p_kad_key key = point(model->peers[i].number);
@@ -188,12 +190,14 @@ static void test_table_elders_stay(void **state)
     }
     assert_int_equal(lp2p_kad_table_add(&table, lp2p_kad_contact_new(&peers[0]), true), LP2P_KAD_SEEN_NEW);
     assert_int_equal(lp2p_kad_table_add(&table, lp2p_kad_contact_new(&peers[1]), false), LP2P_KAD_SEEN_NEW);
-    assert_int_equal(lp2p_kad_table_add(&table, lp2p_kad_contact_new(&peers[2]), false), LP2P_KAD_SEEN_REFUSED);
+    assert_int_equal(lp2p_kad_table_add(&table, lp2p_kad_contact_new(&peers[2]), false),
+                     LP2P_KAD_SEEN_REFUSED);
     assert_int_equal(lp2p_kad_table_add(&table, lp2p_kad_contact_new(&peers[1]), true), LP2P_KAD_SEEN_KNOWN);
     assert_true(lp2p_kad_table_find(&table, &peers[1].id)->connected);
     lp2p_kad_table_mark(&table, &peers[0].id, true);
     assert_int_equal(table.size, 1);
-    assert_int_equal(lp2p_kad_table_add(&table, lp2p_kad_contact_new(&peers[0]), false), LP2P_KAD_SEEN_NEW); /* is back */
+    assert_int_equal(lp2p_kad_table_add(&table, lp2p_kad_contact_new(&peers[0]), false),
+                     LP2P_KAD_SEEN_NEW); /* is back */
     lp2p_kad_table_mark(&table, &peers[0].id, true);
     assert_int_equal(lp2p_kad_table_add(&table, lp2p_kad_contact_new(&peers[2]), false), LP2P_KAD_SEEN_NEW);
     assert_null(lp2p_kad_table_find(&table, &peers[0].id));
