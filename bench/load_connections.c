@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ * Loads of many connections: new ones, idle ones, slow readers. Each has a fresh identity. */
+#include "load.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static unsigned open_links, ready_links, failed_links;
+static bool done;
+
+/** A connection counts when the peer's identify was read and ours was fetched: then both sides know each other. */
+struct one {
+    lp2p_time begun;
+    bool asked, told; /* they have ours; we have theirs */
+};
+
+static void check_identified(struct bench_link *link);
+
+static void on_identify(struct bench_stream *stream, bool clean)
+{
+    struct one *one = stream->link->user;
+    if (clean && stream->link->state == BENCH_LINK_OPEN) {
+        one->told = true;
+        check_identified(stream->link);
+    }
+}
+
+static void on_identify_eof(struct bench_stream *stream)
+{
+    bench_stream_close_write(stream);
+}
+
+static void ask_identify(struct bench_link *link)
+{
+    static const struct bench_stream_ops ops = {.eof = on_identify_eof, .ended = on_identify};
+    if (bench_stream_open(link, "/ipfs/id/1.0.0", &ops, NULL) == NULL) {
+        load_fail("no stream for identify");
+    }
+}
+
+static void on_asked(struct bench_link *link)
+{
+    struct one *one = link->user;
+    one->asked = true;
+    check_identified(link);
+}
+
+/* ---- new connections, one after the other in each of `parallel` places */
+
+static void dial_next(void);
+
+static void on_new_end(struct bench_link *link, const char *why)
+{
+    struct one *one = link->user;
+    if (why[0] == '\0') {
+        run.count++;
+        bench_samples_add(&run.latencies, bench_now() - one->begun);
+    } else {
+        run.failed++;
+    }
+    free(one);
+    open_links--;
+    if (!load_over()) {
+        dial_next();
+    } else if (open_links == 0) {
+        done = true;
+    }
+}
+
+static const struct bench_link_ops NEW_OPS = {.ready = ask_identify, .ended = on_new_end, .identify_sent = on_asked};
+
+static void dial_next(void)
+{
+    struct one *one = calloc(1, sizeof(*one));
+    if (one == NULL) {
+        load_fail("no memory");
+    }
+    open_links++;
+    one->begun = bench_now();
+    (void)bench_link_dial(&run.options->target, true, &NEW_OPS, one);
+}
+
+void load_connections(void)
+{
+    load_begin();
+    for (unsigned i = 0; i < run.options->parallel; i++) {
+        dial_next();
+    }
+    load_until(&done, "connections do not end");
+    load_end();
+}
+
+/* ---- idle connections */
+
+static void on_idle_end(struct bench_link *link, const char *why)
+{
+    (void)why;
+    free(link->user);
+    open_links--;
+    failed_links++;
+}
+
+static const struct bench_link_ops IDLE_OPS = {.ready = ask_identify, .ended = on_idle_end, .identify_sent = on_asked};
+
+static void check_identified(struct bench_link *link)
+{
+    struct one *one = link->user;
+    if (!one->asked || !one->told) {
+        return;
+    }
+    if (link->ops == &IDLE_OPS) {
+        ready_links++;
+    } else {
+        bench_link_close(link);
+    }
+}
+
+static bool input_ended(void)
+{
+    struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+    char c;
+    return poll(&in, 1, 0) > 0 && read(STDIN_FILENO, &c, 1) <= 0;
+}
+
+/** Dials up to `count` links, at most 16 at once, and reports; then stays until standard input ends. */
+static void hold(const struct bench_link_ops *ops)
+{
+    unsigned dialed = 0, count = run.options->count;
+    lp2p_time end = bench_now() + LP2P_SEC(60);
+    load_begin();
+    while (ready_links + failed_links < count && bench_now() < end) {
+        while (dialed < count && dialed - ready_links - failed_links < 16) {
+            struct one *one = calloc(1, sizeof(*one));
+            if (one == NULL) {
+                load_fail("no memory");
+            }
+            dialed++;
+            open_links++;
+            (void)bench_link_dial(&run.options->target, true, ops, one);
+        }
+        bench_loop_step(100);
+    }
+    bench_print("held", "count", (double)ready_links, "failed", (double)failed_links, NULL);
+    while (!input_ended()) {
+        bench_loop_step(100);
+    }
+    run.count = open_links;
+    load_end();
+}
+
+void load_idle(void)
+{
+    hold(&IDLE_OPS);
+}
+
+/* ---- slow readers: each asks for more than any window and reads nothing */
+
+static void on_slow_ready(struct bench_link *link)
+{
+    static const struct bench_stream_ops ops = {0};
+    static const uint8_t head[8] = {0, 0, 0, 0, 0x40, 0, 0, 0}; /* 1 GiB */
+    struct bench_stream *stream = bench_stream_open(link, "/perf/1.0.0", &ops, NULL);
+    if (stream == NULL) {
+        load_fail("no stream");
+    } else {
+        bench_stream_write(stream, head, sizeof(head));
+        bench_stream_close_write(stream);
+        stream->paused = true;
+        ready_links++;
+    }
+}
+
+void load_slow(void)
+{
+    static const struct bench_link_ops ops = {.ready = on_slow_ready, .ended = on_idle_end};
+    hold(&ops);
+}
