@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What lp2p and lp2pd share: options, output for people and for machines, and the words for what went wrong. */
+ * What lp2p and lp2pd share: options, output for people and for machines, and the words for what went wrong.
+ */
 #ifndef LP2P_TOOLS_CLI_H
 #define LP2P_TOOLS_CLI_H
 
@@ -15,10 +16,44 @@ enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 /** Each option of both programs; which of them a command takes is told by a mask of 1 << id. */
 enum cli_option {
-    OPT_HELP, OPT_VERSION, OPT_JSON, OPT_PROGRESS, OPT_LISTEN, OPT_ANNOUNCE, OPT_BOOTSTRAP, OPT_PEER, OPT_DHT, OPT_DHT_PROTOCOL,
-    OPT_MIN_CONNECTIONS, OPT_MAX_CONNECTIONS, OPT_DATA_DIR, OPT_EPHEMERAL, OPT_IO_THREADS, OPT_SECURITY, OPT_MUXERS, OPT_SERVE,
-    OPT_LOG_LEVEL, OPT_KEY, OPT_ENV, OPT_AGENT, OPT_TIMEOUT, OPT_COUNT, OPT_N, OPT_BYTES, OPT_STREAMS, OPT_PARALLEL, OPT_UP,
-    OPT_DOWN, OPT_PROTOCOL, OPT_TYPE, OPT_PAYLOAD, OPT_PROTOCOL_ID, OPT_TTL, OPT_TRIM_GRACE, OPT_MAX, OPTIONS_LEN,
+    OPT_HELP,
+    OPT_VERSION,
+    OPT_JSON,
+    OPT_PROGRESS,
+    OPT_LISTEN,
+    OPT_ANNOUNCE,
+    OPT_BOOTSTRAP,
+    OPT_PEER,
+    OPT_DHT,
+    OPT_DHT_PROTOCOL,
+    OPT_MIN_CONNECTIONS,
+    OPT_MAX_CONNECTIONS,
+    OPT_DATA_DIR,
+    OPT_EPHEMERAL,
+    OPT_IO_THREADS,
+    OPT_SECURITY,
+    OPT_MUXERS,
+    OPT_SERVE,
+    OPT_LOG_LEVEL,
+    OPT_KEY,
+    OPT_ENV,
+    OPT_AGENT,
+    OPT_TIMEOUT,
+    OPT_COUNT,
+    OPT_N,
+    OPT_BYTES,
+    OPT_STREAMS,
+    OPT_PARALLEL,
+    OPT_UP,
+    OPT_DOWN,
+    OPT_PROTOCOL,
+    OPT_TYPE,
+    OPT_PAYLOAD,
+    OPT_PROTOCOL_ID,
+    OPT_TTL,
+    OPT_TRIM_GRACE,
+    OPT_MAX,
+    OPTIONS_LEN,
 };
 #define CLI_BIT(option) (1ull << (option))
 
@@ -29,9 +64,9 @@ struct cli_list {
 
 /** What was asked for; texts point into argv. Numbers hold the defaults that the command gave. */
 struct cli {
-    const char *program;  /* "lp2p" */
-    const char *command;  /* "ping", "dht get"; NULL in lp2pd */
-    const char *usage;    /* of the command, one line */
+    const char *program;      /* "lp2p" */
+    const char *command;      /* "ping", "dht get"; NULL in lp2pd */
+    const char *usage;        /* of the command, one line */
     unsigned long long given; /* CLI_BIT of each option that was there */
     bool json, progress, ephemeral;
     struct cli_list listen, announce, bootstrap, peers;
@@ -41,13 +76,17 @@ struct cli {
     size_t args_len;
 };
 
-/** Reads argv[1..] (argv[0] is skipped). `allowed` is a mask of options; exits with 2 when something is wrong. */
-void cli_parse(struct cli *cli, int argc, char **argv, unsigned long long allowed, size_t args_min, size_t args_max);
+/** Reads argv[1..] (argv[0] is skipped). `allowed` is a mask of options; exits with 2 when something is
+ * wrong. */
+void cli_parse(struct cli *cli, int argc, char **argv, unsigned long long allowed, size_t args_min,
+               size_t args_max);
 /** Tells wrong usage by name and what was expected, and exits with 2. */
-_Noreturn void cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+_Noreturn void cli_usage(const struct cli *cli, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /** One line of help for each option of the mask. */
 void cli_help_options(unsigned long long allowed);
-/** True when the arguments hold --json: known before they are parsed, so that wrong usage is told in the right form. */
+/** True when the arguments hold --json: known before they are parsed, so that wrong usage is told in the
+ * right form. */
 bool cli_wants_json(int argc, char **argv);
 
 /* ---- Output. One JSON object a line, or text; flushed at once. */
@@ -58,9 +97,9 @@ struct line {
     yyjson_mut_val *root;
 };
 struct line line_new(const char *event);
-void line_str(struct line *line, const char *name, const char *text);   /* NULL and "": left out */
+void line_str(struct line *line, const char *name, const char *text); /* NULL and "": left out */
 void line_uint(struct line *line, const char *name, uint64_t value);
-void line_ms(struct line *line, const char *name, uint64_t ns);         /* milliseconds with three decimals */
+void line_ms(struct line *line, const char *name, uint64_t ns); /* milliseconds with three decimals */
 void line_real(struct line *line, const char *name, double value);
 void line_bool(struct line *line, const char *name, bool value);
 void line_strs(struct line *line, const char *name, const char *const *texts, size_t len);
@@ -73,13 +112,15 @@ void line_json(struct line *line, const char *name, const char *json, size_t len
 void line_peers(struct line *line, const char *name, const struct lp2p_peer *peers, size_t len);
 void line_print(struct line *line);
 
-/** A text that may come from a peer, for a terminal: what would move the cursor or fake other text becomes '?'. */
+/** A text that may come from a peer, for a terminal: what would move the cursor or fake other text becomes
+ * '?'. */
 void put_clean(FILE *out, const char *text, size_t len);
 /** printf to standard output, flushed, only without --json. */
 void say(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/** Shows how far a command is: nothing in the first second, then at most once a second. With --json lines on standard output,
- *  else on standard error if that is a terminal or --progress was given. `total` 0: not known. */
+/** Shows how far a command is: nothing in the first second, then at most once a second. With --json lines on
+ * standard output, else on standard error if that is a terminal or --progress was given. `total` 0: not
+ * known. */
 void progress(const struct cli *cli, uint64_t done, uint64_t total, const char *unit);
 /** Ends the progress line on the terminal. */
 void progress_end(const struct cli *cli);
@@ -96,9 +137,11 @@ struct failure {
 };
 /** "connect: connection refused" and the like, of an operation on `target` (a multiaddr or peer id). */
 void failure_of_op(struct failure *failure, const struct lp2p_op *op, const char *target);
-/** Prints it and returns CLI_FAILED. `line` (may be NULL) holds further members of the error line; it is used up. */
+/** Prints it and returns CLI_FAILED. `line` (may be NULL) holds further members of the error line; it is used
+ * up. */
 int cli_fail(const struct cli *cli, const struct failure *failure, struct line *line);
-int cli_fail_code(const struct cli *cli, enum lp2p_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int cli_fail_code(const struct cli *cli, enum lp2p_err code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /** A result line for a command: "event":"result","command","ok":true. */
 struct line cli_result(const struct cli *cli);
 
@@ -113,8 +156,8 @@ bool print_event(const struct cli *cli, const struct lp2p_event *event, const ch
 void print_listening(const struct cli *cli, const char *address, const char *self);
 /** Prints a table of the node's actors to standard error. */
 void print_actors(struct lp2p_node *node);
-/** Runs until SIGINT or SIGTERM: prints events, and the actors on SIGUSR1. Returns the exit code. cli_block_signals must have
- *  been called before the node was started. */
+/** Runs until SIGINT or SIGTERM: prints events, and the actors on SIGUSR1. Returns the exit code.
+ * cli_block_signals must have been called before the node was started. */
 int run_until_signal(const struct cli *cli, struct lp2p_node *node);
 void cli_block_signals(void);
 

@@ -15,7 +15,8 @@ static bool has(const struct cli *cli, enum cli_option option)
 }
 
 /* Ends the program when a setter refused: its detail names the value and what was expected. */
-static void check(const struct cli *cli, const struct lp2p_config *config, enum lp2p_err err, const char *option)
+static void check(const struct cli *cli, const struct lp2p_config *config, enum lp2p_err err,
+                  const char *option)
 {
     if (err == LP2P_EINVAL) {
         cli_usage(cli, "option --%s: %s", option, lp2p_config_detail(config));
@@ -49,7 +50,8 @@ static void set_log(const struct cli *cli, struct lp2p_config *config)
     const char *wanted = cli->text[OPT_LOG_LEVEL] == NULL ? "warn" : cli->text[OPT_LOG_LEVEL];
     for (int level = 0; level < 4; level++) {
         if (strcmp(wanted, names[level]) == 0) {
-            check(cli, config, lp2p_config_log(config, (enum lp2p_log_level)level, log_line, NULL), "log-level");
+            check(cli, config, lp2p_config_log(config, (enum lp2p_log_level)level, log_line, NULL),
+                  "log-level");
             return;
         }
     }
@@ -64,7 +66,8 @@ static void set_io_threads(const struct cli *cli, struct lp2p_config *config)
     if (strcmp(text, "per-connection") != 0) {
         threads = strtoul(text, &end, 10);
         if (text[0] < '0' || text[0] > '9' || *end != '\0' || threads == 0 || threads > 1024) {
-            cli_usage(cli, "option --io-threads %.100s: expected a number from 1 to 1024, or per-connection", text);
+            cli_usage(cli, "option --io-threads %.100s: expected a number from 1 to 1024, or per-connection",
+                      text);
         }
     }
     check(cli, config, lp2p_config_io_threads(config, (unsigned)threads), "io-threads");
@@ -79,7 +82,9 @@ static void set_connections(const struct cli *cli, struct lp2p_config *config)
     if (has(cli, OPT_MIN_CONNECTIONS) || has(cli, OPT_MAX_CONNECTIONS)) {
         unsigned min = 10, max = 50;
         min = has(cli, OPT_MIN_CONNECTIONS) ? (unsigned)cli->number[OPT_MIN_CONNECTIONS] : min;
-        max = has(cli, OPT_MAX_CONNECTIONS) ? (unsigned)cli->number[OPT_MAX_CONNECTIONS] : min > max ? min : max;
+        max = has(cli, OPT_MAX_CONNECTIONS) ? (unsigned)cli->number[OPT_MAX_CONNECTIONS]
+              : min > max                   ? min
+                                            : max;
         if (!has(cli, OPT_MIN_CONNECTIONS) && min > max) {
             min = max; /* a maximum alone, below the default minimum */
         }
@@ -106,7 +111,8 @@ struct lp2p_config *cli_config(const struct cli *cli)
     set_connections(cli, config);
     if (has(cli, OPT_DHT) || has(cli, OPT_DHT_PROTOCOL)) {
         const char *mode = has(cli, OPT_DHT) ? cli->text[OPT_DHT] : "client";
-        check(cli, config, lp2p_config_dht(config, mode, cli->text[OPT_DHT_PROTOCOL]), has(cli, OPT_DHT) ? "dht" : "dht-protocol");
+        check(cli, config, lp2p_config_dht(config, mode, cli->text[OPT_DHT_PROTOCOL]),
+              has(cli, OPT_DHT) ? "dht" : "dht-protocol");
     }
     if (has(cli, OPT_IO_THREADS)) {
         set_io_threads(cli, config);
@@ -124,7 +130,8 @@ struct lp2p_config *cli_config(const struct cli *cli)
         check(cli, config, lp2p_config_agent(config, cli->text[OPT_AGENT]), "agent");
     }
     if (has(cli, OPT_TRIM_GRACE)) {
-        check(cli, config, lp2p_config_trim_grace(config, (unsigned)cli->number[OPT_TRIM_GRACE]), "trim-grace");
+        check(cli, config, lp2p_config_trim_grace(config, (unsigned)cli->number[OPT_TRIM_GRACE]),
+              "trim-grace");
     }
     if (has(cli, OPT_KEY)) {
         check(cli, config, lp2p_config_key_file(config, cli->text[OPT_KEY], false), "key");
@@ -157,10 +164,10 @@ static int make_dirs(char *path)
 static bool default_dir(char *out, size_t cap)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int len = geteuid() == 0                          ? snprintf(out, cap, "/var/lib/lotus-p2p")
-              : state != NULL && state[0] == '/'      ? snprintf(out, cap, "%s/lotus-p2p", state)
-              : home != NULL && home[0] == '/'        ? snprintf(out, cap, "%s/.local/state/lotus-p2p", home)
-                                                      : -1;
+    int len = geteuid() == 0                     ? snprintf(out, cap, "/var/lib/lotus-p2p")
+              : state != NULL && state[0] == '/' ? snprintf(out, cap, "%s/lotus-p2p", state)
+              : home != NULL && home[0] == '/'   ? snprintf(out, cap, "%s/.local/state/lotus-p2p", home)
+                                                 : -1;
     return len > 0 && (size_t)len < cap;
 }
 
@@ -176,13 +183,15 @@ void cli_config_identity(const struct cli *cli, struct lp2p_config *config)
     if (has(cli, OPT_DATA_DIR)) {
         (void)snprintf(dir, sizeof(dir), "%s", cli->text[OPT_DATA_DIR]);
         if (dir[0] == '\0' || strlen(cli->text[OPT_DATA_DIR]) >= sizeof(dir)) {
-            cli_usage(cli, "option --data-dir %.100s: expected the path of a directory", cli->text[OPT_DATA_DIR]);
+            cli_usage(cli, "option --data-dir %.100s: expected the path of a directory",
+                      cli->text[OPT_DATA_DIR]);
         }
     } else if (!default_dir(dir, sizeof(dir))) {
         cli_usage(cli, "no place for the identity: HOME is not set; give --data-dir DIR or --ephemeral");
     }
     if (make_dirs(dir) != 0) {
-        exit(cli_fail_code(cli, LP2P_EIO, "data directory %.300s: %s; give another one with --data-dir, or --ephemeral", dir,
+        exit(cli_fail_code(cli, LP2P_EIO,
+                           "data directory %.300s: %s; give another one with --data-dir, or --ephemeral", dir,
                            strerror(errno)));
     }
     (void)snprintf(path, sizeof(path), "%s/identity.key", dir);

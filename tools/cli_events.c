@@ -49,18 +49,20 @@ static bool tell(const struct cli *cli, const struct lp2p_event *event)
     const struct lp2p_peer *peer = event->peer;
     switch (event->kind) {
     case LP2P_EVENT_CONNECT:
-        say(cli, "connected to %s (%s, %s, %s)", peer->id, peer->direction == LP2P_INBOUND ? "inbound" : "outbound", peer->remote_addr,
-            peer->muxer);
+        say(cli, "connected to %s (%s, %s, %s)", peer->id,
+            peer->direction == LP2P_INBOUND ? "inbound" : "outbound", peer->remote_addr, peer->muxer);
         return true;
     case LP2P_EVENT_DISCONNECT:
-        say(cli, "disconnected from %s: %s", peer->id, event->err == LP2P_OK ? "closed by this side" : lp2p_strerror(event->err));
+        say(cli, "disconnected from %s: %s", peer->id,
+            event->err == LP2P_OK ? "closed by this side" : lp2p_strerror(event->err));
         return true;
     case LP2P_EVENT_DISCOVERY:
-        say(cli, "discovered %s (%s%s)", peer->id, peer->addrs_len > 0 ? peer->addrs[0] : "no address", peer->addrs_len > 1 ? ", ..." : "");
+        say(cli, "discovered %s (%s%s)", peer->id, peer->addrs_len > 0 ? peer->addrs[0] : "no address",
+            peer->addrs_len > 1 ? ", ..." : "");
         return true;
     case LP2P_EVENT_UPDATE:
-        say(cli, "updated %s (%s, %zu addresses, %zu protocols)", peer->id, peer->agent[0] == '\0' ? "agent unknown" : peer->agent,
-            peer->addrs_len, peer->protocols_len);
+        say(cli, "updated %s (%s, %zu addresses, %zu protocols)", peer->id,
+            peer->agent[0] == '\0' ? "agent unknown" : peer->agent, peer->addrs_len, peer->protocols_len);
         return true;
     case LP2P_EVENT_MESSAGE:
         tell_message(event);
@@ -89,7 +91,8 @@ static void add_peer(struct line *line, const struct lp2p_event *event)
         return;
     }
     line_str(line, "peer", peer->id);
-    if (event->kind == LP2P_EVENT_CONNECT || event->kind == LP2P_EVENT_DISCOVERY || event->kind == LP2P_EVENT_UPDATE) {
+    if (event->kind == LP2P_EVENT_CONNECT || event->kind == LP2P_EVENT_DISCOVERY ||
+        event->kind == LP2P_EVENT_UPDATE) {
         line_strs(line, "addrs", peer->addrs, peer->addrs_len);
     }
     if (event->kind == LP2P_EVENT_CONNECT) {
@@ -159,19 +162,23 @@ void print_actors(struct lp2p_node *node)
     }
     size_t len = lp2p_node_actors(node, actors, cap);
     len = len < cap ? len : cap;
-    fprintf(stderr, "%-28s %-12s %-15s %8s %10s %10s %8s %10s %11s %6s %6s %10s\n", "actor", "kind", "thread", "restarts", "msgs in",
-            "msgs out", "refused", "busy ms", "longest us", "depth", "peak", "bytes");
+    fprintf(stderr, "%-28s %-12s %-15s %8s %10s %10s %8s %10s %11s %6s %6s %10s\n", "actor", "kind", "thread",
+            "restarts", "msgs in", "msgs out", "refused", "busy ms", "longest us", "depth", "peak", "bytes");
     for (size_t i = 0; i < len; i++) {
         const struct lp2p_actor_info *a = &actors[i];
-        fprintf(stderr, "%-28s %-12s %-15s %8u %10llu %10llu %8llu %10.1f %11.1f %6u %6u %10llu\n", a->id, a->kind, a->thread, a->restarts,
-                (unsigned long long)a->msgs_in, (unsigned long long)a->msgs_out, (unsigned long long)a->sends_refused,
-                (double)a->busy_ns / 1e6, (double)a->longest_ns / 1e3, a->depth, a->depth_peak, (unsigned long long)a->bytes);
+        fprintf(stderr, "%-28s %-12s %-15s %8u %10llu %10llu %8llu %10.1f %11.1f %6u %6u %10llu\n", a->id,
+                a->kind, a->thread, a->restarts, (unsigned long long)a->msgs_in,
+                (unsigned long long)a->msgs_out, (unsigned long long)a->sends_refused,
+                (double)a->busy_ns / 1e6, (double)a->longest_ns / 1e3, a->depth, a->depth_peak,
+                (unsigned long long)a->bytes);
     }
     struct lp2p_stats s;
     if (lp2p_node_stats(node, &s) == LP2P_OK) {
-        fprintf(stderr, "%zu actors, %llu threads, %llu restarts; %u connections (%u in, %u out), %u streams, %u known peers; up %.1f s\n", len,
-                (unsigned long long)s.threads, (unsigned long long)s.restarts, s.connections, s.inbound, s.outbound, s.streams,
-                s.known_peers, (double)s.uptime_ms / 1e3);
+        fprintf(stderr,
+                "%zu actors, %llu threads, %llu restarts; %u connections (%u in, %u out), %u streams, %u "
+                "known peers; up %.1f s\n",
+                len, (unsigned long long)s.threads, (unsigned long long)s.restarts, s.connections, s.inbound,
+                s.outbound, s.streams, s.known_peers, (double)s.uptime_ms / 1e3);
     }
     (void)fflush(stderr);
     free(actors);

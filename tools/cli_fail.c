@@ -20,8 +20,9 @@ static const char *stage_name(const char *word, size_t len)
 {
     static const struct {
         const char *word, *stage;
-    } table[] = {{"address", "address"}, {"connect", "connect"}, {"still trying", "connect"}, {"multistream", "security"},
-                 {"noise", "security"}, {"muxer", "muxer"}, {"identify", "identify"}};
+    } table[] = {{"address", "address"},      {"connect", "connect"}, {"still trying", "connect"},
+                 {"multistream", "security"}, {"noise", "security"},  {"muxer", "muxer"},
+                 {"identify", "identify"}};
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         if (strlen(table[i].word) == len && memcmp(table[i].word, word, len) == 0) {
             return table[i].stage;
@@ -52,7 +53,10 @@ static bool parse_attempt(const char *from, const char *end, const char *target,
     const char *peer = target[0] == '/' ? strstr(target, "/p2p/") : NULL;
     bool has_peer = memmem(from, (size_t)(first - from), "/p2p/", 5) != NULL;
     (void)snprintf(out->address, sizeof(out->address), "%.*s%s%s", (int)(first - from), from,
-                   has_peer ? "" : peer != NULL ? peer : target[0] == '/' ? "" : "/p2p/",
+                   has_peer           ? ""
+                   : peer != NULL     ? peer
+                   : target[0] == '/' ? ""
+                                      : "/p2p/",
                    has_peer || target[0] == '/' ? "" : target);
     (void)snprintf(out->text, sizeof(out->text), "%.*s", (int)(end - second - 2), second + 2);
     return true;
@@ -148,17 +152,20 @@ int cli_fail(const struct cli *cli, const struct failure *failure, struct line *
             while ((key = yyjson_mut_obj_iter_next(&it)) != NULL) {
                 value = yyjson_mut_obj_iter_get_val(key);
                 if (yyjson_mut_obj_get(own.root, yyjson_mut_get_str(key)) == NULL) {
-                    yyjson_mut_obj_add(own.root, yyjson_mut_val_mut_copy(own.doc, key), yyjson_mut_val_mut_copy(own.doc, value));
+                    yyjson_mut_obj_add(own.root, yyjson_mut_val_mut_copy(own.doc, key),
+                                       yyjson_mut_val_mut_copy(own.doc, value));
                 }
             }
         }
         line_print(&own);
     }
-    fprintf(stderr, "%s %s: %s", cli->program, cli->command == NULL ? "" : cli->command, lp2p_strerror(failure->code));
+    fprintf(stderr, "%s %s: %s", cli->program, cli->command == NULL ? "" : cli->command,
+            lp2p_strerror(failure->code));
     if (address[0] != '\0' || stage != NULL) {
         fprintf(stderr, " (");
         put_clean(stderr, address, strlen(address));
-        fprintf(stderr, "%s%s%s)", address[0] != '\0' && stage != NULL ? ", " : "", stage != NULL ? "stage " : "", stage != NULL ? stage : "");
+        fprintf(stderr, "%s%s%s)", address[0] != '\0' && stage != NULL ? ", " : "",
+                stage != NULL ? "stage " : "", stage != NULL ? stage : "");
     }
     if (failure->detail[0] != '\0' && strcmp(failure->detail, lp2p_strerror(failure->code)) != 0) {
         fprintf(stderr, ": ");

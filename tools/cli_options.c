@@ -20,23 +20,33 @@ static const struct {
     [OPT_VERSION] = {"version", NULL, FLAG, 0, 0, "show the version and exit"},
     [OPT_JSON] = {"json", NULL, FLAG, 0, 0, "print JSON objects, one a line"},
     [OPT_PROGRESS] = {"progress", NULL, FLAG, 0, 0, "show progress also when standard error is no terminal"},
-    [OPT_LISTEN] = {"listen", "MA", LIST, 0, 0, "listen on this address, e.g. /ip4/0.0.0.0/tcp/4001 (may be repeated)"},
-    [OPT_ANNOUNCE] = {"announce", "MA", LIST, 0, 0, "publish this address instead of those listened on (may be repeated)"},
-    [OPT_BOOTSTRAP] = {"bootstrap", "MA", LIST, 0, 0, "peer to connect to, with /p2p/ID at its end (may be repeated)"},
+    [OPT_LISTEN] = {"listen", "MA", LIST, 0, 0,
+                    "listen on this address, e.g. /ip4/0.0.0.0/tcp/4001 (may be repeated)"},
+    [OPT_ANNOUNCE] = {"announce", "MA", LIST, 0, 0,
+                      "publish this address instead of those listened on (may be repeated)"},
+    [OPT_BOOTSTRAP] = {"bootstrap", "MA", LIST, 0, 0,
+                       "peer to connect to, with /p2p/ID at its end (may be repeated)"},
     [OPT_PEER] = {"peer", "MA", LIST, 0, 0, "peer to dial (may be repeated)"},
     [OPT_DHT] = {"dht", "MODE", TEXT, 0, 0, "server, client or off"},
-    [OPT_DHT_PROTOCOL] = {"dht-protocol", "ID", TEXT, 0, 0, "full protocol id of the DHT (default /lotus/kad/1.0.0)"},
-    [OPT_MIN_CONNECTIONS] = {"min-connections", "N", NUMBER, 0, 65536, "dial further peers below this (default 10)"},
-    [OPT_MAX_CONNECTIONS] = {"max-connections", "N", NUMBER, 1, 65536, "close the least valuable connections above this (default 50)"},
+    [OPT_DHT_PROTOCOL] = {"dht-protocol", "ID", TEXT, 0, 0,
+                          "full protocol id of the DHT (default /lotus/kad/1.0.0)"},
+    [OPT_MIN_CONNECTIONS] = {"min-connections", "N", NUMBER, 0, 65536,
+                             "dial further peers below this (default 10)"},
+    [OPT_MAX_CONNECTIONS] = {"max-connections", "N", NUMBER, 1, 65536,
+                             "close the least valuable connections above this (default 50)"},
     [OPT_DATA_DIR] = {"data-dir", "DIR", TEXT, 0, 0, "where the identity is kept, in identity.key"},
     [OPT_EPHEMERAL] = {"ephemeral", NULL, FLAG, 0, 0, "a throw-away identity; nothing is kept on disk"},
-    [OPT_IO_THREADS] = {"io-threads", "N", TEXT, 0, 0, "threads that carry the connections, or per-connection"},
+    [OPT_IO_THREADS] = {"io-threads", "N", TEXT, 0, 0,
+                        "threads that carry the connections, or per-connection"},
     [OPT_SECURITY] = {"security", "LIST", TEXT, 0, 0, "secure channels in order of preference (noise)"},
-    [OPT_MUXERS] = {"muxers", "LIST", TEXT, 0, 0, "muxers in order of preference (yamux,mplex; default yamux)"},
+    [OPT_MUXERS] = {"muxers", "LIST", TEXT, 0, 0,
+                    "muxers in order of preference (yamux,mplex; default yamux)"},
     [OPT_SERVE] = {"serve", "LIST", TEXT, 0, 0, "serve echo (/echo/1.0.0), perf (/perf/1.0.0)"},
-    [OPT_LOG_LEVEL] = {"log-level", "LEVEL", TEXT, 0, 0, "error, warn, info or debug, to standard error (default warn)"},
+    [OPT_LOG_LEVEL] = {"log-level", "LEVEL", TEXT, 0, 0,
+                       "error, warn, info or debug, to standard error (default warn)"},
     [OPT_KEY] = {"key", "FILE", TEXT, 0, 0, "identity from this file instead of a throw-away one"},
-    [OPT_ENV] = {"env", "FILE", TEXT, 0, 0, "read P2P_MIN_CONNECTIONS and P2P_MAX_CONNECTIONS from this file"},
+    [OPT_ENV] = {"env", "FILE", TEXT, 0, 0,
+                 "read P2P_MIN_CONNECTIONS and P2P_MAX_CONNECTIONS from this file"},
     [OPT_AGENT] = {"agent", "TEXT", TEXT, 0, 0, "agent version told by identify"},
     [OPT_TIMEOUT] = {"timeout", "S", NUMBER, 1, 86400, "seconds before a step is given up"},
     [OPT_COUNT] = {"count", "N", NUMBER, 1, 1000000, "messages to send, one after the other (default 1)"},
@@ -50,8 +60,10 @@ static const struct {
     [OPT_TYPE] = {"type", "T", TEXT, 0, 0, "type of the message (default data-message)"},
     [OPT_PAYLOAD] = {"payload", "JSON", TEXT, 0, 0, "payload of the message"},
     [OPT_PROTOCOL_ID] = {"protocol-id", "ID", TEXT, 0, 0, "another stream protocol instead of the usual one"},
-    [OPT_TTL] = {"ttl", "S", NUMBER, 0, 1ull << 32, "seconds until the announcement expires (default 0: never)"},
-    [OPT_TRIM_GRACE] = {"trim-grace", "MS", NUMBER, 0, 1ull << 31, "milliseconds in which a new connection is not trimmed (default 20000)"},
+    [OPT_TTL] = {"ttl", "S", NUMBER, 0, 1ull << 32,
+                 "seconds until the announcement expires (default 0: never)"},
+    [OPT_TRIM_GRACE] = {"trim-grace", "MS", NUMBER, 0, 1ull << 31,
+                        "milliseconds in which a new connection is not trimmed (default 20000)"},
     [OPT_MAX] = {"max", "N", NUMBER, 1, 1000, "enough providers (default 20)"},
 };
 
@@ -94,7 +106,8 @@ void cli_usage(const struct cli *cli, const char *format, ...)
     const char *command = cli->command == NULL ? "" : cli->command;
     fprintf(stderr, "%s%s%s: ", cli->program, command[0] == '\0' ? "" : " ", command);
     put_clean(stderr, text, strlen(text));
-    fprintf(stderr, "\nusage: %s\n`%s%s%s --help` tells more.\n", cli->usage, cli->program, command[0] == '\0' ? "" : " ", command);
+    fprintf(stderr, "\nusage: %s\n`%s%s%s --help` tells more.\n", cli->usage, cli->program,
+            command[0] == '\0' ? "" : " ", command);
     exit(CLI_USAGE);
 }
 
@@ -110,8 +123,8 @@ static uint64_t parse_number(const struct cli *cli, enum cli_option option, cons
         end += shift > 0;
     }
     bool digits = text[0] >= '0' && text[0] <= '9';
-    if (!digits || *end != '\0' || errno != 0 || value > UINT64_MAX >> shift || value << shift < OPTIONS[option].min ||
-        value << shift > OPTIONS[option].max) {
+    if (!digits || *end != '\0' || errno != 0 || value > UINT64_MAX >> shift ||
+        value << shift < OPTIONS[option].min || value << shift > OPTIONS[option].max) {
         cli_usage(cli, "option --%s %.100s: expected a number from %llu to %llu", OPTIONS[option].name, text,
                   (unsigned long long)OPTIONS[option].min, (unsigned long long)OPTIONS[option].max);
     }
@@ -120,7 +133,10 @@ static uint64_t parse_number(const struct cli *cli, enum cli_option option, cons
 
 static struct cli_list *list_of(struct cli *cli, enum cli_option option)
 {
-    return option == OPT_LISTEN ? &cli->listen : option == OPT_ANNOUNCE ? &cli->announce : option == OPT_PEER ? &cli->peers : &cli->bootstrap;
+    return option == OPT_LISTEN     ? &cli->listen
+           : option == OPT_ANNOUNCE ? &cli->announce
+           : option == OPT_PEER     ? &cli->peers
+                                    : &cli->bootstrap;
 }
 
 static void take(struct cli *cli, enum cli_option option, const char *value)
@@ -164,20 +180,25 @@ static _Noreturn void unknown(const struct cli *cli, int got, char **argv)
     cli_usage(cli, "unknown option %.100s; --help lists the options", text);
 }
 
-void cli_parse(struct cli *cli, int argc, char **argv, unsigned long long allowed, size_t args_min, size_t args_max)
+void cli_parse(struct cli *cli, int argc, char **argv, unsigned long long allowed, size_t args_min,
+               size_t args_max)
 {
     struct option table[OPTIONS_LEN + 1] = {{0}};
     size_t len = 0;
     for (int i = 0; i < OPTIONS_LEN; i++) {
         if (allowed & CLI_BIT(i)) {
-            table[len++] = (struct option){OPTIONS[i].name, OPTIONS[i].value != NULL ? required_argument : no_argument, NULL, 1000 + i};
+            table[len++] = (struct option){
+                OPTIONS[i].name, OPTIONS[i].value != NULL ? required_argument : no_argument, NULL, 1000 + i};
         }
     }
     opterr = 0;
     optind = 1;
     int got;
     while ((got = getopt_long(argc, argv, ":hVn:", table, NULL)) != -1) {
-        enum cli_option option = got == 'h' ? OPT_HELP : got == 'V' ? OPT_VERSION : got == 'n' ? OPT_N : (enum cli_option)(got - 1000);
+        enum cli_option option = got == 'h'   ? OPT_HELP
+                                 : got == 'V' ? OPT_VERSION
+                                 : got == 'n' ? OPT_N
+                                              : (enum cli_option)(got - 1000);
         if (got == '?' || got == ':' || (got == 'n' && !(allowed & CLI_BIT(OPT_N)))) {
             unknown(cli, got, argv);
         }

@@ -75,7 +75,8 @@ void line_base64(struct line *line, const char *name, const void *bytes, size_t 
     }
     for (size_t i = 0; i < len; i += 3) {
         size_t n = len - i < 3 ? len - i : 3;
-        uint32_t group = (uint32_t)in[i] << 16 | (n > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (n > 2 ? in[i + 2] : 0);
+        uint32_t group =
+            (uint32_t)in[i] << 16 | (n > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (n > 2 ? in[i + 2] : 0);
         for (size_t j = 0; j < 4; j++) {
             *to++ = j <= n ? alphabet[group >> (18 - 6 * j) & 63] : '=';
         }
@@ -142,7 +143,8 @@ void line_print(struct line *line)
 
 /* ---- text */
 
-/* Bytes of a sequence that a terminal could take amiss at the front: control characters, C1, bidirectional marks; 0: none. */
+/* Bytes of a sequence that a terminal could take amiss at the front: control characters, C1, bidirectional
+ * marks; 0: none. */
 static size_t harmful(const unsigned char *text, size_t len)
 {
     if (text[0] < 0x20 || text[0] == 0x7F) {
@@ -151,8 +153,10 @@ static size_t harmful(const unsigned char *text, size_t len)
     if (len >= 2 && text[0] == 0xC2 && text[1] < 0xA0) {
         return 2;
     }
-    if (len >= 3 && text[0] == 0xE2 && ((text[1] == 0x80 && ((text[2] >= 0x8E && text[2] <= 0x8F) || (text[2] >= 0xA8 && text[2] <= 0xAE))) ||
-                                        (text[1] == 0x81 && text[2] >= 0xA6 && text[2] <= 0xA9))) {
+    if (len >= 3 && text[0] == 0xE2 &&
+        ((text[1] == 0x80 &&
+          ((text[2] >= 0x8E && text[2] <= 0x8F) || (text[2] >= 0xA8 && text[2] <= 0xAE))) ||
+         (text[1] == 0x81 && text[2] >= 0xA6 && text[2] <= 0xA9))) {
         return 3;
     }
     return 0;
@@ -219,7 +223,8 @@ void progress(const struct cli *cli, uint64_t done, uint64_t total, const char *
         progress_shown = true;
         const char *start = isatty(STDERR_FILENO) ? "\r" : "", *end = isatty(STDERR_FILENO) ? "   " : "\n";
         if (total > 0) {
-            fprintf(stderr, "%s%s: %llu of %llu %s%s", start, cli->command, (unsigned long long)done, (unsigned long long)total, unit, end);
+            fprintf(stderr, "%s%s: %llu of %llu %s%s", start, cli->command, (unsigned long long)done,
+                    (unsigned long long)total, unit, end);
         } else {
             fprintf(stderr, "%s%s: %llu %s%s", start, cli->command, (unsigned long long)done, unit, end);
         }

@@ -13,16 +13,19 @@ struct session {
     char peer[LP2P_PEER_TEXT_MAX]; /* proven */
 };
 
-/** Starts the node; `dht` is "off" or "client" (an option may say otherwise). CLI_OK, or the failure was told. */
+/** Starts the node; `dht` is "off" or "client" (an option may say otherwise). CLI_OK, or the failure was
+ * told. */
 int session_start(struct session *session, const struct cli *cli, const char *dht);
 /** Dials and waits until the connection is identified. CLI_OK, or the failure was told. */
 int session_dial(struct session *session, const char *target);
-/** Dials every --peer; at least one must answer. With `dht`: waits until one of them is in the routing table. */
+/** Dials every --peer; at least one must answer. With `dht`: waits until one of them is in the routing table.
+ */
 int session_dial_peers(struct session *session, bool dht);
 void session_end(struct session *session);
 /** Adds peer, remote_addr, security and muxer. */
 void session_describe(struct session *session, struct line *line);
-/** Waits for an operation as long as --timeout allows, showing that time passes. OK: it is done; ask for its result. */
+/** Waits for an operation as long as --timeout allows, showing that time passes. OK: it is done; ask for its
+ * result. */
 enum lp2p_err session_wait(struct session *session, struct lp2p_op *op, const char *doing);
 /** As session_wait, then CLI_OK if the result is OK; else the failure is told and the op is freed. `err` is
  *  what making the op returned. */

@@ -3,6 +3,7 @@
 #include "lp2p.h"
 
 #include <string.h>
+#include <time.h>
 
 /* Starts a node and dials; then the caller makes its request. */
 static int prepare(struct session *session, const struct cli *cli)
@@ -52,7 +53,8 @@ int command_dht_put(struct cli *cli)
     if (code != CLI_OK) {
         return code;
     }
-    code = session_finish(&session, lp2p_dht_put(session.node, key.bytes, key.len, value, strlen(value), &op), &op, "storing");
+    code = session_finish(&session, lp2p_dht_put(session.node, key.bytes, key.len, value, strlen(value), &op),
+                          &op, "storing");
     if (code != CLI_OK) {
         return failed(&session, code);
     }
@@ -76,7 +78,8 @@ int command_dht_get(struct cli *cli)
     if (code != CLI_OK) {
         return code;
     }
-    code = session_finish(&session, lp2p_dht_get(session.node, key.bytes, key.len, &op), &op, "looking for the value");
+    code = session_finish(&session, lp2p_dht_get(session.node, key.bytes, key.len, &op), &op,
+                          "looking for the value");
     if (code != CLI_OK) {
         return failed(&session, code);
     }
@@ -103,7 +106,18 @@ int command_dht_provide(struct cli *cli)
     if (code != CLI_OK) {
         return code;
     }
-    code = session_finish(&session, lp2p_dht_provide(session.node, key.bytes, key.len, &op), &op, "providing");
+    /* What this node listens on is published a moment after its start. */
+    enum lp2p_err err = LP2P_OK;
+    for (int tries = 0; tries < 50; tries++) {
+        err = lp2p_dht_provide(session.node, key.bytes, key.len, &op);
+        if (cli->listen.len == 0 || err != LP2P_OK || session_wait(&session, op, "providing") != LP2P_OK ||
+            lp2p_op_result(op) != LP2P_ENOADDR) {
+            break;
+        }
+        lp2p_op_free(op);
+        (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    code = session_finish(&session, err, &op, "providing");
     if (code != CLI_OK) {
         return failed(&session, code);
     }
@@ -114,7 +128,8 @@ int command_dht_provide(struct cli *cli)
         line_uint(&line, "stored", lp2p_op_number(op));
         line_print(&line);
     } else {
-        say(cli, "told %llu peers that %s provides it", (unsigned long long)lp2p_op_number(op), lp2p_node_peer_id(session.node));
+        say(cli, "told %llu peers that %s provides it", (unsigned long long)lp2p_op_number(op),
+            lp2p_node_peer_id(session.node));
     }
     return done(&session, op);
 }
@@ -211,7 +226,8 @@ int command_dht_closest(struct cli *cli)
     if (code != CLI_OK) {
         return code;
     }
-    code = session_finish(&session, lp2p_dht_closest(session.node, key.bytes, key.len, &op), &op, "looking for the closest peers");
+    code = session_finish(&session, lp2p_dht_closest(session.node, key.bytes, key.len, &op), &op,
+                          "looking for the closest peers");
     if (code != CLI_OK) {
         return failed(&session, code);
     }

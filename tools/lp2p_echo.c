@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * lp2p echo: bytes over many streams, each compared with what comes back. One thread for each stream that is open. */
+ * lp2p echo: bytes over many streams, each compared with what comes back. One thread for each stream that is
+ * open. */
 #include "lp2p.h"
 
 #include <pthread.h>
@@ -24,7 +25,8 @@ static uint8_t byte_at(uint64_t stream, uint64_t offset)
 }
 
 /* Reads and compares; to the end of the stream with `all`, else what is there. */
-static enum lp2p_err compare(struct echo *echo, struct lp2p_stream *stream, uint64_t number, uint64_t *back, bool all, char *why)
+static enum lp2p_err compare(struct echo *echo, struct lp2p_stream *stream, uint64_t number, uint64_t *back,
+                             bool all, char *why)
 {
     uint8_t chunk[CHUNK];
     for (;;) {
@@ -35,13 +37,15 @@ static enum lp2p_err compare(struct echo *echo, struct lp2p_stream *stream, uint
         }
         if (got == 0) {
             if (*back != echo->bytes) {
-                (void)snprintf(why, 128, "the peer ended after %llu of %llu bytes", (unsigned long long)*back, (unsigned long long)echo->bytes);
+                (void)snprintf(why, 128, "the peer ended after %llu of %llu bytes", (unsigned long long)*back,
+                               (unsigned long long)echo->bytes);
             }
             return *back == echo->bytes ? LP2P_OK : LP2P_ETRUNCATED;
         }
         for (size_t i = 0; i < got; i++) {
             if (*back + i >= echo->bytes || chunk[i] != byte_at(number, *back + i)) {
-                (void)snprintf(why, 128, "byte %llu is not the one that was sent", (unsigned long long)(*back + i));
+                (void)snprintf(why, 128, "byte %llu is not the one that was sent",
+                               (unsigned long long)(*back + i));
                 return LP2P_EPROTO;
             }
         }
@@ -56,7 +60,8 @@ static enum lp2p_err exchange(struct echo *echo, struct lp2p_stream *stream, uin
     uint64_t sent = 0, back = 0;
     enum lp2p_err err = LP2P_OK;
     while (sent < echo->bytes && err == LP2P_OK) {
-        size_t want = echo->bytes - sent < sizeof(chunk) ? (size_t)(echo->bytes - sent) : sizeof(chunk), put = 0, got = 0;
+        size_t want = echo->bytes - sent < sizeof(chunk) ? (size_t)(echo->bytes - sent) : sizeof(chunk),
+               put = 0, got = 0;
         for (size_t i = 0; i < want; i++) {
             chunk[i] = byte_at(number, sent + i);
         }
@@ -64,9 +69,11 @@ static enum lp2p_err exchange(struct echo *echo, struct lp2p_stream *stream, uin
         sent += put;
         if (err == LP2P_EAGAIN || (err == LP2P_OK && put < want)) {
             uint8_t one;
-            err = lp2p_stream_read(stream, &one, 1, 20, &got); /* waits for the peer, and takes one byte if there is one */
+            err = lp2p_stream_read(stream, &one, 1, 20,
+                                   &got); /* waits for the peer, and takes one byte if there is one */
             if (err == LP2P_OK && (got == 0 || one != byte_at(number, back))) {
-                (void)snprintf(why, 128, "the peer %s", got == 0 ? "ended too early" : "gave back other bytes");
+                (void)snprintf(why, 128, "the peer %s",
+                               got == 0 ? "ended too early" : "gave back other bytes");
                 return got == 0 ? LP2P_ETRUNCATED : LP2P_EPROTO;
             }
             back += got;
@@ -158,8 +165,9 @@ static int report(struct echo *echo, uint64_t duration_ns)
     } else {
         progress_end(cli);
         double seconds = (double)duration_ns / 1e9;
-        say(cli, "%llu streams of %llu bytes came back right in %.3f s (%.2f MiB/s each way)", (unsigned long long)echo->streams,
-            (unsigned long long)echo->bytes, seconds, (double)(echo->bytes * echo->streams) / 1048576.0 / seconds);
+        say(cli, "%llu streams of %llu bytes came back right in %.3f s (%.2f MiB/s each way)",
+            (unsigned long long)echo->streams, (unsigned long long)echo->bytes, seconds,
+            (double)(echo->bytes * echo->streams) / 1048576.0 / seconds);
     }
     return CLI_OK;
 }
@@ -189,7 +197,8 @@ int command_echo(struct cli *cli)
     echo.streams = (cli->given & CLI_BIT(OPT_STREAMS)) ? cli->number[OPT_STREAMS] : 1;
     uint64_t parallel = (cli->given & CLI_BIT(OPT_PARALLEL)) ? cli->number[OPT_PARALLEL] : 16;
     if (echo.protocol[0] != '/' || strlen(echo.protocol) > 159) {
-        cli_usage(cli, "option --protocol-id %.100s: expected a protocol id such as /echo/1.0.0", echo.protocol);
+        cli_usage(cli, "option --protocol-id %.100s: expected a protocol id such as /echo/1.0.0",
+                  echo.protocol);
     }
     int code = session_start(&session, cli, "off");
     echo.timeout_ms = session_timeout_ms(&session);

@@ -34,7 +34,9 @@ static int report(const struct cli *cli, const uint8_t *key, size_t len, const c
         err = lp2p_peer_public_key(peer, public_key, sizeof(public_key), &public_len);
     }
     if (err != LP2P_OK) {
-        return cli_fail_code(cli, err, "%.300s: expected an Ed25519 PrivateKey protobuf (68 bytes, 08011240...)", file == NULL ? "key" : file);
+        return cli_fail_code(cli, err,
+                             "%.300s: expected an Ed25519 PrivateKey protobuf (68 bytes, 08011240...)",
+                             file == NULL ? "key" : file);
     }
     struct line line = cli_result(cli);
     line_str(&line, "peer", peer);
@@ -51,7 +53,8 @@ static int report(const struct cli *cli, const uint8_t *key, size_t len, const c
         say(cli, "type         Ed25519");
         say(cli, "public key   %s", yyjson_mut_get_str(yyjson_mut_obj_get(line.root, "public_key_base64")));
         if (with_secret) {
-            say(cli, "private key  %s", yyjson_mut_get_str(yyjson_mut_obj_get(line.root, "private_key_base64")));
+            say(cli, "private key  %s",
+                yyjson_mut_get_str(yyjson_mut_obj_get(line.root, "private_key_base64")));
         } else {
             say(cli, "file         %s", file);
         }
@@ -75,7 +78,8 @@ int command_key_gen(struct cli *cli)
         bad = (fd >= 0 && close(fd) != 0) || bad;
         if (bad) {
             wipe(key, sizeof(key));
-            return cli_fail_code(cli, reason == EEXIST ? LP2P_EEXIST : LP2P_EIO, "%.300s: %s", file, strerror(reason));
+            return cli_fail_code(cli, reason == EEXIST ? LP2P_EEXIST : LP2P_EIO, "%.300s: %s", file,
+                                 strerror(reason));
         }
     }
     int code = report(cli, key, sizeof(key), file, file == NULL);
@@ -96,12 +100,14 @@ int command_key_show(struct cli *cli)
     struct stat st;
     if (fd >= 0) {
         if (fstat(fd, &st) == 0 && (st.st_mode & 077) != 0) {
-            fprintf(stderr, "lp2p: warning: %s has mode %03o: others can use this identity; expected 0600\n", file, (unsigned)(st.st_mode & 0777));
+            fprintf(stderr, "lp2p: warning: %s has mode %03o: others can use this identity; expected 0600\n",
+                    file, (unsigned)(st.st_mode & 0777));
         }
         (void)close(fd);
     }
     if (len < 0) {
-        return cli_fail_code(cli, reason == ENOENT ? LP2P_ENOTFOUND : LP2P_EIO, "%.300s: %s", file, strerror(reason));
+        return cli_fail_code(cli, reason == ENOENT ? LP2P_ENOTFOUND : LP2P_EIO, "%.300s: %s", file,
+                             strerror(reason));
     }
     int code = report(cli, bytes, (size_t)len, file, false);
     wipe(bytes, sizeof(bytes));

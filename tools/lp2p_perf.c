@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * lp2p perf: the client of /perf/1.0.0 (libp2p specs perf/perf.md): eight bytes big-endian with what is asked for, the upload,
- * end of writing, then the download to its end. */
+ * lp2p perf: the client of /perf/1.0.0 (libp2p specs perf/perf.md): eight bytes big-endian with what is asked
+ * for, the upload, end of writing, then the download to its end. */
 #include "lp2p.h"
 
 #define CHUNK 65536
@@ -16,7 +16,8 @@ static enum lp2p_err write_all(struct perf *perf, const uint8_t *bytes, size_t l
     enum lp2p_err err = LP2P_OK;
     for (size_t done = 0; done < len && err == LP2P_OK;) {
         size_t put = 0;
-        err = lp2p_stream_write(perf->stream, bytes + done, len - done, session_timeout_ms(perf->session), &put);
+        err = lp2p_stream_write(perf->stream, bytes + done, len - done, session_timeout_ms(perf->session),
+                                &put);
         done += put;
     }
     return err;
@@ -46,7 +47,8 @@ static enum lp2p_err download(struct perf *perf, uint64_t start)
     uint64_t done = 0, uploaded = 0;
     for (;;) {
         size_t got = 0;
-        enum lp2p_err err = lp2p_stream_read(perf->stream, chunk, sizeof(chunk), session_timeout_ms(perf->session), &got);
+        enum lp2p_err err =
+            lp2p_stream_read(perf->stream, chunk, sizeof(chunk), session_timeout_ms(perf->session), &got);
         uploaded = uploaded == 0 ? cli_clock_ns() : uploaded;
         perf->up_ns = uploaded - start;
         perf->down_ns = cli_clock_ns() - uploaded;
@@ -85,8 +87,9 @@ static void report(struct perf *perf)
         line_print(&line);
     } else {
         progress_end(cli);
-        say(cli, "up %llu bytes in %.3f s (%.2f MiB/s), down %llu bytes in %.3f s (%.2f MiB/s)", (unsigned long long)perf->up,
-            (double)perf->up_ns / 1e9, mib_per_s(perf->up, perf->up_ns), (unsigned long long)perf->down, (double)perf->down_ns / 1e9,
+        say(cli, "up %llu bytes in %.3f s (%.2f MiB/s), down %llu bytes in %.3f s (%.2f MiB/s)",
+            (unsigned long long)perf->up, (double)perf->up_ns / 1e9, mib_per_s(perf->up, perf->up_ns),
+            (unsigned long long)perf->down, (double)perf->down_ns / 1e9,
             mib_per_s(perf->down, perf->down_ns));
     }
 }
@@ -96,7 +99,8 @@ static int measure(struct perf *perf)
     static const char *const protocol = "/perf/1.0.0";
     struct session *session = perf->session;
     struct lp2p_op *op = NULL;
-    int code = session_finish(session, lp2p_stream_open(session->node, session->peer, &protocol, 1, &op), &op, "opening a stream");
+    int code = session_finish(session, lp2p_stream_open(session->node, session->peer, &protocol, 1, &op), &op,
+                              "opening a stream");
     if (code != CLI_OK) {
         return code;
     }

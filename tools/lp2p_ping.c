@@ -26,14 +26,16 @@ static void print_pong(const struct session *session, uint64_t seq, uint64_t ns)
         line_ms(&line, "rtt_ms", ns);
         line_print(&line);
     } else {
-        say(session->cli, "pong from %s: seq=%llu time=%.3f ms", session->peer, (unsigned long long)seq, (double)ns / 1e6);
+        say(session->cli, "pong from %s: seq=%llu time=%.3f ms", session->peer, (unsigned long long)seq,
+            (double)ns / 1e6);
     }
 }
 
 static int finish_ping(struct session *session, const struct rtts *rtts)
 {
     if (rtts->received == 0) {
-        return cli_fail_code(session->cli, LP2P_ETIMEDOUT, "no answer to %llu pings", (unsigned long long)rtts->sent);
+        return cli_fail_code(session->cli, LP2P_ETIMEDOUT, "no answer to %llu pings",
+                             (unsigned long long)rtts->sent);
     }
     uint64_t average = rtts->sum_ns / rtts->received;
     if (session->cli->json) {
@@ -46,8 +48,9 @@ static int finish_ping(struct session *session, const struct rtts *rtts)
         line_ms(&line, "rtt_max_ms", rtts->max_ns);
         line_print(&line);
     } else {
-        say(session->cli, "%llu sent, %llu received, round trip min/avg/max %.3f/%.3f/%.3f ms", (unsigned long long)rtts->sent,
-            (unsigned long long)rtts->received, (double)rtts->min_ns / 1e6, (double)average / 1e6, (double)rtts->max_ns / 1e6);
+        say(session->cli, "%llu sent, %llu received, round trip min/avg/max %.3f/%.3f/%.3f ms",
+            (unsigned long long)rtts->sent, (unsigned long long)rtts->received, (double)rtts->min_ns / 1e6,
+            (double)average / 1e6, (double)rtts->max_ns / 1e6);
     }
     return CLI_OK;
 }
@@ -125,7 +128,10 @@ int command_identify(struct cli *cli)
     if (code == CLI_OK) {
         enum lp2p_err err = lp2p_node_peer(session.node, session.peer, &peer);
         if (err == LP2P_OK && peer->protocols_len == 0 && peer->agent[0] == '\0') {
-            struct failure failure = {.code = LP2P_EPROTO, .stage = "identify", .address = cli->args[0], .detail = "identify brought nothing"};
+            struct failure failure = {.code = LP2P_EPROTO,
+                                      .stage = "identify",
+                                      .address = cli->args[0],
+                                      .detail = "identify brought nothing"};
             code = cli_fail(cli, &failure, NULL);
         } else if (err != LP2P_OK) {
             code = cli_fail_code(cli, err, "the connection is gone");

@@ -14,7 +14,9 @@ static void check_name(const struct cli *cli, const char *type, const char *id)
         slashes += *c == '/';
     }
     if (type[0] == '\0' || id[0] == '\0' || strlen(type) > 127 || strlen(id) > 255 || slashes > 1) {
-        cli_usage(cli, "resource %.100s %.100s: expected a type of 1 to 127 and an id of 1 to 255 bytes with at most one '/' together",
+        cli_usage(cli,
+                  "resource %.100s %.100s: expected a type of 1 to 127 and an id of 1 to 255 bytes with at "
+                  "most one '/' together",
                   type, id);
     }
 }
@@ -43,7 +45,8 @@ int command_announce(struct cli *cli)
     }
     struct lp2p_op *op = NULL;
     if (code == CLI_OK) {
-        enum lp2p_err err = lp2p_node_announce(session.node, type, id, json, cli->number[OPT_TTL] * 1000, &op);
+        enum lp2p_err err =
+            lp2p_node_announce(session.node, type, id, json, cli->number[OPT_TTL] * 1000, &op);
         code = session_finish(&session, err, &op, "announcing");
     }
     if (code == CLI_OK) {
@@ -58,8 +61,8 @@ int command_announce(struct cli *cli)
             line_uint(&line, "stored", lp2p_op_number(op));
             line_print(&line);
         } else {
-            say(cli, "announced resource:%s:%s, stored by %llu peers: %s", type, id, (unsigned long long)lp2p_op_number(op),
-                resource == NULL ? "" : resource);
+            say(cli, "announced resource:%s:%s, stored by %llu peers: %s", type, id,
+                (unsigned long long)lp2p_op_number(op), resource == NULL ? "" : resource);
         }
         lp2p_free(resource);
         lp2p_op_free(op);
@@ -74,7 +77,9 @@ int command_discover(struct cli *cli)
     const char *type = cli->args[0], *id = cli->args[1];
     if (cli->args_len == 1) {
         return cli_fail_code(cli, LP2P_EUNSUPPORTED,
-                             "a Kademlia DHT cannot list resources by type; give the id too: lp2p discover %.100s ID --peer MA", type);
+                             "a Kademlia DHT cannot list resources by type; give the id too: lp2p discover "
+                             "%.100s ID --peer MA",
+                             type);
     }
     check_name(cli, type, id);
     int code = session_start(&session, cli, "client");
@@ -83,7 +88,8 @@ int command_discover(struct cli *cli)
     }
     struct lp2p_op *op = NULL;
     if (code == CLI_OK) {
-        enum lp2p_err err = lp2p_node_discover(session.node, type, id, (uint64_t)session_timeout_ms(&session), &op);
+        enum lp2p_err err =
+            lp2p_node_discover(session.node, type, id, (uint64_t)session_timeout_ms(&session), &op);
         code = session_finish(&session, err, &op, "discovering");
     }
     if (code == CLI_OK) {

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WINDOW 8 /* messages handed over and not yet confirmed: more than one hides round trips, 32 would be a Lotus peer's limit */
+#define WINDOW                                                                                               \
+    8 /* messages handed over and not yet confirmed: more than one hides round trips, 32 would be a Lotus    \
+         peer's limit */
 
 struct sending {
     struct session *session;
@@ -22,7 +24,8 @@ static void keep_last(struct sending *sending, const struct lp2p_op *op)
     size_t len = 0;
     const char *json = lp2p_op_bytes(op, &len);
     yyjson_doc *doc = json == NULL ? NULL : yyjson_read(json, len, 0);
-    const char *id = doc == NULL ? NULL : yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "messageId"));
+    const char *id =
+        doc == NULL ? NULL : yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "messageId"));
     if (id != NULL) {
         (void)snprintf(sending->id, sizeof(sending->id), "%s", id);
         sending->bytes = len;
@@ -39,7 +42,8 @@ static int send_all(struct sending *sending)
     while (sending->sent < sending->count && code == CLI_OK) {
         while (started < sending->count && started - sending->sent < WINDOW && code == CLI_OK) {
             struct lp2p_op **op = &ops[started % WINDOW];
-            enum lp2p_err err = lp2p_node_send_to(session->node, session->peer, &sending->message, sending->stream_protocol, op);
+            enum lp2p_err err = lp2p_node_send_to(session->node, session->peer, &sending->message,
+                                                  sending->stream_protocol, op);
             if (err == LP2P_EFULL) {
                 break;
             }
@@ -79,8 +83,8 @@ static void report(struct sending *sending)
         line_print(&line);
     } else {
         progress_end(cli);
-        say(cli, "sent %llu message%s of %zu bytes to %s (last id %s)", (unsigned long long)sending->sent, sending->sent == 1 ? "" : "s",
-            sending->bytes, sending->session->peer, sending->id);
+        say(cli, "sent %llu message%s of %zu bytes to %s (last id %s)", (unsigned long long)sending->sent,
+            sending->sent == 1 ? "" : "s", sending->bytes, sending->session->peer, sending->id);
     }
 }
 
@@ -88,15 +92,18 @@ int command_send(struct cli *cli)
 {
     struct session session;
     const char *type = cli->text[OPT_TYPE] == NULL ? "data-message" : cli->text[OPT_TYPE];
-    struct sending sending = {.session = &session, .stream_protocol = cli->text[OPT_PROTOCOL_ID],
-                              .message = {.type = type, .protocol = cli->text[OPT_PROTOCOL], .payload = cli->text[OPT_PAYLOAD]}};
+    struct sending sending = {
+        .session = &session,
+        .stream_protocol = cli->text[OPT_PROTOCOL_ID],
+        .message = {.type = type, .protocol = cli->text[OPT_PROTOCOL], .payload = cli->text[OPT_PAYLOAD]}};
     sending.count = (cli->given & CLI_BIT(OPT_COUNT)) ? cli->number[OPT_COUNT] : 1;
     if (sending.message.payload != NULL) {
         yyjson_doc *doc = yyjson_read(sending.message.payload, strlen(sending.message.payload), 0);
         bool bad = doc == NULL;
         yyjson_doc_free(doc);
         if (bad) {
-            cli_usage(cli, "option --payload %.200s: expected JSON (a text needs its own quotes)", sending.message.payload);
+            cli_usage(cli, "option --payload %.200s: expected JSON (a text needs its own quotes)",
+                      sending.message.payload);
         }
     }
     if (type[0] == '\0') {
@@ -111,7 +118,8 @@ int command_send(struct cli *cli)
         code = send_all(&sending);
     }
     if (code == CLI_OK) {
-        session_settle(&session); /* there is no acknowledgement: a connection closed at once could take messages along */
+        session_settle(&session); /* there is no acknowledgement: a connection closed at once could take
+                                     messages along */
         report(&sending);
     }
     session_end(&session);

@@ -50,7 +50,8 @@ enum lp2p_err session_wait(struct session *session, struct lp2p_op *op, const ch
         if (lp2p_op_wait(op, step_ms < limit_ms - waited_ms ? step_ms : limit_ms - waited_ms) == LP2P_OK) {
             return LP2P_OK;
         }
-        if (!session->cli->json && waited_ms >= 1000 && waited_ms % 1000 < step_ms && (isatty(STDERR_FILENO) || session->cli->progress)) {
+        if (!session->cli->json && waited_ms >= 1000 && waited_ms % 1000 < step_ms &&
+            (isatty(STDERR_FILENO) || session->cli->progress)) {
             fprintf(stderr, "lp2p %s: %s, %d s\n", session->cli->command, doing, waited_ms / 1000);
         }
     }
@@ -63,7 +64,8 @@ static int told(struct session *session, enum lp2p_err waited, struct lp2p_op *o
     if (waited != LP2P_OK) {
         lp2p_op_free(op);
         return cli_fail_code(session->cli, waited, "%s %s took longer than %d s (--timeout)", doing,
-                             session->target == NULL ? "" : session->target, session_timeout_ms(session) / 1000);
+                             session->target == NULL ? "" : session->target,
+                             session_timeout_ms(session) / 1000);
     }
     if (lp2p_op_result(op) != LP2P_OK) {
         struct failure failure;
@@ -92,7 +94,8 @@ static void keep_peer(struct session *session, const struct lp2p_op *op)
     if (text != NULL && len > 0 && len < sizeof(session->peer)) {
         (void)snprintf(session->peer, sizeof(session->peer), "%.*s", (int)len, text);
     } else {
-        (void)snprintf(session->peer, sizeof(session->peer), "%s", named == NULL ? session->target : named + 5);
+        (void)snprintf(session->peer, sizeof(session->peer), "%s",
+                       named == NULL ? session->target : named + 5);
     }
 }
 
@@ -103,7 +106,9 @@ static struct lp2p_op *begin(struct session *session, const char *target)
     enum lp2p_err err = lp2p_node_connect(session->node, target, &op);
     if (err == LP2P_EINVAL) {
         session_end(session);
-        cli_usage(session->cli, "address %.300s: expected a multiaddr such as /ip4/127.0.0.1/tcp/4001/p2p/12D3KooW...", target);
+        cli_usage(session->cli,
+                  "address %.300s: expected a multiaddr such as /ip4/127.0.0.1/tcp/4001/p2p/12D3KooW...",
+                  target);
     }
     return op;
 }
@@ -128,13 +133,15 @@ static bool in_table(struct session *session)
     return lp2p_node_stats(session->node, &stats) == LP2P_OK && stats.dht_peers > 0;
 }
 
-/* A peer enters the routing table when identify has told that it serves our DHT protocol, a moment after the connection. */
+/* A peer enters the routing table when identify has told that it serves our DHT protocol, a moment after the
+ * connection. */
 static int wait_for_table(struct session *session)
 {
     for (int waited_ms = 0; !in_table(session); waited_ms += 20) {
         if (waited_ms >= 5000) {
             const char *protocol = session->cli->text[OPT_DHT_PROTOCOL];
-            return cli_fail_code(session->cli, LP2P_ENOCONN, "none of the peers given by --peer serves the DHT as %s",
+            return cli_fail_code(session->cli, LP2P_ENOCONN,
+                                 "none of the peers given by --peer serves the DHT as %s",
                                  protocol == NULL ? "/lotus/kad/1.0.0" : protocol);
         }
         (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
@@ -198,7 +205,10 @@ void session_settle(struct session *session)
 
 static int nibble(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 void parse_key(const struct cli *cli, const char *text, struct key *out)
@@ -221,6 +231,7 @@ void parse_key(const struct cli *cli, const char *text, struct key *out)
         out->bytes[i] = (uint8_t)(high << 4 | low);
     }
     if (bad) {
-        cli_usage(cli, "key %.60s: expected hex: and 1 to %zu bytes as pairs of hexadecimal digits", text, sizeof(out->bytes));
+        cli_usage(cli, "key %.60s: expected hex: and 1 to %zu bytes as pairs of hexadecimal digits", text,
+                  sizeof(out->bytes));
     }
 }

@@ -11,18 +11,25 @@
 #define ADDRS_MAX 64
 
 static const unsigned long long ALLOWED =
-    CLI_BIT(OPT_HELP) | CLI_BIT(OPT_VERSION) | CLI_BIT(OPT_JSON) | CLI_BIT(OPT_LISTEN) | CLI_BIT(OPT_ANNOUNCE) | CLI_BIT(OPT_BOOTSTRAP) |
-    CLI_BIT(OPT_DHT) | CLI_BIT(OPT_DHT_PROTOCOL) | CLI_BIT(OPT_MIN_CONNECTIONS) | CLI_BIT(OPT_MAX_CONNECTIONS) | CLI_BIT(OPT_ENV) |
-    CLI_BIT(OPT_TRIM_GRACE) | CLI_BIT(OPT_DATA_DIR) | CLI_BIT(OPT_EPHEMERAL) | CLI_BIT(OPT_KEY) | CLI_BIT(OPT_IO_THREADS) |
-    CLI_BIT(OPT_SECURITY) | CLI_BIT(OPT_MUXERS) | CLI_BIT(OPT_SERVE) | CLI_BIT(OPT_AGENT) | CLI_BIT(OPT_LOG_LEVEL);
+    CLI_BIT(OPT_HELP) | CLI_BIT(OPT_VERSION) | CLI_BIT(OPT_JSON) | CLI_BIT(OPT_LISTEN) |
+    CLI_BIT(OPT_ANNOUNCE) | CLI_BIT(OPT_BOOTSTRAP) | CLI_BIT(OPT_DHT) | CLI_BIT(OPT_DHT_PROTOCOL) |
+    CLI_BIT(OPT_MIN_CONNECTIONS) | CLI_BIT(OPT_MAX_CONNECTIONS) | CLI_BIT(OPT_ENV) | CLI_BIT(OPT_TRIM_GRACE) |
+    CLI_BIT(OPT_DATA_DIR) | CLI_BIT(OPT_EPHEMERAL) | CLI_BIT(OPT_KEY) | CLI_BIT(OPT_IO_THREADS) |
+    CLI_BIT(OPT_SECURITY) | CLI_BIT(OPT_MUXERS) | CLI_BIT(OPT_SERVE) | CLI_BIT(OPT_AGENT) |
+    CLI_BIT(OPT_LOG_LEVEL);
 
 static void help(const struct cli *cli)
 {
-    printf("usage: %s\n\nA libp2p node: keeps connections to its bootstrap and discovered peers, answers ping and identify, takes Lotus\n"
-           "messages, and serves the DHT if asked to. Without --listen it listens on port 4001 of all interfaces.\n\n", cli->usage);
+    printf("usage: %s\n\nA libp2p node: keeps connections to its bootstrap and discovered peers, answers "
+           "ping and identify, takes Lotus\n"
+           "messages, and serves the DHT if asked to. Without --listen it listens on port 4001 of all "
+           "interfaces.\n\n",
+           cli->usage);
     cli_help_options(ALLOWED);
-    printf("\nNumbers may end in K, M or G (1024, ...). SIGTERM or SIGINT end it, SIGUSR1 prints its actors to standard error.\n"
-           "The identity is kept in identity.key (mode 0600) in the data directory: /var/lib/lotus-p2p for root, else\n"
+    printf("\nNumbers may end in K, M or G (1024, ...). SIGTERM or SIGINT end it, SIGUSR1 prints its actors "
+           "to standard error.\n"
+           "The identity is kept in identity.key (mode 0600) in the data directory: /var/lib/lotus-p2p for "
+           "root, else\n"
            "$XDG_STATE_HOME/lotus-p2p or ~/.local/state/lotus-p2p.\n"
            "Exit status: 0 it was ended by a signal, 1 it failed, 2 wrong usage. See lp2pd(1).\n");
 }

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define KEY_MAX 512              /* bytes of a DHT key, as dht/kad.h */
-#define VALUE_MAX (16u * 1024)   /* bytes of a DHT value */
+#define KEY_MAX 512            /* bytes of a DHT key, as dht/kad.h */
+#define VALUE_MAX (16u * 1024) /* bytes of a DHT value */
 
 /* ---- helpers */
 
@@ -25,8 +25,8 @@ enum lp2p_err lp2p_node_op(struct lp2p_node *node, struct lp2p_op **out, struct 
     return lp2p_op_make(node->gate, op);
 }
 
-enum lp2p_err lp2p_node_submit(struct lp2p_node *node, enum lp2p_gate_to to, struct lp2p_msg *msg, struct lp2p_op *op,
-                               struct lp2p_op **out)
+enum lp2p_err lp2p_node_submit(struct lp2p_node *node, enum lp2p_gate_to to, struct lp2p_msg *msg,
+                               struct lp2p_op *op, struct lp2p_op **out)
 {
     enum lp2p_err err = lp2p_gate_post(node->gate, to, msg);
     if (err != LP2P_OK) {
@@ -46,14 +46,18 @@ enum lp2p_err lp2p_parse_peer(const char *text, struct lp2p_peer_id *out)
     }
     if (text[0] == '/') {
         struct lp2p_multiaddr addr;
-        return lp2p_multiaddr_from_text(text, &addr, NULL) == LP2P_OK && lp2p_multiaddr_peer(&addr, out) == LP2P_OK ? LP2P_OK
-                                                                                                                    : LP2P_EINVAL;
+        return lp2p_multiaddr_from_text(text, &addr, NULL) == LP2P_OK &&
+                       lp2p_multiaddr_peer(&addr, out) == LP2P_OK
+                   ? LP2P_OK
+                   : LP2P_EINVAL;
     }
     return lp2p_peer_id_from_text(lp2p_span_str(text), out) == LP2P_OK ? LP2P_OK : LP2P_EINVAL;
 }
 
-/* Peer and, when the text is a multiaddr, the address to dial it by. With any: the multiaddr may lack the peer. */
-static enum lp2p_err parse_target(const char *text, bool any, struct lp2p_peer_id *peer, struct lp2p_addrs **addrs)
+/* Peer and, when the text is a multiaddr, the address to dial it by. With any: the multiaddr may lack the
+ * peer. */
+static enum lp2p_err parse_target(const char *text, bool any, struct lp2p_peer_id *peer,
+                                  struct lp2p_addrs **addrs)
 {
     *addrs = NULL;
     *peer = (struct lp2p_peer_id){0};
@@ -102,7 +106,8 @@ enum lp2p_err lp2p_node_connect(struct lp2p_node *node, const char *multiaddr, s
     return lp2p_node_submit(node, LP2P_TO_SWARM, &m->msg, op, out);
 }
 
-enum lp2p_err lp2p_node_disconnect(struct lp2p_node *node, const char *peer_or_multiaddr, struct lp2p_op **out)
+enum lp2p_err lp2p_node_disconnect(struct lp2p_node *node, const char *peer_or_multiaddr,
+                                   struct lp2p_op **out)
 {
     struct lp2p_peer_id peer;
     struct lp2p_op *op;
@@ -137,8 +142,8 @@ enum lp2p_err lp2p_node_protect(struct lp2p_node *node, const char *peer, bool p
 
 /* ---- streams */
 
-static enum lp2p_err open_stream(struct lp2p_node *node, const char *peer, const char *const *protocols, size_t protocols_len,
-                                 int resident, struct lp2p_op **out)
+static enum lp2p_err open_stream(struct lp2p_node *node, const char *peer, const char *const *protocols,
+                                 size_t protocols_len, int resident, struct lp2p_op **out)
 {
     struct lp2p_peer_id id;
     struct lp2p_addrs *addrs;
@@ -170,8 +175,8 @@ enum lp2p_err lp2p_node_ping(struct lp2p_node *node, const char *peer, struct lp
     return open_stream(node, peer, &protocol, 1, LP2P_RESIDENT_PING, out);
 }
 
-enum lp2p_err lp2p_stream_open(struct lp2p_node *node, const char *peer, const char *const *protocols, size_t protocols_len,
-                               struct lp2p_op **out)
+enum lp2p_err lp2p_stream_open(struct lp2p_node *node, const char *peer, const char *const *protocols,
+                               size_t protocols_len, struct lp2p_op **out)
 {
     const size_t max = LP2P_ARRAY_LEN(((struct lp2p_m_peer_stream_open *)NULL)->protocols);
     if (out == NULL || protocols == NULL || protocols_len == 0 || protocols_len > max) {
@@ -187,11 +192,12 @@ enum lp2p_err lp2p_stream_open(struct lp2p_node *node, const char *peer, const c
 
 /* ---- DHT */
 
-static enum lp2p_err dht(struct lp2p_node *node, enum lp2p_dht_verb verb, struct lp2p_span key, struct lp2p_span value,
-                         unsigned max, struct lp2p_op **out)
+static enum lp2p_err dht(struct lp2p_node *node, enum lp2p_dht_verb verb, struct lp2p_span key,
+                         struct lp2p_span value, unsigned max, struct lp2p_op **out)
 {
     struct lp2p_op *op;
-    if (node == NULL || key.ptr == NULL || key.len == 0 || key.len > KEY_MAX || (value.ptr == NULL && value.len > 0)) {
+    if (node == NULL || key.ptr == NULL || key.len == 0 || key.len > KEY_MAX ||
+        (value.ptr == NULL && value.len > 0)) {
         return LP2P_EINVAL;
     }
     if (value.len > VALUE_MAX) {
@@ -226,8 +232,8 @@ static enum lp2p_err dht(struct lp2p_node *node, enum lp2p_dht_verb verb, struct
     return lp2p_node_submit(node, LP2P_TO_ROUTER, &m->msg, op, out);
 }
 
-enum lp2p_err lp2p_dht_put(struct lp2p_node *node, const void *key, size_t key_len, const void *value, size_t value_len,
-                           struct lp2p_op **op)
+enum lp2p_err lp2p_dht_put(struct lp2p_node *node, const void *key, size_t key_len, const void *value,
+                           size_t value_len, struct lp2p_op **op)
 {
     return dht(node, LP2P_DHT_PUT, lp2p_span(key, key_len), lp2p_span(value, value_len), 0, op);
 }
@@ -252,7 +258,8 @@ enum lp2p_err lp2p_dht_provide(struct lp2p_node *node, const void *key, size_t k
     return dht(node, LP2P_DHT_PROVIDE, content_key(key, key_len, &cid), lp2p_span(NULL, 0), 0, op);
 }
 
-enum lp2p_err lp2p_dht_find_providers(struct lp2p_node *node, const void *key, size_t key_len, unsigned max, struct lp2p_op **op)
+enum lp2p_err lp2p_dht_find_providers(struct lp2p_node *node, const void *key, size_t key_len, unsigned max,
+                                      struct lp2p_op **op)
 {
     struct lp2p_cid cid;
     return dht(node, LP2P_DHT_FIND_PROVIDERS, content_key(key, key_len, &cid), lp2p_span(NULL, 0), max, op);
@@ -262,7 +269,8 @@ enum lp2p_err lp2p_dht_find_peer(struct lp2p_node *node, const char *peer, struc
 {
     struct lp2p_peer_id id;
     enum lp2p_err err = lp2p_parse_peer(peer, &id);
-    return err != LP2P_OK ? err : dht(node, LP2P_DHT_FIND_PEER, lp2p_peer_id_span(&id), lp2p_span(NULL, 0), 0, op);
+    return err != LP2P_OK ? err
+                          : dht(node, LP2P_DHT_FIND_PEER, lp2p_peer_id_span(&id), lp2p_span(NULL, 0), 0, op);
 }
 
 enum lp2p_err lp2p_dht_closest(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op)
@@ -275,7 +283,8 @@ enum lp2p_err lp2p_dht_closest(struct lp2p_node *node, const void *key, size_t k
 /* type and id as they will stand in the key "resource:<type>:<id>". */
 static bool resource_name_ok(const char *type, const char *id, size_t type_cap, size_t id_cap)
 {
-    if (type == NULL || id == NULL || type[0] == '\0' || id[0] == '\0' || strlen(type) >= type_cap || strlen(id) >= id_cap) {
+    if (type == NULL || id == NULL || type[0] == '\0' || id[0] == '\0' || strlen(type) >= type_cap ||
+        strlen(id) >= id_cap) {
         return false;
     }
     size_t slashes = 0;
@@ -285,17 +294,19 @@ static bool resource_name_ok(const char *type, const char *id, size_t type_cap, 
     for (const char *c = id; *c != '\0'; c++) {
         slashes += *c == '/';
     }
-    return slashes <= 1; /* js nodes take what is between two of them for the name of a validator, and drop the record */
+    return slashes <=
+           1; /* js nodes take what is between two of them for the name of a validator, and drop the record */
 }
 
-enum lp2p_err lp2p_node_announce(struct lp2p_node *node, const char *type, const char *id, const char *json, uint64_t ttl_ms,
-                                 struct lp2p_op **out)
+enum lp2p_err lp2p_node_announce(struct lp2p_node *node, const char *type, const char *id, const char *json,
+                                 uint64_t ttl_ms, struct lp2p_op **out)
 {
     struct lp2p_op *op;
     if (json == NULL || strlen(json) > VALUE_MAX) {
         return json == NULL ? LP2P_EINVAL : LP2P_ELIMIT;
     }
-    if (!resource_name_ok(type, id, sizeof(((struct lp2p_m_announce *)NULL)->type), sizeof(((struct lp2p_m_announce *)NULL)->id))) {
+    if (!resource_name_ok(type, id, sizeof(((struct lp2p_m_announce *)NULL)->type),
+                          sizeof(((struct lp2p_m_announce *)NULL)->id))) {
         return LP2P_EINVAL;
     }
     enum lp2p_err err = lp2p_node_op(node, out, &op);
@@ -320,11 +331,12 @@ enum lp2p_err lp2p_node_announce(struct lp2p_node *node, const char *type, const
     return lp2p_node_submit(node, LP2P_TO_RESOURCES, &m->msg, op, out);
 }
 
-static enum lp2p_err discover(struct lp2p_node *node, const char *type, const char *id, uint64_t timeout_ms, bool local_only,
-                              struct lp2p_op **out)
+static enum lp2p_err discover(struct lp2p_node *node, const char *type, const char *id, uint64_t timeout_ms,
+                              bool local_only, struct lp2p_op **out)
 {
     struct lp2p_op *op;
-    if (!resource_name_ok(type, id, sizeof(((struct lp2p_m_discover *)NULL)->type), sizeof(((struct lp2p_m_discover *)NULL)->id))) {
+    if (!resource_name_ok(type, id, sizeof(((struct lp2p_m_discover *)NULL)->type),
+                          sizeof(((struct lp2p_m_discover *)NULL)->id))) {
         return LP2P_EINVAL;
     }
     enum lp2p_err err = lp2p_node_op(node, out, &op);
@@ -343,7 +355,8 @@ static enum lp2p_err discover(struct lp2p_node *node, const char *type, const ch
     return lp2p_node_submit(node, LP2P_TO_RESOURCES, &m->msg, op, out);
 }
 
-enum lp2p_err lp2p_node_discover(struct lp2p_node *node, const char *type, const char *id, uint64_t timeout_ms, struct lp2p_op **op)
+enum lp2p_err lp2p_node_discover(struct lp2p_node *node, const char *type, const char *id,
+                                 uint64_t timeout_ms, struct lp2p_op **op)
 {
     return discover(node, type, id, timeout_ms, false, op);
 }

@@ -8,16 +8,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Builds the message and everything but its receivers; on success *op is set (if out is) and *m holds a reference to it. */
-static enum lp2p_err prepare(struct lp2p_node *node, const struct lp2p_message *message, const char *stream_protocol,
-                             struct lp2p_op **out, struct lp2p_op **op, struct lp2p_m_message_send **m)
+/* Builds the message and everything but its receivers; on success *op is set (if out is) and *m holds a
+ * reference to it. */
+static enum lp2p_err prepare(struct lp2p_node *node, const struct lp2p_message *message,
+                             const char *stream_protocol, struct lp2p_op **out, struct lp2p_op **op,
+                             struct lp2p_m_message_send **m)
 {
     const char *protocol = stream_protocol == NULL ? LP2P_LOTUS_MESSAGE_PROTOCOL : stream_protocol;
     struct lp2p_slice json = {0};
     if (node == NULL || message == NULL || protocol[0] != '/' || strlen(protocol) >= LP2P_PROTOCOL_ID_MAX) {
         return LP2P_EINVAL;
     }
-    enum lp2p_err err = lp2p_lotus_message_build(message, node->ctx.self_text, lp2p_gate_wall_ms(), &lp2p_system_rand, &json, NULL);
+    enum lp2p_err err = lp2p_lotus_message_build(message, node->ctx.self_text, lp2p_gate_wall_ms(),
+                                                 &lp2p_system_rand, &json, NULL);
     if (err != LP2P_OK) {
         return err;
     }
@@ -79,7 +82,8 @@ static enum lp2p_err check_names(const char *const *texts, size_t len)
 }
 
 /* Puts references to those of the connected peers that shall get it into the message. */
-static enum lp2p_err choose_peers(struct lp2p_node *node, const struct lp2p_broadcast *options, struct lp2p_m_message_send *m)
+static enum lp2p_err choose_peers(struct lp2p_node *node, const struct lp2p_broadcast *options,
+                                  struct lp2p_m_message_send *m)
 {
     struct lp2p_op *list = NULL;
     enum lp2p_err err = lp2p_node_list_peers(node, true, NULL, &list);
@@ -102,8 +106,8 @@ static enum lp2p_err choose_peers(struct lp2p_node *node, const struct lp2p_broa
     return err;
 }
 
-enum lp2p_err lp2p_node_broadcast(struct lp2p_node *node, const struct lp2p_message *message, const struct lp2p_broadcast *options,
-                                  struct lp2p_op **out)
+enum lp2p_err lp2p_node_broadcast(struct lp2p_node *node, const struct lp2p_message *message,
+                                  const struct lp2p_broadcast *options, struct lp2p_op **out)
 {
     struct lp2p_op *op = NULL;
     struct lp2p_m_message_send *m = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The public calls that answer at once: peers, addresses, statistics. Those that ask an actor wait a bounded time. */
+ * The public calls that answer at once: peers, addresses, statistics. Those that ask an actor wait a bounded
+ * time. */
 #include "actors/api/node.h"
 #include "actors/api/op_private.h"
 #include "actors/api/view.h"
@@ -20,7 +21,8 @@ static enum lp2p_err wait_for(struct lp2p_op **op)
 
 /* ---- peers */
 
-enum lp2p_err lp2p_node_list_peers(struct lp2p_node *node, bool connected_only, const struct lp2p_peer_id *one, struct lp2p_op **out)
+enum lp2p_err lp2p_node_list_peers(struct lp2p_node *node, bool connected_only,
+                                   const struct lp2p_peer_id *one, struct lp2p_op **out)
 {
     struct lp2p_op *op;
     enum lp2p_err err = lp2p_node_op(node, out, &op);
@@ -41,7 +43,8 @@ enum lp2p_err lp2p_node_list_peers(struct lp2p_node *node, bool connected_only, 
     return err == LP2P_OK ? wait_for(out) : err;
 }
 
-enum lp2p_err lp2p_node_peers(struct lp2p_node *node, bool connected_only, struct lp2p_peer **out, size_t *len)
+enum lp2p_err lp2p_node_peers(struct lp2p_node *node, bool connected_only, struct lp2p_peer **out,
+                              size_t *len)
 {
     if (out == NULL || len == NULL) {
         return LP2P_EINVAL;
@@ -191,7 +194,8 @@ enum lp2p_err lp2p_node_stats(struct lp2p_node *node, struct lp2p_stats *out)
     return LP2P_OK;
 }
 
-/* The accounting of all actors in an array that the caller frees; more may start between counting and copying. */
+/* The accounting of all actors in an array that the caller frees; more may start between counting and
+ * copying. */
 static struct lp2p_actor_stats *snapshot(struct lp2p_node *node, size_t *len)
 {
     struct lp2p_actor_stats *all = NULL;
@@ -218,10 +222,16 @@ size_t lp2p_node_actors(struct lp2p_node *node, struct lp2p_actor_info *out, siz
     for (size_t i = 0; i < len && i < cap && out != NULL; i++) {
         struct lp2p_actor_info *info = &out[i];
         const struct lp2p_actor_stats *stats = &all[i];
-        *info = (struct lp2p_actor_info){
-            .restarts = stats->restarts, .msgs_in = stats->msgs_in, .msgs_out = stats->msgs_out,
-            .sends_refused = stats->sends_refused, .busy_ns = stats->busy_ns, .longest_ns = stats->longest_ns,
-            .turns = stats->turns, .bytes = stats->bytes, .depth = stats->depth, .depth_peak = stats->depth_peak};
+        *info = (struct lp2p_actor_info){.restarts = stats->restarts,
+                                         .msgs_in = stats->msgs_in,
+                                         .msgs_out = stats->msgs_out,
+                                         .sends_refused = stats->sends_refused,
+                                         .busy_ns = stats->busy_ns,
+                                         .longest_ns = stats->longest_ns,
+                                         .turns = stats->turns,
+                                         .bytes = stats->bytes,
+                                         .depth = stats->depth,
+                                         .depth_peak = stats->depth_peak};
         (void)snprintf(info->id, sizeof(info->id), "%s", stats->id);
         (void)snprintf(info->kind, sizeof(info->kind), "%s", stats->kind);
         (void)snprintf(info->thread, sizeof(info->thread), "%s", stats->thread);

@@ -60,14 +60,17 @@ enum lp2p_err lp2p_config_fail(struct lp2p_config *config, enum lp2p_err err, co
 /* ---- addresses */
 
 /* A multiaddr, with a text for people when it is none. */
-static enum lp2p_err parse(struct lp2p_config *config, const char *what, const char *text, struct lp2p_multiaddr *out)
+static enum lp2p_err parse(struct lp2p_config *config, const char *what, const char *text,
+                           struct lp2p_multiaddr *out)
 {
     char why[128] = "";
     if (text == NULL || text[0] == '\0') {
-        return lp2p_config_fail(config, LP2P_EINVAL, "%s: an address is missing; expected e.g. /ip4/0.0.0.0/tcp/4001", what);
+        return lp2p_config_fail(config, LP2P_EINVAL,
+                                "%s: an address is missing; expected e.g. /ip4/0.0.0.0/tcp/4001", what);
     }
     if (lp2p_multiaddr_from_text(text, out, why) != LP2P_OK) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "%s %.300s: not a multiaddr: %s", what, text, why[0] ? why : "cannot be read");
+        return lp2p_config_fail(config, LP2P_EINVAL, "%s %.300s: not a multiaddr: %s", what, text,
+                                why[0] ? why : "cannot be read");
     }
     return LP2P_OK;
 }
@@ -85,11 +88,14 @@ enum lp2p_err lp2p_config_listen(struct lp2p_config *config, const char *multiad
         return err;
     }
     if (lp2p_multiaddr_peer(&addr, &peer) == LP2P_OK) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "listen %.300s: expected an address without /p2p/ID at its end", multiaddr);
+        return lp2p_config_fail(config, LP2P_EINVAL,
+                                "listen %.300s: expected an address without /p2p/ID at its end", multiaddr);
     }
     if (lp2p_multiaddr_ip_tcp(&addr, &ip) != LP2P_OK) {
-        return lp2p_config_fail(config, LP2P_EINVAL,
-                                "listen %.300s: expected /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT (port 0: any)", multiaddr);
+        return lp2p_config_fail(
+            config, LP2P_EINVAL,
+            "listen %.300s: expected /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT (port 0: any)",
+            multiaddr);
     }
     for (size_t i = 0; i < config->listen_len; i++) {
         if (lp2p_multiaddr_eq(&config->listen[i], &addr) && ip.port != 0) {
@@ -97,7 +103,8 @@ enum lp2p_err lp2p_config_listen(struct lp2p_config *config, const char *multiad
         }
     }
     if (config->listen_len == LP2P_LISTEN_MAX) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "listen %.300s: more than %d addresses", multiaddr, LP2P_LISTEN_MAX);
+        return lp2p_config_fail(config, LP2P_EINVAL, "listen %.300s: more than %d addresses", multiaddr,
+                                LP2P_LISTEN_MAX);
     }
     config->listen[config->listen_len++] = addr;
     return LP2P_OK;
@@ -115,10 +122,12 @@ enum lp2p_err lp2p_config_announce(struct lp2p_config *config, const char *multi
     }
     lp2p_multiaddr_strip_peer(&addr); /* whose address it is goes without saying */
     if (addr.len == 0) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "announce %.300s: expected an address before /p2p/ID", multiaddr);
+        return lp2p_config_fail(config, LP2P_EINVAL, "announce %.300s: expected an address before /p2p/ID",
+                                multiaddr);
     }
     if (config->announce_len == LP2P_LISTEN_MAX) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "announce %.300s: more than %d addresses", multiaddr, LP2P_LISTEN_MAX);
+        return lp2p_config_fail(config, LP2P_EINVAL, "announce %.300s: more than %d addresses", multiaddr,
+                                LP2P_LISTEN_MAX);
     }
     config->announce[config->announce_len++] = addr;
     return LP2P_OK;
@@ -137,14 +146,18 @@ enum lp2p_err lp2p_config_bootstrap(struct lp2p_config *config, const char *mult
         return err;
     }
     if (lp2p_multiaddr_peer(&addr, &peer) != LP2P_OK) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "bootstrap %.300s: expected an address that ends in /p2p/ID", multiaddr);
+        return lp2p_config_fail(config, LP2P_EINVAL,
+                                "bootstrap %.300s: expected an address that ends in /p2p/ID", multiaddr);
     }
     if (lp2p_multiaddr_ip_tcp(&addr, &ip) != LP2P_OK) {
-        return lp2p_config_fail(config, LP2P_EINVAL,
-                                "bootstrap %.300s: cannot be dialed; expected /ip4/ADDRESS/tcp/PORT/p2p/ID or the same with /ip6", multiaddr);
+        return lp2p_config_fail(
+            config, LP2P_EINVAL,
+            "bootstrap %.300s: cannot be dialed; expected /ip4/ADDRESS/tcp/PORT/p2p/ID or the same with /ip6",
+            multiaddr);
     }
     if (config->bootstrap_len == LP2P_BOOTSTRAP_MAX) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "bootstrap %.300s: more than %d peers", multiaddr, LP2P_BOOTSTRAP_MAX);
+        return lp2p_config_fail(config, LP2P_EINVAL, "bootstrap %.300s: more than %d peers", multiaddr,
+                                LP2P_BOOTSTRAP_MAX);
     }
     config->bootstrap[config->bootstrap_len++] = addr;
     return LP2P_OK;
@@ -158,10 +171,13 @@ enum lp2p_err lp2p_config_connections(struct lp2p_config *config, unsigned min, 
         return LP2P_EINVAL;
     }
     if (max == 0 || max > CONNECTIONS_MAX) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "max connections %u: expected 1 to %d", max, CONNECTIONS_MAX);
+        return lp2p_config_fail(config, LP2P_EINVAL, "max connections %u: expected 1 to %d", max,
+                                CONNECTIONS_MAX);
     }
     if (min > max) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "min connections %u: expected at most max connections, which is %u", min, max);
+        return lp2p_config_fail(config, LP2P_EINVAL,
+                                "min connections %u: expected at most max connections, which is %u", min,
+                                max);
     }
     config->connections_min = min;
     config->connections_max = max;
@@ -174,7 +190,8 @@ enum lp2p_err lp2p_config_io_threads(struct lp2p_config *config, unsigned thread
         return LP2P_EINVAL;
     }
     if (threads > IO_THREADS_MAX) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "io threads %u: expected at most %d (0: one for each connection)", threads,
+        return lp2p_config_fail(config, LP2P_EINVAL,
+                                "io threads %u: expected at most %d (0: one for each connection)", threads,
                                 IO_THREADS_MAX);
     }
     config->io_threads_set = true;
@@ -197,8 +214,9 @@ enum lp2p_err lp2p_config_dht_params(struct lp2p_config *config, unsigned k, uns
         return LP2P_EINVAL;
     }
     if (k > DHT_K_MAX || alpha > DHT_K_MAX) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "dht k %u, alpha %u: expected at most %d each (0 keeps the default)", k, alpha,
-                                DHT_K_MAX);
+        return lp2p_config_fail(config, LP2P_EINVAL,
+                                "dht k %u, alpha %u: expected at most %d each (0 keeps the default)", k,
+                                alpha, DHT_K_MAX);
     }
     config->dht_k = k != 0 ? k : config->dht_k;
     config->dht_alpha = alpha != 0 ? alpha : config->dht_alpha;
@@ -209,7 +227,8 @@ enum lp2p_err lp2p_config_dht_params(struct lp2p_config *config, unsigned k, uns
 
 enum lp2p_err lp2p_config_dht(struct lp2p_config *config, const char *mode, const char *protocol)
 {
-    static const char *const names[] = {[LP2P_DHT_OFF] = "off", [LP2P_DHT_CLIENT] = "client", [LP2P_DHT_SERVER] = "server"};
+    static const char *const names[] = {
+        [LP2P_DHT_OFF] = "off", [LP2P_DHT_CLIENT] = "client", [LP2P_DHT_SERVER] = "server"};
     if (config == NULL) {
         return LP2P_EINVAL;
     }
@@ -218,13 +237,15 @@ enum lp2p_err lp2p_config_dht(struct lp2p_config *config, const char *mode, cons
         found = strcmp(mode, names[i]) == 0 ? i : found;
     }
     if (found == LP2P_ARRAY_LEN(names)) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "dht %.100s: expected server, client or off", mode == NULL ? "(nothing)" : mode);
+        return lp2p_config_fail(config, LP2P_EINVAL, "dht %.100s: expected server, client or off",
+                                mode == NULL ? "(nothing)" : mode);
     }
     protocol = protocol == NULL ? "/lotus/kad/1.0.0" : protocol;
     if (protocol[0] != '/' || strlen(protocol) < 2 || strlen(protocol) >= LP2P_PROTOCOL_ID_MAX) {
-        return lp2p_config_fail(config, LP2P_EINVAL,
-                                "dht protocol %.200s: expected a full protocol id like /lotus/kad/1.0.0, at most %d bytes", protocol,
-                                LP2P_PROTOCOL_ID_MAX - 1);
+        return lp2p_config_fail(
+            config, LP2P_EINVAL,
+            "dht protocol %.200s: expected a full protocol id like /lotus/kad/1.0.0, at most %d bytes",
+            protocol, LP2P_PROTOCOL_ID_MAX - 1);
     }
     config->dht_mode = (enum lp2p_dht_mode)found;
     memmove(config->dht_protocol, protocol, strlen(protocol) + 1);
@@ -251,10 +272,12 @@ static bool next_item(const char **rest, struct lp2p_span *item)
     return true;
 }
 
-static enum lp2p_err bad_item(struct lp2p_config *config, const char *what, struct lp2p_span item, const char *expected)
+static enum lp2p_err bad_item(struct lp2p_config *config, const char *what, struct lp2p_span item,
+                              const char *expected)
 {
-    return lp2p_config_fail(config, LP2P_EINVAL, "%s \"%.*s\": expected %s", what, (int)LP2P_MIN(item.len, (size_t)100),
-                            item.len == 0 ? "" : (const char *)item.ptr, expected);
+    return lp2p_config_fail(config, LP2P_EINVAL, "%s \"%.*s\": expected %s", what,
+                            (int)LP2P_MIN(item.len, (size_t)100), item.len == 0 ? "" : (const char *)item.ptr,
+                            expected);
 }
 
 enum lp2p_err lp2p_config_security(struct lp2p_config *config, const char *list)
@@ -328,19 +351,22 @@ enum lp2p_err lp2p_config_agent(struct lp2p_config *config, const char *agent)
         return LP2P_EINVAL;
     }
     if (agent == NULL || strlen(agent) >= sizeof(config->agent)) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "agent: expected a text of at most %zu bytes", sizeof(config->agent) - 1);
+        return lp2p_config_fail(config, LP2P_EINVAL, "agent: expected a text of at most %zu bytes",
+                                sizeof(config->agent) - 1);
     }
     memmove(config->agent, agent, strlen(agent) + 1);
     return LP2P_OK;
 }
 
-enum lp2p_err lp2p_config_log(struct lp2p_config *config, enum lp2p_log_level max_level, lp2p_log_fn fn, void *user)
+enum lp2p_err lp2p_config_log(struct lp2p_config *config, enum lp2p_log_level max_level, lp2p_log_fn fn,
+                              void *user)
 {
     if (config == NULL) {
         return LP2P_EINVAL;
     }
     if ((unsigned)max_level > LP2P_LOG_DEBUG) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "log level %d: expected LP2P_LOG_ERROR to LP2P_LOG_DEBUG", (int)max_level);
+        return lp2p_config_fail(config, LP2P_EINVAL,
+                                "log level %d: expected LP2P_LOG_ERROR to LP2P_LOG_DEBUG", (int)max_level);
     }
     config->log_level = max_level;
     config->log_fn = fn;
@@ -356,9 +382,11 @@ enum lp2p_err lp2p_config_key(struct lp2p_config *config, const void *protobuf, 
         return LP2P_EINVAL;
     }
     struct lp2p_private_key key;
-    enum lp2p_err err = protobuf == NULL ? LP2P_EINVAL : lp2p_private_key_parse(lp2p_span(protobuf, len), &key);
+    enum lp2p_err err =
+        protobuf == NULL ? LP2P_EINVAL : lp2p_private_key_parse(lp2p_span(protobuf, len), &key);
     if (err != LP2P_OK) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "key: expected an Ed25519 PrivateKey protobuf (68 bytes, 08011240...): %s",
+        return lp2p_config_fail(config, LP2P_EINVAL,
+                                "key: expected an Ed25519 PrivateKey protobuf (68 bytes, 08011240...): %s",
                                 lp2p_strerror(err));
     }
     config->key = key;

@@ -12,8 +12,9 @@
 enum lp2p_err lp2p_config_fail(struct lp2p_config *config, enum lp2p_err err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/** The last value of `name` in the text of an .env file, as dotenv reads it: NAME=value or `export NAME=value`, quotes ' " `,
- *  comments. NUL-terminated in out, cut at cap. False when the name does not occur. */
+/** The last value of `name` in the text of an .env file, as dotenv reads it: NAME=value or `export
+ * NAME=value`, quotes ' " `, comments. NUL-terminated in out, cut at cap. False when the name does not occur.
+ */
 bool lp2p_env_find(struct lp2p_span text, const char *name, char *out, size_t cap);
 /** JavaScript's Number(text): NaN when it is not a number, 0 for blanks. */
 double lp2p_env_number(const char *text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The .env file, read as dotenv reads it for Lotus nodes: of all its names only P2P_MIN_CONNECTIONS and P2P_MAX_CONNECTIONS
- * count, each as `Number(value) || default`. The environment of the process is not consulted, as there. */
+ * The .env file, read as dotenv reads it for Lotus nodes: of all its names only P2P_MIN_CONNECTIONS and
+ * P2P_MAX_CONNECTIONS count, each as `Number(value) || default`. The environment of the process is not
+ * consulted, as there. */
 #include "actors/api/config_private.h"
 
 #include <errno.h>
@@ -19,7 +20,8 @@ static bool is_blank(uint8_t c)
 
 static bool is_name(uint8_t c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '-';
 }
 
 static void skip_blanks(struct lp2p_span *rest)
@@ -160,7 +162,9 @@ double lp2p_env_number(const char *text)
     memcpy(trimmed, text, len);
     trimmed[len] = '\0';
     if (trimmed[0] == '0' && len > 1 && strchr("xXoObB", trimmed[1]) != NULL) {
-        int radix = trimmed[1] == 'x' || trimmed[1] == 'X' ? 16 : trimmed[1] == 'o' || trimmed[1] == 'O' ? 8 : 2;
+        int radix = trimmed[1] == 'x' || trimmed[1] == 'X'   ? 16
+                    : trimmed[1] == 'o' || trimmed[1] == 'O' ? 8
+                                                             : 2;
         return radix_number(trimmed + 2, radix);
     }
     /* strtod reads more than Number does: hex floats, "inf", "nan(..)". */
@@ -172,8 +176,8 @@ double lp2p_env_number(const char *text)
     return end == trimmed + len ? value : NAN;
 }
 
-/* `Number(text) || fallback`, for a count of connections: what JavaScript would take but makes no sense as one (negative,
- * without end) leaves the default too. */
+/* `Number(text) || fallback`, for a count of connections: what JavaScript would take but makes no sense as
+ * one (negative, without end) leaves the default too. */
 static unsigned count_of(struct lp2p_span file, const char *name, unsigned fallback)
 {
     char text[64];
@@ -191,8 +195,8 @@ static enum lp2p_err read_file(struct lp2p_config *config, const char *path, cha
     FILE *file = fopen(path, "re");
     if (file == NULL) {
         int reason = errno;
-        return lp2p_config_fail(config, reason == ENOENT || reason == ENOTDIR ? LP2P_ENOTFOUND : LP2P_EIO, "%.300s: %s", path,
-                                strerror(reason));
+        return lp2p_config_fail(config, reason == ENOENT || reason == ENOTDIR ? LP2P_ENOTFOUND : LP2P_EIO,
+                                "%.300s: %s", path, strerror(reason));
     }
     char *bytes = malloc(ENV_FILE_MAX + 1);
     size_t got = bytes == NULL ? 0 : fread(bytes, 1, ENV_FILE_MAX + 1, file);
@@ -200,7 +204,8 @@ static enum lp2p_err read_file(struct lp2p_config *config, const char *path, cha
     (void)fclose(file);
     if (failed) {
         free(bytes);
-        return lp2p_config_fail(config, LP2P_EIO, "%.300s: cannot be read, or is larger than %d bytes", path, ENV_FILE_MAX);
+        return lp2p_config_fail(config, LP2P_EIO, "%.300s: cannot be read, or is larger than %d bytes", path,
+                                ENV_FILE_MAX);
     }
     *text = bytes;
     *len = got;
@@ -221,6 +226,7 @@ enum lp2p_err lp2p_config_load_env(struct lp2p_config *config, const char *path)
     unsigned min = count_of(lp2p_span(text, len), "P2P_MIN_CONNECTIONS", LP2P_CONNECTIONS_MIN_DEFAULT);
     unsigned max = count_of(lp2p_span(text, len), "P2P_MAX_CONNECTIONS", LP2P_CONNECTIONS_MAX_DEFAULT);
     free(text);
-    /* Lotus takes the two without comparing them; a maximum alone below the default minimum is meant as one. */
+    /* Lotus takes the two without comparing them; a maximum alone below the default minimum is meant as one.
+     */
     return lp2p_config_connections(config, LP2P_MIN(min, max), max);
 }

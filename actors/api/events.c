@@ -109,8 +109,8 @@ void lp2p_events_fini(struct lp2p_events *events)
     pthread_cond_destroy(&events->changed);
 }
 
-void lp2p_events_publish(struct lp2p_events *events, struct lp2p_node *node, const struct lp2p_event_source *source,
-                         uint64_t *lost)
+void lp2p_events_publish(struct lp2p_events *events, struct lp2p_node *node,
+                         const struct lp2p_event_source *source, uint64_t *lost)
 {
     struct lp2p_event_box *box = box_from(source);
     struct lp2p_list *oldest = NULL;

@@ -49,7 +49,8 @@ void lp2p_gate_drop(struct lp2p_gate *gate)
     }
 }
 
-void lp2p_gate_open(struct lp2p_gate *gate, struct lp2p_rt *rt, const struct lp2p_names *names, struct lp2p_ref registrar)
+void lp2p_gate_open(struct lp2p_gate *gate, struct lp2p_rt *rt, const struct lp2p_names *names,
+                    struct lp2p_ref registrar)
 {
     pthread_rwlock_wrlock(&gate->rt_lock);
     gate->names = *names;
@@ -152,7 +153,8 @@ enum lp2p_err lp2p_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, 
         pthread_cond_wait(cond, lock);
         return LP2P_OK;
     }
-    struct timespec ts = {.tv_sec = (time_t)(deadline / LP2P_SEC(1)), .tv_nsec = (long)(deadline % LP2P_SEC(1))};
+    struct timespec ts = {.tv_sec = (time_t)(deadline / LP2P_SEC(1)),
+                          .tv_nsec = (long)(deadline % LP2P_SEC(1))};
     return pthread_cond_timedwait(cond, lock, &ts) == ETIMEDOUT ? LP2P_ETIMEDOUT : LP2P_OK;
 }
 

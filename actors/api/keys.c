@@ -70,7 +70,8 @@ enum lp2p_err lp2p_peer_public_key(const char *peer, uint8_t *out, size_t cap, s
 {
     struct lp2p_peer_id id;
     struct lp2p_public_key key;
-    if (peer == NULL || out == NULL || len == NULL || lp2p_peer_id_from_text(lp2p_span_str(peer), &id) != LP2P_OK) {
+    if (peer == NULL || out == NULL || len == NULL ||
+        lp2p_peer_id_from_text(lp2p_span_str(peer), &id) != LP2P_OK) {
         return LP2P_EINVAL;
     }
     enum lp2p_err err = lp2p_peer_id_key(&id, &key);
@@ -97,7 +98,8 @@ static enum lp2p_err load(struct lp2p_config *config, const char *path, uint8_t 
         if (fd >= 0) {
             (void)close(fd);
         }
-        return lp2p_config_fail(config, reason == ENOENT ? LP2P_ENOTFOUND : LP2P_EIO, "key file %.300s: %s", path, strerror(reason));
+        return lp2p_config_fail(config, reason == ENOENT ? LP2P_ENOTFOUND : LP2P_EIO, "key file %.300s: %s",
+                                path, strerror(reason));
     }
     size_t got = 0;
     ssize_t n = 0;
@@ -111,8 +113,9 @@ static enum lp2p_err load(struct lp2p_config *config, const char *path, uint8_t 
     *len = got;
     if ((st.st_mode & 077) != 0) {
         /* A warning only: the file is the owner's to protect, and mounted secrets often look like this. */
-        (void)lp2p_config_fail(config, LP2P_OK, "key file %.300s has mode %03o: others can use this identity; expected 0600", path,
-                               (unsigned)(st.st_mode & 0777));
+        (void)lp2p_config_fail(config, LP2P_OK,
+                               "key file %.300s has mode %03o: others can use this identity; expected 0600",
+                               path, (unsigned)(st.st_mode & 0777));
     }
     return LP2P_OK;
 }
@@ -130,8 +133,8 @@ static enum lp2p_err write_all(int fd, const uint8_t *bytes, size_t len)
     return fsync(fd) == 0 ? LP2P_OK : LP2P_EIO;
 }
 
-/* The file appears with its whole content and its final mode, or not at all; link() does not replace one that another
- * process has made meanwhile. */
+/* The file appears with its whole content and its final mode, or not at all; link() does not replace one that
+ * another process has made meanwhile. */
 static enum lp2p_err store(const char *path, const uint8_t *bytes, size_t len)
 {
     char temporary[4200];
@@ -166,7 +169,8 @@ static enum lp2p_err create_file(struct lp2p_config *config, const char *path)
     sodium_memzero(bytes, sizeof(bytes));
     return err == LP2P_OK || err == LP2P_EEXIST
                ? LP2P_OK
-               : lp2p_config_fail(config, err, "key file %.300s: cannot be created: %s", path, strerror(errno));
+               : lp2p_config_fail(config, err, "key file %.300s: cannot be created: %s", path,
+                                  strerror(errno));
 }
 
 enum lp2p_err lp2p_config_key_file(struct lp2p_config *config, const char *path, bool create)
@@ -191,7 +195,8 @@ enum lp2p_err lp2p_config_key_file(struct lp2p_config *config, const char *path,
             lp2p_private_key_wipe(&key);
         } else {
             err = lp2p_config_fail(config, LP2P_EINVAL,
-                                   "key file %.300s: expected an Ed25519 PrivateKey protobuf (68 bytes, 08011240...), found %zu bytes: %s",
+                                   "key file %.300s: expected an Ed25519 PrivateKey protobuf (68 bytes, "
+                                   "08011240...), found %zu bytes: %s",
                                    path, len, lp2p_strerror(err));
         }
     }

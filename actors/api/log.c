@@ -4,7 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-void lp2p_log(const struct lp2p_context *ctx, enum lp2p_log_level level, const char *module, const char *format, ...)
+void lp2p_log(const struct lp2p_context *ctx, enum lp2p_log_level level, const char *module,
+              const char *format, ...)
 {
     if (ctx->config.log_fn == NULL || level > ctx->config.log_level) {
         return;
@@ -14,7 +15,8 @@ void lp2p_log(const struct lp2p_context *ctx, enum lp2p_log_level level, const c
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    pthread_mutex_t *lock = ctx->node == NULL ? NULL : &ctx->node->log_lock; /* tests of single actors have no node */
+    pthread_mutex_t *lock =
+        ctx->node == NULL ? NULL : &ctx->node->log_lock; /* tests of single actors have no node */
     if (lock != NULL) {
         pthread_mutex_lock(lock);
     }
@@ -24,7 +26,8 @@ void lp2p_log(const struct lp2p_context *ctx, enum lp2p_log_level level, const c
     }
 }
 
-/* Length of the well-formed UTF-8 sequence at the front (Unicode 15, table 3-7), and its code point; 0: ill-formed. */
+/* Length of the well-formed UTF-8 sequence at the front (Unicode 15, table 3-7), and its code point; 0:
+ * ill-formed. */
 static size_t utf8_next(struct lp2p_span text, uint32_t *point)
 {
     uint8_t first = text.ptr[0];
@@ -32,7 +35,10 @@ static size_t utf8_next(struct lp2p_span text, uint32_t *point)
         *point = first;
         return 1;
     }
-    size_t len = first >= 0xC2 && first <= 0xDF ? 2 : (first & 0xF0) == 0xE0 ? 3 : first >= 0xF0 && first <= 0xF4 ? 4 : 0;
+    size_t len = first >= 0xC2 && first <= 0xDF   ? 2
+                 : (first & 0xF0) == 0xE0         ? 3
+                 : first >= 0xF0 && first <= 0xF4 ? 4
+                                                  : 0;
     if (len == 0 || len > text.len) {
         return 0;
     }
@@ -51,7 +57,8 @@ static size_t utf8_next(struct lp2p_span text, uint32_t *point)
     return len;
 }
 
-/* Control characters move the cursor or ring the bell, and the bidirectional ones make a text look like another. */
+/* Control characters move the cursor or ring the bell, and the bidirectional ones make a text look like
+ * another. */
 static bool is_harmful(uint32_t point)
 {
     return point < 0x20 || (point >= 0x7F && point < 0xA0) || point == 0x200E || point == 0x200F ||

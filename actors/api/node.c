@@ -103,7 +103,8 @@ void lp2p_node_free(struct lp2p_node *node)
         return;
     }
     if (lp2p_node_stop(node) == LP2P_ESTATE || node->abandoned) {
-        /* Freed from one of its own callbacks, or a thread of it hangs in one: its memory is in use and stays. */
+        /* Freed from one of its own callbacks, or a thread of it hangs in one: its memory is in use and
+         * stays. */
         lp2p_log(&node->ctx, LP2P_LOG_ERROR, "node", "not freed: a callback of it has not returned");
         return;
     }
@@ -125,7 +126,8 @@ const char *lp2p_node_peer_id(const struct lp2p_node *node)
 
 /* ---- started */
 
-static void publish_now(struct lp2p_node *node, enum lp2p_event_kind kind, enum lp2p_err err, const char *detail)
+static void publish_now(struct lp2p_node *node, enum lp2p_event_kind kind, enum lp2p_err err,
+                        const char *detail)
 {
     struct lp2p_m_notify *m = LP2P_NEW(NOTIFY, notify);
     if (m != NULL) {
@@ -136,13 +138,14 @@ static void publish_now(struct lp2p_node *node, enum lp2p_event_kind kind, enum 
     }
 }
 
-/* Connections, upgrades and their muxers come and go with their peers: only what is to stay is worth an event. */
+/* Connections, upgrades and their muxers come and go with their peers: only what is to stay is worth an
+ * event. */
 static void on_sup_event(void *user, const struct lp2p_sup_event *event)
 {
     struct lp2p_node *node = user;
     char text[160];
-    (void)snprintf(text, sizeof(text), "%s: %s %s (%s)", event->supervisor, event->child, lp2p_sup_event_name(event->kind),
-                   lp2p_strerror(event->reason));
+    (void)snprintf(text, sizeof(text), "%s: %s %s (%s)", event->supervisor, event->child,
+                   lp2p_sup_event_name(event->kind), lp2p_strerror(event->reason));
     bool temporary = strcmp(event->supervisor, "links") == 0;
     if (event->kind == LP2P_SUP_RESTARTED) {
         lp2p_log(&node->ctx, LP2P_LOG_ERROR, "supervisor", "%s", text);
@@ -164,11 +167,15 @@ static void on_sup_event(void *user, const struct lp2p_sup_event *event)
 static void on_root_failed(void *user)
 {
     struct lp2p_node *node = user;
-    lp2p_log(&node->ctx, LP2P_LOG_ERROR, "node", "the root supervisor gave up; the node does not run any more");
+    lp2p_log(&node->ctx, LP2P_LOG_ERROR, "node",
+             "the root supervisor gave up; the node does not run any more");
     lp2p_gate_shut(node->gate, LP2P_EFAILED);
     lp2p_user_protocols_stopped(&node->registry, true);
-    const struct lp2p_event_source source = {.kind = LP2P_EVENT_ERROR, .err = LP2P_EFAILED, .time_ms = lp2p_gate_wall_ms(),
-                                             .detail = "the root supervisor gave up; the node does not run any more"};
+    const struct lp2p_event_source source = {
+        .kind = LP2P_EVENT_ERROR,
+        .err = LP2P_EFAILED,
+        .time_ms = lp2p_gate_wall_ms(),
+        .detail = "the root supervisor gave up; the node does not run any more"};
     lp2p_events_publish(&node->events, node, &source, &node->ctx.counters.events_lost);
     lp2p_events_set_ended(&node->events, true);
 }
@@ -180,12 +187,14 @@ static void explain(const struct lp2p_node *node, enum lp2p_err err, const char 
     char text[LP2P_DETAIL_MAX], addr[LP2P_MULTIADDR_TEXT_MAX];
     if (sscanf(failed_id, "listener-%u", &index) == 1 && index < node->ctx.config.listen_len) {
         lp2p_multiaddr_text(&node->ctx.config.listen[index], addr);
-        const char *advice = err == LP2P_EADDRINUSE      ? "; choose another port or 0 for any"
-                             : err == LP2P_EADDRNOTAVAIL ? "; choose an address of an interface of this machine, or 0.0.0.0"
-                                                         : "";
+        const char *advice = err == LP2P_EADDRINUSE ? "; choose another port or 0 for any"
+                             : err == LP2P_EADDRNOTAVAIL
+                                 ? "; choose an address of an interface of this machine, or 0.0.0.0"
+                                 : "";
         (void)snprintf(text, sizeof(text), "listen on %.400s: %s%s", addr, lp2p_strerror(err), advice);
     } else {
-        (void)snprintf(text, sizeof(text), "%s did not start: %s", failed_id[0] == '\0' ? "the runtime" : failed_id, lp2p_strerror(err));
+        (void)snprintf(text, sizeof(text), "%s did not start: %s",
+                       failed_id[0] == '\0' ? "the runtime" : failed_id, lp2p_strerror(err));
     }
     tell(detail, text);
     lp2p_log(&node->ctx, LP2P_LOG_ERROR, "node", "%s", text);
@@ -194,7 +203,8 @@ static void explain(const struct lp2p_node *node, enum lp2p_err err, const char 
 /* With `life` held. */
 static enum lp2p_err start(struct lp2p_node *node, char *detail)
 {
-    struct lp2p_rt_config config = {.on_sup_event = on_sup_event, .on_root_failed = on_root_failed, .user = node};
+    struct lp2p_rt_config config = {
+        .on_sup_event = on_sup_event, .on_root_failed = on_root_failed, .user = node};
     char failed_id[64] = "";
     node->ctx.names_known = false;
     struct lp2p_tree *tree = lp2p_tree_new(&node->ctx, &config);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The notifier: the one thread on which event and completion callbacks of the user run. They may block; then events wait in
- * its mailbox, further ones are dropped by their senders and counted, and completions wait in the gate's list, which loses none. */
+ * The notifier: the one thread on which event and completion callbacks of the user run. They may block; then
+ * events wait in its mailbox, further ones are dropped by their senders and counted, and completions wait in
+ * the gate's list, which loses none. */
 #include "actors/api/node.h"
 #include "actors/api/op_private.h"
 
@@ -46,7 +47,8 @@ static void publish(struct lp2p_actor *self, struct notifier *notifier, struct l
 {
     source->time_ms = lp2p_wall_ms(self);
     struct lp2p_callback before = lp2p_callback_enter(notifier->node, NULL);
-    lp2p_events_publish(&notifier->node->events, notifier->node, source, &notifier->ctx->counters.events_lost);
+    lp2p_events_publish(&notifier->node->events, notifier->node, source,
+                        &notifier->ctx->counters.events_lost);
     lp2p_callback_leave(before);
 }
 
@@ -68,16 +70,19 @@ static enum lp2p_verdict notifier_on_msg(struct lp2p_actor *self, void *state, s
     if (LP2P_IS(*msg, NOTIFY)) {
         struct lp2p_m_notify *m = LP2P_AS(*msg, NOTIFY, notify);
         if (m->kind >= 0) {
-            struct lp2p_event_source source = {.kind = (enum lp2p_event_kind)m->kind, .info = m->info, .err = m->err,
-                                               .json = m->json.buf == NULL ? NULL : &m->json, .detail = m->detail};
+            struct lp2p_event_source source = {.kind = (enum lp2p_event_kind)m->kind,
+                                               .info = m->info,
+                                               .err = m->err,
+                                               .json = m->json.buf == NULL ? NULL : &m->json,
+                                               .detail = m->detail};
             publish(self, notifier, &source);
         }
     } else if (LP2P_IS(*msg, MESSAGE)) {
         struct lp2p_m_message *m = LP2P_AS(*msg, MESSAGE, message);
         struct lp2p_event_source source = {.kind = LP2P_EVENT_MESSAGE, .peer = &m->peer, .json = &m->json};
         publish(self, notifier, &source);
-    } else if (LP2P_IS(*msg, PEER_CONNECTED) || LP2P_IS(*msg, PEER_DISCONNECTED) || LP2P_IS(*msg, PEER_DISCOVERED) ||
-               LP2P_IS(*msg, PEER_UPDATED)) {
+    } else if (LP2P_IS(*msg, PEER_CONNECTED) || LP2P_IS(*msg, PEER_DISCONNECTED) ||
+               LP2P_IS(*msg, PEER_DISCOVERED) || LP2P_IS(*msg, PEER_UPDATED)) {
         on_peer(self, notifier, *msg);
     }
     complete(notifier);

@@ -116,8 +116,9 @@ struct lp2p_op *lp2p_op_ref(struct lp2p_op *op)
     return op;
 }
 
-/* Gives up one reference. When only the user and a completion are left to hold an operation that has not finished, nobody
- * works on it any more: they are told, instead of waiting for ever. `mark` is one of the two _holds flags, or NULL. */
+/* Gives up one reference. When only the user and a completion are left to hold an operation that has not
+ * finished, nobody works on it any more: they are told, instead of waiting for ever. `mark` is one of the two
+ * _holds flags, or NULL. */
 static void release(struct lp2p_op *op, bool *mark)
 {
     LP2P_CHECK_MAGIC(op, OP_MAGIC);
@@ -235,8 +236,9 @@ void lp2p_op_set_stream(struct lp2p_op *op, struct lp2p_stream *stream)
 
 /* ---- the end */
 
-/* Puts a finished operation into the notifier's list. The list is the truth and the message only wakes the notifier, so that
- * a full mailbox loses no completion: a notifier with a full mailbox is awake and looks at the list anyway. */
+/* Puts a finished operation into the notifier's list. The list is the truth and the message only wakes the
+ * notifier, so that a full mailbox loses no completion: a notifier with a full mailbox is awake and looks at
+ * the list anyway. */
 static void schedule_completion(struct lp2p_op *op)
 {
     struct lp2p_gate *gate = op->gate;
@@ -324,7 +326,8 @@ void lp2p_ops_finish_all(struct lp2p_gate *gate, enum lp2p_err reason)
             gate->ops_len--;
             op = LP2P_LIST_ENTRY(first, struct lp2p_op, running);
             pthread_mutex_lock(&op->lock);
-            bool ending = op->refs == 0; /* its last holder waits for the gate's lock to take it off the list */
+            bool ending =
+                op->refs == 0; /* its last holder waits for the gate's lock to take it off the list */
             op->refs += ending ? 0 : 1;
             pthread_mutex_unlock(&op->lock);
             op = ending ? NULL : op;

@@ -12,7 +12,8 @@ enum lp2p_err lp2p_op_make(struct lp2p_gate *gate, struct lp2p_op **out) LP2P_MU
 struct lp2p_peer_info *const *lp2p_op_infos(const struct lp2p_op *op, size_t *len);
 /** Finishes whatever runs; used when the gate is shut. */
 void lp2p_ops_finish_all(struct lp2p_gate *gate, enum lp2p_err reason);
-/** Calls the completion callbacks that wait; on the notifier's thread, and on the stopping thread when there is none any more. */
+/** Calls the completion callbacks that wait; on the notifier's thread, and on the stopping thread when there
+ * is none any more. */
 void lp2p_ops_complete(struct lp2p_gate *gate);
 
 #endif

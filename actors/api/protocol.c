@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The actor of one protocol of the user: a thread of its own on which the handler's callbacks run. They may block; what comes
- * meanwhile waits in the mailbox, and when that is full its senders know. */
+ * The actor of one protocol of the user: a thread of its own on which the handler's callbacks run. They may
+ * block; what comes meanwhile waits in the mailbox, and when that is full its senders know. */
 #include "actors/api/node.h"
 #include "actors/api/view.h"
 #include "actors/protocols/lotus_message.h"
@@ -52,12 +52,14 @@ static bool leaving(struct protocol_state *state)
 
 /* ---- start */
 
-static enum lp2p_err send_all(struct lp2p_actor *self, struct protocol_state *state, struct lp2p_ref to, struct lp2p_msg *msg)
+static enum lp2p_err send_all(struct lp2p_actor *self, struct protocol_state *state, struct lp2p_ref to,
+                              struct lp2p_msg *msg)
 {
     return msg == NULL ? LP2P_ENOMEM : lp2p_outbox_send(self, &state->outbox, to, &msg);
 }
 
-/* Lets the others know: messages by our name come here, streams of our protocol too, and what happens to peers. */
+/* Lets the others know: messages by our name come here, streams of our protocol too, and what happens to
+ * peers. */
 static enum lp2p_err announce(struct lp2p_actor *self, struct protocol_state *state)
 {
     const struct lp2p_names *names = lp2p_names(state->protocol->arg.ctx);
@@ -111,7 +113,8 @@ static enum lp2p_err protocol_init(struct lp2p_actor *self, void *memory, const 
         err = announce(self, state);
     }
     if (err != LP2P_OK && starts == 0) {
-        /* Refused when it was registered: that is the answer of lp2p_node_register, not a failure to be repeated. */
+        /* Refused when it was registered: that is the answer of lp2p_node_register, not a failure to be
+         * repeated. */
         state->rejected = true;
         lp2p_protocol_set_state(&state->node->registry, state->protocol, LP2P_PROTOCOL_REJECTED, err);
         return LP2P_OK;
@@ -132,7 +135,8 @@ static void on_message(struct protocol_state *state, const struct lp2p_m_message
 {
     const struct lp2p_handler *handler = &state->protocol->arg.handler;
     struct lp2p_lotus_message message;
-    if (handler->handle_message == NULL || lp2p_lotus_message_parse(lp2p_slice_span(&m->json), 0, &message, NULL) != LP2P_OK) {
+    if (handler->handle_message == NULL ||
+        lp2p_lotus_message_parse(lp2p_slice_span(&m->json), 0, &message, NULL) != LP2P_OK) {
         return; /* was checked by who sent it here */
     }
     char peer[LP2P_PEER_TEXT_MAX];
@@ -143,8 +147,9 @@ static void on_message(struct protocol_state *state, const struct lp2p_m_message
     if (err != LP2P_OK) {
         char type[64];
         lp2p_printable(message.type, type, sizeof(type));
-        lp2p_log(state->protocol->arg.ctx, LP2P_LOG_WARN, "protocols", "%s: the handler of a message of type %s from %s failed: %s",
-                 handler->name, type, peer, lp2p_strerror(err));
+        lp2p_log(state->protocol->arg.ctx, LP2P_LOG_WARN, "protocols",
+                 "%s: the handler of a message of type %s from %s failed: %s", handler->name, type, peer,
+                 lp2p_strerror(err));
     }
     lp2p_lotus_message_fini(&message);
 }
@@ -153,10 +158,10 @@ static void on_peer(struct protocol_state *state, const struct lp2p_m_peer *m)
 {
     const struct lp2p_handler *handler = &state->protocol->arg.handler;
     void (*fn)(void *, struct lp2p_node *, const struct lp2p_peer *) =
-        LP2P_IS(&m->msg, PEER_DISCOVERED)      ? handler->on_peer_discovered
-        : LP2P_IS(&m->msg, PEER_CONNECTED)     ? handler->on_peer_connected
-        : LP2P_IS(&m->msg, PEER_DISCONNECTED)  ? handler->on_peer_disconnected
-                                               : handler->on_peer_updated;
+        LP2P_IS(&m->msg, PEER_DISCOVERED)     ? handler->on_peer_discovered
+        : LP2P_IS(&m->msg, PEER_CONNECTED)    ? handler->on_peer_connected
+        : LP2P_IS(&m->msg, PEER_DISCONNECTED) ? handler->on_peer_disconnected
+                                              : handler->on_peer_updated;
     struct lp2p_peer *peer = fn == NULL || m->info == NULL ? NULL : lp2p_peers_view(&m->info, 1);
     if (peer != NULL) {
         struct lp2p_callback before = enter(state);
@@ -190,14 +195,15 @@ static enum lp2p_verdict protocol_on_msg(struct lp2p_actor *self, void *memory, 
         on_message(state, LP2P_AS(*msg, MESSAGE, message));
     } else if (LP2P_IS(*msg, USER_STREAM)) {
         on_stream(state, LP2P_AS(*msg, USER_STREAM, user_stream));
-    } else if (LP2P_IS(*msg, PEER_CONNECTED) || LP2P_IS(*msg, PEER_DISCONNECTED) || LP2P_IS(*msg, PEER_DISCOVERED) ||
-               LP2P_IS(*msg, PEER_UPDATED)) {
+    } else if (LP2P_IS(*msg, PEER_CONNECTED) || LP2P_IS(*msg, PEER_DISCONNECTED) ||
+               LP2P_IS(*msg, PEER_DISCOVERED) || LP2P_IS(*msg, PEER_UPDATED)) {
         on_peer(state, (const struct lp2p_m_peer *)(const void *)*msg);
     } else if (LP2P_IS(*msg, REGISTERED)) {
         enum lp2p_err result = LP2P_AS(*msg, REGISTERED, registered)->result;
         if (result != LP2P_OK) {
-            lp2p_log(state->protocol->arg.ctx, LP2P_LOG_ERROR, "protocols", "%s: stream protocol %s was refused: %s",
-                     state->protocol->arg.handler.name, state->protocol->arg.handler.stream_protocol, lp2p_strerror(result));
+            lp2p_log(state->protocol->arg.ctx, LP2P_LOG_ERROR, "protocols",
+                     "%s: stream protocol %s was refused: %s", state->protocol->arg.handler.name,
+                     state->protocol->arg.handler.stream_protocol, lp2p_strerror(result));
         }
     }
     return LP2P_CONTINUE;

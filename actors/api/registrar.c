@@ -36,11 +36,14 @@ static void drop_order(struct lp2p_msg *msg)
     }
 }
 
-static const struct lp2p_msg_class SPAWN = {"PROTOCOL_SPAWN", sizeof(struct order), LP2P_LANE_NORMAL, drop_order};
-static const struct lp2p_msg_class HALT = {"PROTOCOL_STOP", sizeof(struct order), LP2P_LANE_NORMAL, drop_order};
+static const struct lp2p_msg_class SPAWN = {"PROTOCOL_SPAWN", sizeof(struct order), LP2P_LANE_NORMAL,
+                                            drop_order};
+static const struct lp2p_msg_class HALT = {"PROTOCOL_STOP", sizeof(struct order), LP2P_LANE_NORMAL,
+                                           drop_order};
 static const struct lp2p_msg_class POKE = {"STREAMS_TEND", sizeof(struct order), LP2P_LANE_NORMAL, NULL};
 
-static enum lp2p_err give_order(struct lp2p_node *node, const struct lp2p_msg_class *cls, struct lp2p_protocol *protocol)
+static enum lp2p_err give_order(struct lp2p_node *node, const struct lp2p_msg_class *cls,
+                                struct lp2p_protocol *protocol)
 {
     struct order *order = (struct order *)(void *)lp2p_msg_new(cls);
     if (order == NULL) {
@@ -68,7 +71,8 @@ void lp2p_registrar_poke(struct lp2p_gate *gate)
 {
     struct lp2p_msg *msg = lp2p_msg_new(&POKE);
     if (msg != NULL) {
-        (void)!lp2p_gate_post(gate, LP2P_TO_REGISTRAR, msg); /* full: then it is awake, and tends them anyway */
+        (void)!lp2p_gate_post(gate, LP2P_TO_REGISTRAR,
+                              msg); /* full: then it is awake, and tends them anyway */
     }
 }
 
@@ -108,9 +112,11 @@ static void spawn_missing(struct lp2p_actor *self, struct registrar *registrar)
     for (unsigned round = 0; round < LP2P_USER_PROTOCOLS_MAX; round++) {
         struct lp2p_protocol *found = NULL;
         pthread_mutex_lock(&registry->lock);
-        LP2P_LIST_FOREACH(it, &registry->active) {
+        LP2P_LIST_FOREACH(it, &registry->active)
+        {
             struct lp2p_protocol *protocol = LP2P_LIST_ENTRY(it, struct lp2p_protocol, link);
-            bool wanted = protocol->state == LP2P_PROTOCOL_STARTING || protocol->state == LP2P_PROTOCOL_RUNNING;
+            bool wanted =
+                protocol->state == LP2P_PROTOCOL_STARTING || protocol->state == LP2P_PROTOCOL_RUNNING;
             if (found == NULL && wanted && protocol->ref.slot == 0) {
                 found = protocol;
                 found->refs++;
@@ -168,21 +174,24 @@ static void halt(struct lp2p_actor *self, struct registrar *registrar, struct lp
     lp2p_stop(self, protocol->ref);
 }
 
-/* A protocol that was stopped has ended, or the supervisor of the protocols has: then all of them are gone with it. */
+/* A protocol that was stopped has ended, or the supervisor of the protocols has: then all of them are gone
+ * with it. */
 static void down(struct lp2p_actor *self, struct registrar *registrar, const struct lp2p_msg_down *m)
 {
     struct lp2p_registry *registry = &registrar->node->registry;
     if (m->who.slot == lp2p_names(registrar->ctx)->protocols.slot) {
         registrar->watching = false;
         pthread_mutex_lock(&registry->lock);
-        LP2P_LIST_FOREACH(it, &registry->active) {
+        LP2P_LIST_FOREACH(it, &registry->active)
+        {
             LP2P_LIST_ENTRY(it, struct lp2p_protocol, link)->ref = LP2P_REF_NONE;
         }
         pthread_mutex_unlock(&registry->lock);
         lp2p_timer_set(self, TIMER_RESPAWN, lp2p_now(self) + RESPAWN_NS);
     }
     pthread_mutex_lock(&registry->lock);
-    LP2P_LIST_FOREACH_SAFE(it, &registry->leaving) {
+    LP2P_LIST_FOREACH_SAFE(it, &registry->leaving)
+    {
         struct lp2p_protocol *protocol = LP2P_LIST_ENTRY(it, struct lp2p_protocol, link);
         if (protocol->ref.slot == m->who.slot && protocol->state == LP2P_PROTOCOL_LEAVING) {
             protocol->may_linger = m->reason != LP2P_OK;
@@ -207,7 +216,8 @@ static enum lp2p_err registrar_init(struct lp2p_actor *self, void *state, const 
     registrar->ctx = (struct lp2p_context *)(uintptr_t)arg; /* shared by all actors of the node */
     registrar->node = registrar->ctx->node;
     lp2p_outbox_init(&registrar->outbox, TIMER_OUTBOX, OUTBOX_MAX);
-    /* After a restart orders may have been lost; at the first start the protocols' supervisor may not be up yet. */
+    /* After a restart orders may have been lost; at the first start the protocols' supervisor may not be up
+     * yet. */
     lp2p_timer_set(self, TIMER_RESPAWN, lp2p_now(self) + RESPAWN_NS);
     lp2p_timer_set(self, TIMER_TEND, lp2p_now(self) + RESPAWN_NS);
     return LP2P_OK;

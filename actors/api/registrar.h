@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * The registrar: an actor of its own that never blocks and works for the API. It starts and stops the actors of the user's
- * protocols (a foreign thread cannot spawn), and tends the user's streams (retries, streams that were left).
+ * The registrar: an actor of its own that never blocks and works for the API. It starts and stops the actors
+ * of the user's protocols (a foreign thread cannot spawn), and tends the user's streams (retries, streams
+ * that were left).
  *
- * The registry is the list of registered protocols, shared by the API, the registrar and the protocol actors under its lock. */
+ * The registry is the list of registered protocols, shared by the API, the registrar and the protocol actors
+ * under its lock. */
 #ifndef LP2P_API_REGISTRAR_H
 #define LP2P_API_REGISTRAR_H
 
@@ -16,8 +18,9 @@
 
 struct lp2p_gate;
 
-/** arg: struct lp2p_context *. A permanent child of the tree, placement own, with the id LP2P_REGISTRAR_ID, started before
- *  anything that can be registered matters; it needs names->protocols, ->swarm and ->messages. */
+/** arg: struct lp2p_context *. A permanent child of the tree, placement own, with the id LP2P_REGISTRAR_ID,
+ * started before anything that can be registered matters; it needs names->protocols, ->swarm and ->messages.
+ */
 extern const struct lp2p_actor_ops lp2p_registrar_ops;
 
 enum lp2p_protocol_state {
@@ -52,7 +55,8 @@ struct lp2p_registry {
 
 void lp2p_user_protocols_init(struct lp2p_registry *registry);
 void lp2p_user_protocols_fini(struct lp2p_registry *registry);
-/** The node was started: asks for all registered protocols to be spawned, and waits until they are up or refused. */
+/** The node was started: asks for all registered protocols to be spawned, and waits until they are up or
+ * refused. */
 void lp2p_user_protocols_start(struct lp2p_node *node);
 /** The node's threads have ended; `abandoned`: all but some that hang in callbacks. */
 void lp2p_user_protocols_stopped(struct lp2p_registry *registry, bool abandoned);
@@ -61,8 +65,8 @@ void lp2p_user_protocols_stopped(struct lp2p_registry *registry, bool abandoned)
 void lp2p_user_protocols_ended(struct lp2p_registry *registry, struct lp2p_protocol *protocol);
 
 void lp2p_protocol_unref(struct lp2p_registry *registry, struct lp2p_protocol *protocol);
-void lp2p_protocol_set_state(struct lp2p_registry *registry, struct lp2p_protocol *protocol, enum lp2p_protocol_state state,
-                             enum lp2p_err err);
+void lp2p_protocol_set_state(struct lp2p_registry *registry, struct lp2p_protocol *protocol,
+                             enum lp2p_protocol_state state, enum lp2p_err err);
 
 /* What the registrar is asked to do. */
 enum lp2p_err lp2p_registrar_spawn(struct lp2p_node *node, struct lp2p_protocol *protocol) LP2P_MUST_CHECK;

@@ -41,8 +41,8 @@ void lp2p_protocol_unref(struct lp2p_registry *registry, struct lp2p_protocol *p
     pthread_mutex_unlock(&registry->lock);
 }
 
-void lp2p_protocol_set_state(struct lp2p_registry *registry, struct lp2p_protocol *protocol, enum lp2p_protocol_state state,
-                             enum lp2p_err err)
+void lp2p_protocol_set_state(struct lp2p_registry *registry, struct lp2p_protocol *protocol,
+                             enum lp2p_protocol_state state, enum lp2p_err err)
 {
     pthread_mutex_lock(&registry->lock);
     protocol->state = state;
@@ -72,7 +72,8 @@ void lp2p_user_protocols_fini(struct lp2p_registry *registry)
 /* ---- with the node's life */
 
 /* With the lock held: waits until the registrar and the first on_start have decided. */
-static void wait_started(struct lp2p_registry *registry, const struct lp2p_protocol *protocol, uint64_t deadline)
+static void wait_started(struct lp2p_registry *registry, const struct lp2p_protocol *protocol,
+                         uint64_t deadline)
 {
     enum lp2p_err err = LP2P_OK;
     while (protocol->state == LP2P_PROTOCOL_STARTING && err == LP2P_OK) {
@@ -83,11 +84,13 @@ static void wait_started(struct lp2p_registry *registry, const struct lp2p_proto
 void lp2p_user_protocols_start(struct lp2p_node *node)
 {
     struct lp2p_registry *registry = &node->registry;
-    uint64_t deadline = lp2p_deadline_after_ms(LP2P_SYNC_WAIT_MS); /* an on_start that blocks stalls only its own protocol */
+    uint64_t deadline =
+        lp2p_deadline_after_ms(LP2P_SYNC_WAIT_MS); /* an on_start that blocks stalls only its own protocol */
     for (;;) {
         struct lp2p_protocol *next = NULL;
         pthread_mutex_lock(&registry->lock);
-        LP2P_LIST_FOREACH(it, &registry->active) {
+        LP2P_LIST_FOREACH(it, &registry->active)
+        {
             struct lp2p_protocol *protocol = LP2P_LIST_ENTRY(it, struct lp2p_protocol, link);
             next = next == NULL && protocol->state == LP2P_PROTOCOL_IDLE ? protocol : next;
         }
@@ -122,14 +125,16 @@ void lp2p_user_protocols_start(struct lp2p_node *node)
 void lp2p_user_protocols_stopped(struct lp2p_registry *registry, bool abandoned)
 {
     pthread_mutex_lock(&registry->lock);
-    LP2P_LIST_FOREACH(it, &registry->active) {
+    LP2P_LIST_FOREACH(it, &registry->active)
+    {
         struct lp2p_protocol *protocol = LP2P_LIST_ENTRY(it, struct lp2p_protocol, link);
         protocol->start_err = protocol->state == LP2P_PROTOCOL_STARTING ? LP2P_ECLOSED : protocol->start_err;
         protocol->state = LP2P_PROTOCOL_IDLE;
         protocol->ref = LP2P_REF_NONE;
         protocol->arg.starts = 0;
     }
-    LP2P_LIST_FOREACH_SAFE(it, &registry->leaving) {
+    LP2P_LIST_FOREACH_SAFE(it, &registry->leaving)
+    {
         struct lp2p_protocol *protocol = LP2P_LIST_ENTRY(it, struct lp2p_protocol, link);
         protocol->state = LP2P_PROTOCOL_ENDED;
         if (!abandoned) { /* otherwise its thread may still be in a callback, and use it */
@@ -158,14 +163,16 @@ static bool known_to_node(const struct lp2p_config *config, const char *id)
     return strcmp(id, "/ipfs/ping/1.0.0") == 0 || strcmp(id, "/ipfs/id/1.0.0") == 0 ||
            strcmp(id, "/ipfs/id/push/1.0.0") == 0 || strcmp(id, "/lotus/message/1.0.0") == 0 ||
            (config->dht_mode == LP2P_DHT_SERVER && strcmp(id, config->dht_protocol) == 0) ||
-           (config->serve_echo && strcmp(id, "/echo/1.0.0") == 0) || (config->serve_perf && strcmp(id, "/perf/1.0.0") == 0);
+           (config->serve_echo && strcmp(id, "/echo/1.0.0") == 0) ||
+           (config->serve_perf && strcmp(id, "/perf/1.0.0") == 0);
 }
 
 static enum lp2p_err check(const struct lp2p_node *node, const struct lp2p_handler *handler)
 {
-    /* A caller with an older header has a smaller struct; the members up to on_start have always been there. */
-    if (node == NULL || handler == NULL || handler->size < sizeof(struct lp2p_handler) || handler->name == NULL ||
-        handler->name[0] == '\0' || strlen(handler->name) >= 128) {
+    /* A caller with an older header has a smaller struct; the members up to on_start have always been there.
+     */
+    if (node == NULL || handler == NULL || handler->size < sizeof(struct lp2p_handler) ||
+        handler->name == NULL || handler->name[0] == '\0' || strlen(handler->name) >= 128) {
         return LP2P_EINVAL;
     }
     if ((handler->handle_stream == NULL) != (handler->stream_protocol == NULL)) {
@@ -193,8 +200,10 @@ static struct lp2p_protocol *protocol_new(struct lp2p_node *node, const struct l
     protocol->arg.ctx = &node->ctx;
     protocol->arg.handler = *handler;
     protocol->arg.handler.name = strdup(handler->name);
-    protocol->arg.handler.stream_protocol = handler->stream_protocol == NULL ? NULL : strdup(handler->stream_protocol);
-    if (protocol->arg.handler.name == NULL || (handler->stream_protocol != NULL && protocol->arg.handler.stream_protocol == NULL)) {
+    protocol->arg.handler.stream_protocol =
+        handler->stream_protocol == NULL ? NULL : strdup(handler->stream_protocol);
+    if (protocol->arg.handler.name == NULL ||
+        (handler->stream_protocol != NULL && protocol->arg.handler.stream_protocol == NULL)) {
         destroy(protocol);
         return NULL;
     }
@@ -202,21 +211,24 @@ static struct lp2p_protocol *protocol_new(struct lp2p_node *node, const struct l
 }
 
 /* With the lock held. */
-static struct lp2p_protocol *find(struct lp2p_registry *registry, const char *name, const char *stream_protocol)
+static struct lp2p_protocol *find(struct lp2p_registry *registry, const char *name,
+                                  const char *stream_protocol)
 {
-    LP2P_LIST_FOREACH(it, &registry->active) {
+    LP2P_LIST_FOREACH(it, &registry->active)
+    {
         struct lp2p_protocol *protocol = LP2P_LIST_ENTRY(it, struct lp2p_protocol, link);
         const struct lp2p_handler *handler = &protocol->arg.handler;
-        if (strcmp(handler->name, name) == 0 || (stream_protocol != NULL && handler->stream_protocol != NULL &&
-                                                 strcmp(handler->stream_protocol, stream_protocol) == 0)) {
+        if (strcmp(handler->name, name) == 0 ||
+            (stream_protocol != NULL && handler->stream_protocol != NULL &&
+             strcmp(handler->stream_protocol, stream_protocol) == 0)) {
             return protocol;
         }
     }
     return NULL;
 }
 
-/* Takes it off the active list, has its actor stopped if there is one, and waits for it if that is wanted. With the caller's
- *  reference, which is given up. */
+/* Takes it off the active list, has its actor stopped if there is one, and waits for it if that is wanted.
+ * With the caller's reference, which is given up. */
 static void retire(struct lp2p_node *node, struct lp2p_protocol *protocol, bool wait)
 {
     struct lp2p_registry *registry = &node->registry;
@@ -226,7 +238,8 @@ static void retire(struct lp2p_node *node, struct lp2p_protocol *protocol, bool 
         (void)nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     }
     if (err != LP2P_OK) {
-        /* The node does not run (or is being stopped, which ends the actor too and then clears the list of the leaving). */
+        /* The node does not run (or is being stopped, which ends the actor too and then clears the list of
+         * the leaving). */
         pthread_mutex_lock(&registry->lock);
         if (protocol->ref.slot == 0) {
             protocol->state = LP2P_PROTOCOL_ENDED;
@@ -237,7 +250,8 @@ static void retire(struct lp2p_node *node, struct lp2p_protocol *protocol, bool 
     while (wait && (protocol->state != LP2P_PROTOCOL_ENDED || protocol->in_callback)) {
         pthread_cond_wait(&registry->changed, &registry->lock);
     }
-    if (protocol->state == LP2P_PROTOCOL_ENDED && !protocol->may_linger && lp2p_list_linked(&protocol->link)) {
+    if (protocol->state == LP2P_PROTOCOL_ENDED && !protocol->may_linger &&
+        lp2p_list_linked(&protocol->link)) {
         lp2p_list_remove(&protocol->link);
         unref_locked(protocol);
     }

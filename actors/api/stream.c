@@ -18,8 +18,9 @@ static void table_remove(struct lp2p_stream *stream);
 static enum lp2p_err join_gate(struct lp2p_stream *stream, struct lp2p_gate *gate)
 {
     pthread_mutex_lock(&gate->lock);
-    enum lp2p_err err = gate->state != LP2P_GATE_OPEN ? LP2P_ECLOSED
-                        : gate->streams_len >= LP2P_STREAMS_MAX ? LP2P_ELIMIT : LP2P_OK;
+    enum lp2p_err err = gate->state != LP2P_GATE_OPEN           ? LP2P_ECLOSED
+                        : gate->streams_len >= LP2P_STREAMS_MAX ? LP2P_ELIMIT
+                                                                : LP2P_OK;
     if (err == LP2P_OK) {
         gate->streams_len++;
         lp2p_list_push_back(&gate->streams, &stream->all);
@@ -28,8 +29,8 @@ static enum lp2p_err join_gate(struct lp2p_stream *stream, struct lp2p_gate *gat
     return err;
 }
 
-enum lp2p_err lp2p_stream_new(struct lp2p_gate *gate, struct lp2p_stream_table *table, const struct lp2p_m_stream_opened *m,
-                              struct lp2p_stream **out)
+enum lp2p_err lp2p_stream_new(struct lp2p_gate *gate, struct lp2p_stream_table *table,
+                              const struct lp2p_m_stream_opened *m, struct lp2p_stream **out)
 {
     struct lp2p_stream *stream = calloc(1, sizeof(*stream));
     if (stream == NULL) {
@@ -135,7 +136,8 @@ void lp2p_stream_table_drop(struct lp2p_stream_table *table)
 /* Stream handles and slots are numbers that we give ourselves: nothing hostile to guard against. */
 static size_t bucket_of(const struct lp2p_stream_table *table, struct lp2p_stream_id id)
 {
-    uint64_t hash = (id.stream * 0x9E3779B97F4A7C15u) ^ ((uint64_t)id.muxer.slot * 0xC2B2AE3D27D4EB4Fu) ^ id.muxer.gen;
+    uint64_t hash =
+        (id.stream * 0x9E3779B97F4A7C15u) ^ ((uint64_t)id.muxer.slot * 0xC2B2AE3D27D4EB4Fu) ^ id.muxer.gen;
     return (size_t)((hash ^ hash >> 29) & (table->buckets_len - 1));
 }
 
@@ -249,17 +251,19 @@ static bool queue_push(struct lp2p_stream *stream, struct lp2p_slice slice)
     return true;
 }
 
-/* A few bytes would keep a whole slab of the connection alive, and a peer that sends its window byte by byte would pin
- * gigabytes; small pieces are therefore gathered in slabs of their own. */
+/* A few bytes would keep a whole slab of the connection alive, and a peer that sends its window byte by byte
+ * would pin gigabytes; small pieces are therefore gathered in slabs of their own. */
 static bool queue_copy(struct lp2p_stream *stream, const struct lp2p_slice *slice)
 {
     size_t done = 0;
     if (stream->queue_len > 0) {
-        struct lp2p_slice *last = &stream->queue[(stream->queue_head + stream->queue_len - 1) % stream->queue_cap];
+        struct lp2p_slice *last =
+            &stream->queue[(stream->queue_head + stream->queue_len - 1) % stream->queue_cap];
         if (lp2p_buf_alone(last->buf)) {
             size_t room = last->buf->cap - (size_t)(last->ptr - last->buf->bytes) - last->len;
             done = LP2P_MIN(room, slice->len);
-            memcpy(last->ptr + last->len, slice->ptr, done); /* behind what a reader may be copying without the lock */
+            memcpy(last->ptr + last->len, slice->ptr,
+                   done); /* behind what a reader may be copying without the lock */
             last->len += (uint32_t)done;
         }
     }
@@ -395,7 +399,8 @@ static void post_due(struct lp2p_stream *stream)
     if (stream->ended) {
         return;
     }
-    if (!stream->eof && (stream->consumed >= CONSUMED_STEP || (stream->consumed > 0 && stream->queue_len == 0))) {
+    if (!stream->eof &&
+        (stream->consumed >= CONSUMED_STEP || (stream->consumed > 0 && stream->queue_len == 0))) {
         struct lp2p_m_stream_bytes *m = LP2P_NEW(STREAM_CONSUMED, stream_bytes);
         if (m != NULL) {
             m->id = stream->id;
@@ -414,8 +419,8 @@ static void post_due(struct lp2p_stream *stream)
 
 static void update_fd(struct lp2p_stream *stream)
 {
-    bool wanted = stream->queue_len > 0 || (stream->eof && !stream->eof_told) || (stream->ended && !stream->end_told) ||
-                  stream->edge;
+    bool wanted = stream->queue_len > 0 || (stream->eof && !stream->eof_told) ||
+                  (stream->ended && !stream->end_told) || stream->edge;
     if (wanted && !stream->fd_set) {
         lp2p_signal_fd_set(stream->fd);
     } else if (!wanted && stream->fd_set) {
@@ -432,8 +437,8 @@ static void enlist(struct lp2p_stream *stream, struct lp2p_list *list, struct lp
     if (!lp2p_list_linked(entry) && gate->state == LP2P_GATE_OPEN) {
         lp2p_stream_ref(stream);
         lp2p_list_push_back(list, entry);
-        stream->leaving_until = entry == &stream->leaving ? lp2p_gate_clock_ns() + LP2P_STREAM_GRACE_NS
-                                                          : stream->leaving_until;
+        stream->leaving_until =
+            entry == &stream->leaving ? lp2p_gate_clock_ns() + LP2P_STREAM_GRACE_NS : stream->leaving_until;
     }
     pthread_mutex_unlock(&gate->lock);
     lp2p_registrar_poke(gate);

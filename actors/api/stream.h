@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * The user's stream handles. A handle is shared by the streams resident of its connection's thread, which brings what the peer
- * sends, and by the user's threads, which read and write. So a user's thread that blocks in a read never holds up an actor.
+ * The user's stream handles. A handle is shared by the streams resident of its connection's thread, which
+ * brings what the peer sends, and by the user's threads, which read and write. So a user's thread that blocks
+ * in a read never holds up an actor.
  *
- * Order of locks: gate, then table, then handle. What a handle posts to its muxer is posted under the handle's lock, which
- * keeps the order between threads; posting never waits. Bytes are copied outside of the locks. */
+ * Order of locks: gate, then table, then handle. What a handle posts to its muxer is posted under the
+ * handle's lock, which keeps the order between threads; posting never waits. Bytes are copied outside of the
+ * locks. */
 #ifndef LP2P_API_STREAM_H
 #define LP2P_API_STREAM_H
 
 #include "actors/api/gate.h"
 
-#define LP2P_STREAM_GRACE_NS LP2P_SEC(5) /* a freed stream whose peer does not end its half is reset after this */
+#define LP2P_STREAM_GRACE_NS                                                                                 \
+    LP2P_SEC(5) /* a freed stream whose peer does not end its half is reset after this */
 
 /** Streams of one resident by their id; shared with the handles, which leave it by themselves. */
 struct lp2p_stream_table {
@@ -38,30 +41,31 @@ struct lp2p_stream {
     pthread_cond_t changed;
     struct lp2p_slice *queue; /* ring of what was received and not read */
     size_t queue_head, queue_len, queue_cap;
-    uint32_t consumed;     /* bytes read and not yet told to the muxer */
-    uint32_t credit;       /* bytes that may be written */
-    bool eof;              /* the peer closed its half */
-    bool ended;            /* reset, by either side, or the connection ended: end_reason */
+    uint32_t consumed; /* bytes read and not yet told to the muxer */
+    uint32_t credit;   /* bytes that may be written */
+    bool eof;          /* the peer closed its half */
+    bool ended;        /* reset, by either side, or the connection ended: end_reason */
     enum lp2p_err end_reason;
-    bool local_reset;      /* what is queued is not read any more */
+    bool local_reset; /* what is queued is not read any more */
     bool fin_wanted, fin_sent, abort_wanted, abort_sent;
     bool user_holds;
-    bool blocked;          /* the last write took less than it was given */
-    bool retry;            /* something could not be posted: to be put on the gate's list */
+    bool blocked; /* the last write took less than it was given */
+    bool retry;   /* something could not be posted: to be put on the gate's list */
     int fd;
-    bool fd_set;           /* the descriptor is readable */
-    bool edge;             /* writable again since the last write */
+    bool fd_set;             /* the descriptor is readable */
+    bool edge;               /* writable again since the last write */
     bool eof_told, end_told; /* to the user, by a read */
-    bool in_table;         /* guarded by the table's lock */
+    bool in_table;           /* guarded by the table's lock */
     struct lp2p_stream *table_next;
     /* Guarded by the gate's lock. */
     struct lp2p_list all, stalled, leaving;
     uint64_t leaving_until;
 };
 
-/** For the resident: a handle for a stream that was opened, in the table and with the user's reference. ELIMIT, ENOMEM. */
-enum lp2p_err lp2p_stream_new(struct lp2p_gate *gate, struct lp2p_stream_table *table, const struct lp2p_m_stream_opened *m,
-                              struct lp2p_stream **out) LP2P_MUST_CHECK;
+/** For the resident: a handle for a stream that was opened, in the table and with the user's reference.
+ * ELIMIT, ENOMEM. */
+enum lp2p_err lp2p_stream_new(struct lp2p_gate *gate, struct lp2p_stream_table *table,
+                              const struct lp2p_m_stream_opened *m, struct lp2p_stream **out) LP2P_MUST_CHECK;
 struct lp2p_stream *lp2p_stream_ref(struct lp2p_stream *stream);
 void lp2p_stream_unref(struct lp2p_stream *stream);
 
@@ -82,7 +86,8 @@ void lp2p_stream_settle(struct lp2p_stream *stream);
 
 /* For the registrar, which has a clock and a thread that never blocks. */
 
-/** Tries again what could not be posted, resets what was left too long. Returns when to call again; LP2P_NEVER. */
+/** Tries again what could not be posted, resets what was left too long. Returns when to call again;
+ * LP2P_NEVER. */
 uint64_t lp2p_streams_tend(struct lp2p_gate *gate);
 /** When the gate is shut. */
 void lp2p_streams_end_all(struct lp2p_gate *gate, enum lp2p_err reason);

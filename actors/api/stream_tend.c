@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What becomes of streams with time, done by the registrar: what its muxer had no place for is posted again, and what the
- * user has left is reset when the peer does not end it. */
+ * What becomes of streams with time, done by the registrar: what its muxer had no place for is posted again,
+ * and what the user has left is reset when the peer does not end it. */
 #include "actors/api/stream.h"
 
 #define RETRY_NS LP2P_MS(2)
@@ -12,7 +12,8 @@ static void retry_stalled(struct lp2p_gate *gate)
     lp2p_list_init(&round);
     pthread_mutex_lock(&gate->lock);
     for (unsigned i = 0; i < ROUND_MAX && !lp2p_list_empty(&gate->stalled); i++) {
-        /* Taken one by one below: the entry is unlinked first, so that the stream can be listed again meanwhile. */
+        /* Taken one by one below: the entry is unlinked first, so that the stream can be listed again
+         * meanwhile. */
         lp2p_list_push_back(&round, lp2p_list_pop_front(&gate->stalled));
     }
     pthread_mutex_unlock(&gate->lock);
@@ -83,7 +84,8 @@ uint64_t lp2p_streams_tend(struct lp2p_gate *gate)
 void lp2p_streams_end_all(struct lp2p_gate *gate, enum lp2p_err reason)
 {
     pthread_mutex_lock(&gate->lock);
-    LP2P_LIST_FOREACH(it, &gate->streams) {
+    LP2P_LIST_FOREACH(it, &gate->streams)
+    {
         struct lp2p_stream *stream = LP2P_LIST_ENTRY(it, struct lp2p_stream, all);
         pthread_mutex_lock(&stream->lock);
         if (!stream->ended) {
@@ -102,7 +104,8 @@ void lp2p_streams_end_all(struct lp2p_gate *gate, enum lp2p_err reason)
     for (;;) { /* nobody tends these lists any more */
         pthread_mutex_lock(&gate->lock);
         struct lp2p_list *first = lp2p_list_pop_front(&gate->stalled);
-        struct lp2p_stream *stream = first == NULL ? NULL : LP2P_LIST_ENTRY(first, struct lp2p_stream, stalled);
+        struct lp2p_stream *stream =
+            first == NULL ? NULL : LP2P_LIST_ENTRY(first, struct lp2p_stream, stalled);
         if (stream == NULL) {
             first = lp2p_list_pop_front(&gate->leaving);
             stream = first == NULL ? NULL : LP2P_LIST_ENTRY(first, struct lp2p_stream, leaving);

@@ -8,7 +8,8 @@
 
 /* ---- reading */
 
-/* Copies what is there, outside of the lock: the front slice is stable, because only its one reader takes it away. */
+/* Copies what is there, outside of the lock: the front slice is stable, because only its one reader takes it
+ * away. */
 static size_t take(struct lp2p_stream *stream, uint8_t *out, size_t cap)
 {
     size_t got = 0;
@@ -94,8 +95,8 @@ static struct lp2p_msg *build(const struct lp2p_stream *stream, const uint8_t *b
     return msg;
 }
 
-/* Hands over as many bytes as there is credit for, once. With the lock held on entry and on return; *n is what was taken.
- *  EAGAIN: no credit, or the muxer's mailbox is full (then the registrar sees to a retry). */
+/* Hands over as many bytes as there is credit for, once. With the lock held on entry and on return; *n is
+ * what was taken. EAGAIN: no credit, or the muxer's mailbox is full (then the registrar sees to a retry). */
 static enum lp2p_err put_once(struct lp2p_stream *stream, const uint8_t *bytes, size_t len, size_t *n)
 {
     *n = 0;
@@ -116,7 +117,8 @@ static enum lp2p_err put_once(struct lp2p_stream *stream, const uint8_t *bytes, 
     if (msg == NULL) {
         return LP2P_ENOMEM;
     }
-    enum lp2p_err err = stream->ended ? stream->end_reason : lp2p_gate_post_ref(stream->gate, stream->id.muxer, &msg);
+    enum lp2p_err err =
+        stream->ended ? stream->end_reason : lp2p_gate_post_ref(stream->gate, stream->id.muxer, &msg);
     lp2p_msg_drop(&msg);
     if (err == LP2P_OK) {
         stream->credit -= (uint32_t)taken;
@@ -130,7 +132,8 @@ static enum lp2p_err put_once(struct lp2p_stream *stream, const uint8_t *bytes, 
     return err;
 }
 
-enum lp2p_err lp2p_stream_write(struct lp2p_stream *stream, const void *bytes, size_t len, int timeout_ms, size_t *put)
+enum lp2p_err lp2p_stream_write(struct lp2p_stream *stream, const void *bytes, size_t len, int timeout_ms,
+                                size_t *put)
 {
     if (put != NULL) {
         *put = 0;
@@ -158,7 +161,8 @@ enum lp2p_err lp2p_stream_write(struct lp2p_stream *stream, const void *bytes, s
         }
         uint64_t until = deadline;
         if (stream->retry) {
-            /* Have it listed before sleeping. The lock is free for a moment, so a wake-up may be missed: sleep shortly. */
+            /* Have it listed before sleeping. The lock is free for a moment, so a wake-up may be missed:
+             * sleep shortly. */
             stream->blocked = true;
             lp2p_stream_settle(stream);
             lp2p_stream_lock(stream);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The resident that carries streams between the muxers of its thread and the user's handles. It never blocks and holds no
- * bytes itself: what arrives is put into the handle, what the user writes is posted by the user's thread. */
+ * The resident that carries streams between the muxers of its thread and the user's handles. It never blocks
+ * and holds no bytes itself: what arrives is put into the handle, what the user writes is posted by the
+ * user's thread. */
 #include "actors/api/node.h"
 #include "actors/api/stream.h"
 
@@ -45,7 +46,8 @@ static void opened(struct lp2p_actor *self, struct streams *streams, struct lp2p
     enum lp2p_err err = lp2p_stream_new(streams->ctx->node->gate, streams->table, m, &stream);
     if (err != LP2P_OK) {
         refuse(self, streams, m->id);
-        lp2p_op_finish(m->op, err, "no room for another stream handle (at most %u)", (unsigned)LP2P_STREAMS_MAX);
+        lp2p_op_finish(m->op, err, "no room for another stream handle (at most %u)",
+                       (unsigned)LP2P_STREAMS_MAX);
         return;
     }
     if (m->outbound) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The system's random source for what happens outside of actors (which have lp2p_actor_rand). Any thread, after sodium_init. */
+ * The system's random source for what happens outside of actors (which have lp2p_actor_rand). Any thread,
+ * after sodium_init. */
 #ifndef LP2P_API_SYSTEM_RAND_H
 #define LP2P_API_SYSTEM_RAND_H
 

@@ -12,13 +12,15 @@ struct inbox {
     char type[64], payload[256], peer[LP2P_PEER_TEXT_MAX];
 };
 
-static enum lp2p_err keep(void *user, struct lp2p_node *node, const struct lp2p_message *message, const char *peer)
+static enum lp2p_err keep(void *user, struct lp2p_node *node, const struct lp2p_message *message,
+                          const char *peer)
 {
     (void)node;
     struct inbox *inbox = user;
     pthread_mutex_lock(&inbox->lock);
     (void)snprintf(inbox->type, sizeof(inbox->type), "%s", message->type);
-    (void)snprintf(inbox->payload, sizeof(inbox->payload), "%s", message->payload == NULL ? "(none)" : message->payload);
+    (void)snprintf(inbox->payload, sizeof(inbox->payload), "%s",
+                   message->payload == NULL ? "(none)" : message->payload);
     (void)snprintf(inbox->peer, sizeof(inbox->peer), "%s", peer);
     pthread_mutex_unlock(&inbox->lock);
     kit_count_up(&inbox->count);
@@ -28,11 +30,13 @@ static enum lp2p_err keep(void *user, struct lp2p_node *node, const struct lp2p_
 static void listen_for(struct lp2p_node *node, const char *name, struct inbox *inbox)
 {
     *inbox = (struct inbox){.lock = PTHREAD_MUTEX_INITIALIZER};
-    struct lp2p_handler handler = {.size = sizeof(handler), .name = name, .user = inbox, .handle_message = keep};
+    struct lp2p_handler handler = {
+        .size = sizeof(handler), .name = name, .user = inbox, .handle_message = keep};
     assert_int_equal(lp2p_node_register(node, &handler), LP2P_OK);
 }
 
-static enum lp2p_err send_text(struct lp2p_node *from, struct lp2p_node *to, const char *protocol, const char *payload)
+static enum lp2p_err send_text(struct lp2p_node *from, struct lp2p_node *to, const char *protocol,
+                               const char *payload)
 {
     const struct lp2p_message message = {.type = "data-message", .protocol = protocol, .payload = payload};
     struct lp2p_op *op = NULL;
@@ -131,12 +135,14 @@ static void test_talk_broadcast(void **state)
     for (int i = 0; i < MANY; i++) {
         kit_count_wait(&inboxes[i].count, 1, "everyone gets it, the sender too");
     }
-    const char *one = lp2p_node_peer_id(nodes[1]), *two[] = {lp2p_node_peer_id(nodes[2]), lp2p_node_peer_id(nodes[3])};
+    const char *one = lp2p_node_peer_id(nodes[1]),
+               *two[] = {lp2p_node_peer_id(nodes[2]), lp2p_node_peer_id(nodes[3])};
     assert_int_equal(broadcast(nodes[0], &(struct lp2p_broadcast){.exclude = &one, .exclude_len = 1}), 3);
     for (int i = 2; i < MANY; i++) {
         kit_count_wait(&inboxes[i].count, 2, "all but the excluded get it");
     }
-    assert_int_equal(broadcast(nodes[0], &(struct lp2p_broadcast){.include_only = two, .include_only_len = 2}), 2);
+    assert_int_equal(
+        broadcast(nodes[0], &(struct lp2p_broadcast){.include_only = two, .include_only_len = 2}), 2);
     kit_count_wait(&inboxes[2].count, 3, "who is included gets it");
     kit_count_wait(&inboxes[3].count, 3, "who is included gets it");
     kit_count_wait(&inboxes[0].count, 3, "the sender's own handler");
@@ -218,7 +224,8 @@ static void test_talk_peer_view(void **state)
     assert_int_equal(lp2p_node_peers(a, true, &peers, &len), LP2P_OK);
     assert_int_equal(len, 1);
     lp2p_peers_free(peers, len);
-    assert_int_equal(lp2p_node_peer(a, "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN", &peer), LP2P_ENOTFOUND);
+    assert_int_equal(lp2p_node_peer(a, "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN", &peer),
+                     LP2P_ENOTFOUND);
     assert_int_equal(lp2p_node_peer(a, "nonsense", &peer), LP2P_EINVAL);
     lp2p_node_free(a);
     lp2p_node_free(b);
@@ -227,12 +234,9 @@ static void test_talk_peer_view(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_talk_two),
-        cmocka_unit_test(test_talk_many_messages),
-        cmocka_unit_test(test_talk_ping),
-        cmocka_unit_test(test_talk_broadcast),
-        cmocka_unit_test(test_talk_events),
-        cmocka_unit_test(test_talk_peer_view),
+        cmocka_unit_test(test_talk_two),    cmocka_unit_test(test_talk_many_messages),
+        cmocka_unit_test(test_talk_ping),   cmocka_unit_test(test_talk_broadcast),
+        cmocka_unit_test(test_talk_events), cmocka_unit_test(test_talk_peer_view),
     };
     return cmocka_run_group_tests_name("api_talk", tests, NULL, NULL);
 }
