@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT
+ * The dialer and the listener: which address is tried when, who wins, what people are told, and what a restart keeps. */
+#include "link_raw.h"
+
+#include "actors/link/limits.h"
+
+#include <string.h>
+
+static struct lp2p_multiaddr addr(const char *text)
+{
+    struct lp2p_multiaddr out;
+    char why[128] = "";
+    if (lp2p_multiaddr_from_text(text, &out, why) != LP2P_OK) {
+        fail_msg("%s: %s", text, why);
+    }
+    return out;
+}
+
+static const enum world_mode both[] = {WORLD_SIM, WORLD_THREADS};
+
+static void test_dial_wrong_peer_and_self(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < LP2P_ARRAY_LEN(both); m++) {
+        struct world *world = world_new(both[m]);
+        struct node *a = world_node(world, &lp2p_yamux_ops), *b = world_node(world, &lp2p_yamux_ops);
+        struct node *c = world_node(world, &lp2p_yamux_ops);
+        node_dial(a, node_addr(b), 1, &node_ctx(c)->self);
+        WAIT_FOR(world, at_least_dials_ended, a, 1);
+        assert_int_equal(node_look(a).dial_reason, LP2P_EWRONGPEER);
+        node_dial(a, node_addr(a), 1, NULL);
+        WAIT_FOR(world, at_least_dials_ended, a, 2);
+        assert_int_equal(node_look(a).dial_reason, LP2P_ESELF);
+        node_dial(a, node_addr(a), 1, &node_ctx(a)->self);
+        WAIT_FOR(world, at_least_dials_ended, a, 3);
+        assert_int_equal(node_look(a).dial_reason, LP2P_ESELF);
+        assert_true(world_until(world, no_upgrade_pending, a, NULL));
+        assert_true(world_until(world, no_upgrade_pending, b, NULL));
+        assert_int_equal(node_look(a).links_up + node_look(b).links_up, 0);
+        assert_int_equal(LP2P_READ(node_ctx(a), dials), 3);
+        assert_int_equal(LP2P_READ(node_ctx(a), dials_failed), 3);
+        world_free(world);
+    }
+}
+
+static void test_dial_text_lists_each_address(void **state)
+{
+    (void)state;
+    struct world *world = world_new(WORLD_SIM);
+    struct node *a = world_node(world, &lp2p_yamux_ops);
+    const struct lp2p_multiaddr addrs[] = {addr("/ip4/10.0.9.9/udp/1/quic-v1"), addr("/ip4/10.0.9.9/tcp/1"),
+                                           addr("/ip4/0.0.0.0/tcp/5"), addr("/dns4/example.org/tcp/1")};
+    node_dial(a, addrs, LP2P_ARRAY_LEN(addrs), NULL);
+    WAIT_FOR(world, at_least_dials_ended, a, 1);
+    struct record record = node_look(a);
+    assert_int_equal(record.dial_reason, LP2P_ECONNREFUSED);
+    assert_string_equal(record.dial_text,
+                        "/ip4/10.0.9.9/udp/1/quic-v1: address: only TCP over IP can be dialed; "
+                        "/ip4/10.0.9.9/tcp/1: connect: connection refused; "
+                        "/ip4/0.0.0.0/tcp/5: address: not an address that can be dialed; "
+                        "/dns4/example.org/tcp/1: address: only TCP over IP can be dialed");
+    node_dial(a, NULL, 0, NULL);
+    WAIT_FOR(world, at_least_dials_ended, a, 2);
+    assert_int_equal(node_look(a).dial_reason, LP2P_ENOADDR);
+    world_free(world);
+}
+
+/** A listener that lets connect but never answers. */
+struct hole {
+    const struct lp2p_net *net;
+    int fd;
+    struct lp2p_multiaddr addr;
+};
+
+static struct hole hole_new(struct world *world, unsigned number)
+{
+    struct hole hole = {.net = world_stranger(world)};
+    struct lp2p_ip_port at = {.ip_len = 4, .port = (uint16_t)(5000 + number)}, bound;
+    assert_int_equal(hole.net->listen(hole.net->ctx, &at, 8, &hole.fd, &bound), LP2P_OK);
+    lp2p_multiaddr_from_ip_tcp(bound.ip, bound.ip_len, bound.port, &hole.addr);
+    return hole;
+}
+
+static void test_dial_next_address_after_a_delay(void **state)
+{
+    (void)state;
+    struct world *world = world_new(WORLD_SIM);
+    struct node *a = world_node(world, &lp2p_yamux_ops), *b = world_node(world, &lp2p_yamux_ops);
+    struct hole holes[2] = {hole_new(world, 1), hole_new(world, 2)};
+    const struct lp2p_multiaddr addrs[] = {holes[0].addr, holes[1].addr, *node_addr(b)};
+    lp2p_time since = world_now(world);
+    node_dial(a, addrs, 3, &node_ctx(b)->self);
+    WAIT_FOR(world, at_least_links_up, a, 1);
+    assert_in_range(world_now(world) - since, 2 * LP2P_DIAL_STAGGER_NS, 2 * LP2P_DIAL_STAGGER_NS + LP2P_MS(200));
+    WAIT_FOR(world, at_least_dials_ended, a, 1);
+    assert_int_equal(node_look(a).dial_reason, LP2P_OK);
+    assert_true(world_until(world, no_upgrade_pending, a, NULL)); /* the others were stopped */
+    assert_true(world_now(world) - since < LP2P_SEC(2));
+    for (int i = 0; i < 2; i++) {
+        holes[i].net->close(holes[i].net->ctx, holes[i].fd);
+    }
+    world_free(world);
+}
+
+static void test_dial_failure_brings_the_next_at_once(void **state)
+{
+    (void)state;
+    struct world *world = world_new(WORLD_SIM);
+    struct node *a = world_node(world, &lp2p_yamux_ops), *b = world_node(world, &lp2p_yamux_ops);
+    const struct lp2p_multiaddr addrs[] = {addr("/ip4/10.0.9.9/tcp/1"), addr("/ip4/10.0.9.9/tcp/2"), *node_addr(b)};
+    lp2p_time since = world_now(world);
+    node_dial(a, addrs, 3, &node_ctx(b)->self);
+    WAIT_FOR(world, at_least_links_up, a, 1);
+    assert_true(world_now(world) - since < LP2P_DIAL_STAGGER_NS); /* two refusals and a handshake of 20 ms round trips */
+    world_free(world);
+}
+
+static void test_dial_deadline_and_cancel(void **state)
+{
+    (void)state;
+    struct world *world = world_new(WORLD_SIM);
+    struct node *a = world_node(world, &lp2p_yamux_ops);
+    struct hole hole = hole_new(world, 1);
+    lp2p_time since = world_now(world);
+    node_dial(a, &hole.addr, 1, NULL);
+    WAIT_FOR(world, at_least_dials_ended, a, 1);
+    assert_int_equal(node_look(a).dial_reason, LP2P_ETIMEDOUT);
+    assert_non_null(strstr(node_look(a).dial_text, "multistream: the deadline passed"));
+    assert_in_range(world_now(world) - since, LP2P_UPGRADE_OUT_NS, LP2P_UPGRADE_OUT_NS + LP2P_SEC(1));
+    struct lp2p_m_dial_cancel *cancel = LP2P_NEW(DIAL_CANCEL, dial_cancel);
+    cancel->dial = node_dial(a, &hole.addr, 1, NULL);
+    world_pass(world, LP2P_SEC(1));
+    assert_int_equal(LP2P_READ(node_ctx(a), upgrades_pending), 1);
+    struct lp2p_msg *msg = &cancel->msg;
+    assert_int_equal(lp2p_post(node_rt(a), lp2p_names(node_ctx(a))->dialer, &msg), LP2P_OK);
+    WAIT_FOR(world, at_least_dials_ended, a, 2);
+    assert_int_equal(node_look(a).dial_reason, LP2P_ECANCELED);
+    assert_true(world_until(world, no_upgrade_pending, a, NULL));
+    hole.net->close(hole.net->ctx, hole.fd);
+    world_free(world);
+}
+
+/** Sixty-four attempts at a time over all dials; the others wait for their turn, and none is forgotten. */
+static void test_dial_attempts_are_bounded(void **state)
+{
+    (void)state;
+    struct world *world = world_new(WORLD_SIM);
+    struct node *a = world_node(world, &lp2p_yamux_ops);
+    struct hole hole = hole_new(world, 1);
+    struct lp2p_multiaddr addrs[12];
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(addrs); i++) {
+        addrs[i] = hole.addr;
+    }
+    for (int i = 0; i < 10; i++) {
+        node_dial(a, addrs, LP2P_ARRAY_LEN(addrs), NULL);
+    }
+    world_pass(world, LP2P_SEC(5));
+    assert_int_equal(LP2P_READ(node_ctx(a), upgrades_pending), LP2P_DIALS_PARALLEL);
+    WAIT_FOR(world, at_least_dials_ended, a, 10);
+    assert_true(world_until(world, no_upgrade_pending, a, NULL));
+    hole.net->close(hole.net->ctx, hole.fd);
+    world_free(world);
+}
+
+static bool restarted(struct node *node, const void *arg)
+{
+    struct lp2p_rt_stats stats;
+    lp2p_rt_stats_get(node_rt(node), &stats);
+    return stats.restarts >= *(const unsigned *)arg;
+}
+
+static void test_dial_failed_dialer_says_so(void **state)
+{
+    (void)state;
+    for (size_t m = 0; m < LP2P_ARRAY_LEN(both); m++) {
+        struct world *world = world_new(both[m]);
+        struct node *a = world_node(world, &lp2p_yamux_ops), *b = world_node(world, &lp2p_yamux_ops);
+        if (both[m] == WORLD_SIM) {
+            struct hole hole = hole_new(world, 1);
+            node_dial(a, &hole.addr, 1, NULL);
+            world_pass(world, LP2P_SEC(1));
+            node_fail(a, lp2p_names(node_ctx(a))->dialer);
+            WAIT_FOR(world, at_least_dials_ended, a, 1);
+            assert_int_equal(node_look(a).dial_reason, LP2P_EFAILED);
+            hole.net->close(hole.net->ctx, hole.fd);
+        } else {
+            node_fail(a, lp2p_names(node_ctx(a))->dialer);
+        }
+        WAIT_FOR(world, restarted, a, 1); /* what was sent to the one that failed went with it */
+        node_connect(a, b); /* its successor works */
+        world_free(world);
+    }
+}
+
+static bool listening_again(struct node *node, const void *arg)
+{
+    return node_look(node).listening >= *(const unsigned *)arg;
+}
+
+static void test_listener_keeps_its_port(void **state)
+{
+    (void)state;
+    struct world *world = world_new(WORLD_THREADS);
+    struct node *a = world_node(world, &lp2p_yamux_ops), *b = world_node(world, &lp2p_yamux_ops);
+    struct lp2p_multiaddr before = *node_addr(b);
+    node_connect(a, b);
+    node_fail(b, lp2p_whereis(node_rt(b), "listener"));
+    WAIT_FOR(world, listening_again, b, 2);
+    assert_true(lp2p_multiaddr_eq(&before, node_addr(b)));
+    node_connect(a, b);
+    world_free(world);
+}
+
+struct shortage {
+    enum lp2p_err (*accept)(void *ctx, int fd, int *out, struct lp2p_ip_port *remote, struct lp2p_ip_port *local);
+    unsigned refusals, calls;
+};
+static struct shortage shortage;
+
+static enum lp2p_err short_accept(void *ctx, int fd, int *out, struct lp2p_ip_port *remote, struct lp2p_ip_port *local)
+{
+    shortage.calls++;
+    if (shortage.refusals > 0) {
+        shortage.refusals--;
+        return LP2P_ELIMIT;
+    }
+    return shortage.accept(ctx, fd, out, remote, local);
+}
+
+static void make_short(struct lp2p_net *net, void *arg)
+{
+    (void)arg;
+    shortage = (struct shortage){.accept = net->accept, .refusals = UINT32_MAX};
+    net->accept = short_accept;
+}
+
+/** Without descriptors the listener waits longer and longer, and is there when there are some again. */
+static void test_listener_out_of_descriptors(void **state)
+{
+    (void)state;
+    struct world *world = world_new(WORLD_SIM);
+    struct node *b = world_node_with(world, &lp2p_yamux_ops, make_short, NULL);
+    struct node *a = world_node(world, &lp2p_yamux_ops);
+    node_dial(a, node_addr(b), 1, &node_ctx(b)->self);
+    world_pass(world, LP2P_SEC(8));
+    assert_in_range(shortage.calls, 4, 20);
+    shortage.refusals = 0;
+    WAIT_FOR(world, at_least_links_up, a, 1);
+    world_free(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_dial_wrong_peer_and_self),
+        cmocka_unit_test(test_dial_text_lists_each_address),
+        cmocka_unit_test(test_dial_next_address_after_a_delay),
+        cmocka_unit_test(test_dial_failure_brings_the_next_at_once),
+        cmocka_unit_test(test_dial_deadline_and_cancel),
+        cmocka_unit_test(test_dial_attempts_are_bounded),
+        cmocka_unit_test(test_dial_failed_dialer_says_so),
+        cmocka_unit_test(test_listener_keeps_its_port),
+        cmocka_unit_test(test_listener_out_of_descriptors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
