@@ -47,7 +47,9 @@ static void log_line(void *user, enum lp2p_log_level level, const char *module, 
 static void set_log(const struct cli *cli, struct lp2p_config *config)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
-    const char *wanted = cli->text[OPT_LOG_LEVEL] == NULL ? "warn" : cli->text[OPT_LOG_LEVEL];
+    const char *wanted = cli->text[OPT_LOG_LEVEL] != NULL ? cli->text[OPT_LOG_LEVEL]
+                         : cli->command != NULL           ? "error"
+                                                          : "warn";
     for (int level = 0; level < 4; level++) {
         if (strcmp(wanted, names[level]) == 0) {
             check(cli, config, lp2p_config_log(config, (enum lp2p_log_level)level, log_line, NULL),

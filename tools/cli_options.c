@@ -43,7 +43,7 @@ static const struct {
                     "muxers in order of preference (yamux,mplex; default yamux)"},
     [OPT_SERVE] = {"serve", "LIST", TEXT, 0, 0, "serve echo (/echo/1.0.0), perf (/perf/1.0.0)"},
     [OPT_LOG_LEVEL] = {"log-level", "LEVEL", TEXT, 0, 0,
-                       "error, warn, info or debug, to standard error (default warn)"},
+                       "error, warn, info or debug, to standard error"},
     [OPT_KEY] = {"key", "FILE", TEXT, 0, 0, "identity from this file instead of a throw-away one"},
     [OPT_ENV] = {"env", "FILE", TEXT, 0, 0,
                  "read P2P_MIN_CONNECTIONS and P2P_MAX_CONNECTIONS from this file"},
