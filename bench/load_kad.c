@@ -46,7 +46,7 @@ static size_t request_of(uint64_t turn, uint8_t *out)
         struct lp2p_rand source = lp2p_rand_seeded_source(&random_state);
         lp2p_rand_fill(&source, key, key_len);
     } else {
-        key_len = (size_t)snprintf(key, sizeof(key), "/bench/%06u", (unsigned)(turn % run.options->count));
+        key_len = (size_t)snprintf(key, sizeof(key), "resource:bench:%06u", (unsigned)(turn % run.options->count));
     }
     if (type != LP2P_KAD_PUT_VALUE) {
         body[len++] = 0x08;

@@ -146,6 +146,7 @@ void load_ping(void)
 /* ---- messages of one size, each answered by itself */
 
 static uint64_t messages_sent;
+static lp2p_time message_sent; /* latency is measured when only one is under way */
 
 static void fill(struct bench_stream *stream)
 {
@@ -161,11 +162,17 @@ static void fill(struct bench_stream *stream)
         bench_stream_write_shared(stream, block, o->size);
         messages_sent++;
     }
+    if (o->depth == 1) {
+        message_sent = bench_now();
+    }
 }
 
 static void on_answers(struct bench_stream *stream, struct lp2p_span bytes)
 {
     run.bytes += bytes.len;
+    if (run.options->depth == 1 && run.bytes % run.options->size == 0) {
+        bench_samples_add(&run.latencies, bench_now() - message_sent);
+    }
     fill(stream);
 }
 
