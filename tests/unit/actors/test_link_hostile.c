@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define BYTES(literal) literal, sizeof(literal) - 1
+
 struct scene {
     struct world *world;
     struct node *node, *friend;
@@ -38,14 +40,14 @@ static void test_link_hostile_first_bytes(void **state)
     static char big[70000];
     memset(big, 'a', sizeof(big));
     const struct { const char *bytes; size_t len; } first[] = {
-        {"GET / HTTP/1.1\r\nHost: a\r\n\r\nUser-Agent: a browser that says so much of itself\r\n", 81},
-        {"SSH-2.0-OpenSSH_9.2 and a comment that makes the line as long as its first letter says, and more\r\n", 98},
-        {"\0\0\0\0\0\0", 6},
-        {"\x81\x08" "x", 3},                                  /* a token of 1,025 bytes */
-        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10},
-        {"\x13/multistream/2.0.0\n", 20},
-        {"\x13/multistream/1.0.0\n\x07/noise\n\0\0", 30},      /* a Noise message of no bytes */
-        {"\x13/multistream/1.0.0\n\x07/noise\n\0\x20", 30},    /* one that does not come whole: see below */
+        {BYTES("GET / HTTP/1.1\r\nHost: a\r\n\r\nUser-Agent: a browser that says so much of itself\r\n")},
+        {BYTES("SSH-2.0-OpenSSH_9.2 and a comment that makes the line as long as its first letter says, and more\r\n")},
+        {BYTES("\0\0\0\0\0\0")},
+        {BYTES("\x81\x08" "x")},                                  /* a token of 1,025 bytes */
+        {BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")},
+        {BYTES("\x13/multistream/2.0.0\n")},
+        {BYTES("\x13/multistream/1.0.0\n\x07/noise\n\0\0")},      /* a Noise message of no bytes */
+        {BYTES("\x13/multistream/1.0.0\n\x07/noise\n\0\x20")},    /* one that does not come whole: see below */
         {big, sizeof(big)},
     };
     for (size_t m = 0; m < LP2P_ARRAY_LEN(both); m++) {
@@ -308,11 +310,11 @@ static void test_link_hostile_negotiations(void **state)
     }
     const struct { const char *bytes; size_t len; bool fin; } streams[] = {
         {many, len, false},
-        {"\x13/multistream/9.9.9\n", 20, false},
-        {"\x81\x08", 2, false},
-        {"\0\0\0", 3, false},
-        {"\x13/multistream/1.0.0\n\x09/nothing\n", 30, true}, /* nothing it wants is here, and it closes */
-        {"", 0, true},
+        {BYTES("\x13/multistream/9.9.9\n"), false},
+        {BYTES("\x81\x08"), false},
+        {BYTES("\0\0\0"), false},
+        {BYTES("\x13/multistream/1.0.0\n\x09/nothing\n"), true}, /* nothing it wants is here, and it closes */
+        {BYTES(""), true},
     };
     struct scene scene = scene_new(WORLD_SIM);
     struct raw *raw = raw_new(scene.world, scene.node);
