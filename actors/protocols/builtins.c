@@ -7,9 +7,11 @@
 
 #include <stdio.h>
 
-size_t lp2p_builtin_protocols(const struct lp2p_config *config, int resident, struct lp2p_protocol_entry out[LP2P_BUILTINS_MAX])
+size_t lp2p_builtin_protocols(const struct lp2p_config *config, int resident,
+                              struct lp2p_protocol_entry out[LP2P_BUILTINS_MAX])
 {
-    /* streams_in_max is for one connection: peers need one or two of the first three, and come one after the other. */
+    /* streams_in_max is for one connection: peers need one or two of the first three, and come one after the
+     * other. */
     const struct {
         const char *id;
         int resident;
@@ -26,7 +28,8 @@ size_t lp2p_builtin_protocols(const struct lp2p_config *config, int resident, st
     for (size_t i = 0; i < LP2P_ARRAY_LEN(table); i++) {
         if (table[i].wanted && (resident == LP2P_RESIDENT_NONE || resident == table[i].resident)) {
             struct lp2p_protocol_entry *entry = &out[len++];
-            *entry = (struct lp2p_protocol_entry){.resident = table[i].resident, .streams_in_max = table[i].streams_in_max};
+            *entry = (struct lp2p_protocol_entry){.resident = table[i].resident,
+                                                  .streams_in_max = table[i].streams_in_max};
             (void)snprintf(entry->id, sizeof(entry->id), "%s", table[i].id);
         }
     }

@@ -10,8 +10,8 @@
 #define LIST_MAX 256 /* entries looked at of each of our own lists */
 
 /* Encodes these entries; ELIMIT when they do not fit. */
-static enum lp2p_err encode_some(const struct lp2p_context *ctx, struct lp2p_pb_spans *addrs, struct lp2p_pb_spans *protocols,
-                                 uint8_t *out, size_t cap, size_t *len)
+static enum lp2p_err encode_some(const struct lp2p_context *ctx, struct lp2p_pb_spans *addrs,
+                                 struct lp2p_pb_spans *protocols, uint8_t *out, size_t cap, size_t *len)
 {
     struct lp2p_span key = lp2p_public_key_encoded(&ctx->public_key);
     struct lp2p_span version = lp2p_span_str(LP2P_IDENTIFY_VERSION);
@@ -54,8 +54,10 @@ enum lp2p_err lp2p_identify_encode(const struct lp2p_context *ctx, const struct 
     return message->buf == NULL ? LP2P_ENOMEM : LP2P_OK;
 }
 
-/* Appends one framed message made of `base` and the fields of `extra` (protobufs merge when they are put one behind the other). */
-static enum lp2p_err append_frame(struct lp2p_slice *out, size_t cap, struct lp2p_span base, const lp2p_idpb_Identify *extra)
+/* Appends one framed message made of `base` and the fields of `extra` (protobufs merge when they are put one
+ * behind the other). */
+static enum lp2p_err append_frame(struct lp2p_slice *out, size_t cap, struct lp2p_span base,
+                                  const lp2p_idpb_Identify *extra)
 {
     size_t extra_len = lp2p_pb_size(lp2p_idpb_Identify_fields, extra);
     uint8_t prefix[9];
@@ -76,8 +78,8 @@ static enum lp2p_err append_frame(struct lp2p_slice *out, size_t cap, struct lp2
     return err;
 }
 
-enum lp2p_err lp2p_identify_compose(struct lp2p_span message, const struct lp2p_multiaddr *observed, struct lp2p_span record,
-                                    struct lp2p_slice *out)
+enum lp2p_err lp2p_identify_compose(struct lp2p_span message, const struct lp2p_multiaddr *observed,
+                                    struct lp2p_span record, struct lp2p_slice *out)
 {
     struct lp2p_buf *buf = lp2p_buf_new(LP2P_IDENTIFY_OUT_MAX);
     if (buf == NULL) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The identify resident: one on each I/O thread, for the links of that thread. It asks each new link who the peer is, answers
- * the same question from what the swarm last said of us, takes pushes, and pushes when that changes. */
+ * The identify resident: one on each I/O thread, for the links of that thread. It asks each new link who the
+ * peer is, answers the same question from what the swarm last said of us, takes pushes, and pushes when that
+ * changes. */
 #include "actors/protocols/identify.h"
 #include "actors/protocols/streams.h"
 
@@ -9,11 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ASK_NS LP2P_SEC(5)        /* a whole exchange, from the request to open the stream */
-#define CLOSE_NS LP2P_SEC(10)     /* for the peer's end after our answer */
-#define SETTLE_NS LP2P_MS(300)    /* changes of ourselves within that time are one push */
-#define PUSHES_MAX 32             /* inbound and outbound pushes at one time on this thread, each */
-#define PUSH_BURST 10             /* pushes that one link may send at once, and then one in PUSH_REFILL_NS */
+#define ASK_NS LP2P_SEC(5)     /* a whole exchange, from the request to open the stream */
+#define CLOSE_NS LP2P_SEC(10)  /* for the peer's end after our answer */
+#define SETTLE_NS LP2P_MS(300) /* changes of ourselves within that time are one push */
+#define PUSHES_MAX 32          /* inbound and outbound pushes at one time on this thread, each */
+#define PUSH_BURST 10          /* pushes that one link may send at once, and then one in PUSH_REFILL_NS */
 #define PUSH_REFILL_NS LP2P_SEC(5)
 #define BUCKETS 64u
 
@@ -81,8 +82,8 @@ static uint64_t version_of(const struct id_state *state)
 
 /* ---- telling the swarm */
 
-static void report(struct id_state *state, uint64_t conn, const struct lp2p_peer_id *peer, enum lp2p_err result, bool push,
-                   struct lp2p_identify_info *info)
+static void report(struct id_state *state, uint64_t conn, const struct lp2p_peer_id *peer,
+                   enum lp2p_err result, bool push, struct lp2p_identify_info *info)
 {
     struct lp2p_m_identified *m = LP2P_NEW(IDENTIFIED, identified);
     if (m == NULL) {
@@ -170,10 +171,12 @@ static void arm_push(struct id_state *state, uint64_t span_ns)
     lp2p_timer_set(state->self, TIMER_PUSH, lp2p_time_min(when, lp2p_timer_get(state->self, TIMER_PUSH)));
 }
 
-/* A peer that never asked will hear of us when it asks; pushing to it as well would only cross its question. */
+/* A peer that never asked will hear of us when it asks; pushing to it as well would only cross its question.
+ */
 static bool wants_push(const struct id_state *state, const struct link *link)
 {
-    return link->speaks_push && !link->pushing && link->told_version != 0 && link->told_version < version_of(state);
+    return link->speaks_push && !link->pushing && link->told_version != 0 &&
+           link->told_version < version_of(state);
 }
 
 static void push_all(struct id_state *state)
@@ -460,7 +463,8 @@ static enum lp2p_err init(struct lp2p_actor *self, void *opaque, const void *arg
     lp2p_list_init(&state->waiting);
     lp2p_outbox_init(&state->outbox, TIMER_OUTBOX, LP2P_PROTOCOL_OUTBOX_MAX);
     lp2p_pstreams_init(&state->streams, &stream_ops, state, self, &state->outbox, TIMER_STREAMS);
-    enum lp2p_err err = lp2p_protocol_offer_resident(self, &state->outbox, state->ctx, LP2P_RESIDENT_IDENTIFY);
+    enum lp2p_err err =
+        lp2p_protocol_offer_resident(self, &state->outbox, state->ctx, LP2P_RESIDENT_IDENTIFY);
     return err == LP2P_OK ? lp2p_protocol_subscribe(self, &state->outbox, state->ctx, LP2P_SUB_SELF) : err;
 }
 

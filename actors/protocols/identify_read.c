@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The reader of identify: bounds while bytes come in, and at the end one pass over what a peer says of itself, which is hostile
- * until it is checked (libp2p specs identify/README.md; limits of our own in identify.h). */
+ * The reader of identify: bounds while bytes come in, and at the end one pass over what a peer says of
+ * itself, which is hostile until it is checked (libp2p specs identify/README.md; limits of our own in
+ * identify.h). */
 #include "actors/protocols/identify.h"
 
 #include "identify.pb.h"
@@ -27,7 +28,8 @@ void lp2p_identify_reader_fini(struct lp2p_identify_reader *reader)
 
 static enum lp2p_err keep(struct lp2p_identify_reader *reader, struct lp2p_span message)
 {
-    if (reader->messages == LP2P_IDENTIFY_MESSAGES_MAX || message.len > LP2P_IDENTIFY_TOTAL_MAX - reader->len) {
+    if (reader->messages == LP2P_IDENTIFY_MESSAGES_MAX ||
+        message.len > LP2P_IDENTIFY_TOTAL_MAX - reader->len) {
         return LP2P_EOVERSIZE;
     }
     if (reader->len + message.len > reader->cap) {
@@ -65,7 +67,8 @@ enum lp2p_err lp2p_identify_reader_feed(struct lp2p_identify_reader *reader, str
 
 /* ---- addresses */
 
-/* Whether an address can be of use, told by a peer that we reach at `remote`: what is nearer than the way to it is not. */
+/* Whether an address can be of use, told by a peer that we reach at `remote`: what is nearer than the way to
+ * it is not. */
 static bool in_reach(const struct lp2p_multiaddr *addr, const struct lp2p_multiaddr *remote)
 {
     enum lp2p_ma_scope scope = lp2p_multiaddr_scope(addr);
@@ -98,8 +101,8 @@ static bool strip_own_peer(struct lp2p_multiaddr *addr, const struct lp2p_peer_i
     return addr->len > 0;
 }
 
-static size_t add_addr(struct lp2p_multiaddr *addrs, size_t len, struct lp2p_multiaddr *addr, const struct lp2p_peer_id *peer,
-                       const struct lp2p_multiaddr *remote)
+static size_t add_addr(struct lp2p_multiaddr *addrs, size_t len, struct lp2p_multiaddr *addr,
+                       const struct lp2p_peer_id *peer, const struct lp2p_multiaddr *remote)
 {
     if (len == LP2P_IDENTIFY_ADDRS_MAX || !strip_own_peer(addr, peer) || !in_reach(addr, remote)) {
         return len;
@@ -114,14 +117,15 @@ static size_t add_addr(struct lp2p_multiaddr *addrs, size_t len, struct lp2p_mul
 }
 
 /* The addresses of the signed record, when it is valid, of this peer and of any use. */
-static bool read_record(struct lp2p_span sealed, const struct lp2p_peer_id *peer, const struct lp2p_multiaddr *remote,
-                        struct lp2p_multiaddr *addrs, size_t *len, uint64_t *seq)
+static bool read_record(struct lp2p_span sealed, const struct lp2p_peer_id *peer,
+                        const struct lp2p_multiaddr *remote, struct lp2p_multiaddr *addrs, size_t *len,
+                        uint64_t *seq)
 {
     struct lp2p_peer_record *record = sealed.len > 0 ? malloc(sizeof(*record)) : NULL;
     *len = 0;
     /* The highest sequence number could never be replaced again. */
-    if (record != NULL && lp2p_peer_record_open(sealed, record) == LP2P_OK && lp2p_peer_id_eq(&record->peer, peer) &&
-        record->seq != UINT64_MAX) {
+    if (record != NULL && lp2p_peer_record_open(sealed, record) == LP2P_OK &&
+        lp2p_peer_id_eq(&record->peer, peer) && record->seq != UINT64_MAX) {
         for (size_t i = 0; i < record->addrs_len; i++) {
             *len = add_addr(addrs, *len, &record->addrs[i], peer, remote);
         }
@@ -131,8 +135,9 @@ static bool read_record(struct lp2p_span sealed, const struct lp2p_peer_id *peer
     return *len > 0;
 }
 
-static enum lp2p_err take_addrs(const struct lp2p_pb_spans *listed, struct lp2p_span sealed, const struct lp2p_peer_id *peer,
-                                const struct lp2p_multiaddr *remote, struct lp2p_identify_info *info)
+static enum lp2p_err take_addrs(const struct lp2p_pb_spans *listed, struct lp2p_span sealed,
+                                const struct lp2p_peer_id *peer, const struct lp2p_multiaddr *remote,
+                                struct lp2p_identify_info *info)
 {
     struct lp2p_multiaddr *addrs = malloc(LP2P_IDENTIFY_ADDRS_MAX * sizeof(*addrs));
     size_t len = 0;
@@ -195,7 +200,8 @@ static enum lp2p_err take_protocols(const struct lp2p_pb_spans *listed, struct l
 
 /* ---- the whole */
 
-/* The key may be absent; one that is there must give the connection's identity, or nothing of the message counts. */
+/* The key may be absent; one that is there must give the connection's identity, or nothing of the message
+ * counts. */
 static enum lp2p_err check_key(struct lp2p_span encoded, const struct lp2p_peer_id *peer)
 {
     struct lp2p_public_key key;
@@ -231,6 +237,9 @@ static enum lp2p_err decode_all(const struct lp2p_identify_reader *reader, struc
     pb.signedPeerRecord = lp2p_pb_read_span(&fields->record);
     size_t start = 0;
     for (unsigned i = 0; i < reader->messages; i++) {
+        if (reader->ends[i] == start) {
+            continue; /* an empty message says nothing; without any other there are no bytes at all */
+        }
         /* Callbacks stay in place between messages, so that each of them adds to the same lists. */
         struct lp2p_span message = lp2p_span(reader->bytes + start, reader->ends[i] - start);
         enum lp2p_err err = lp2p_pb_decode(message, lp2p_idpb_Identify_fields, &pb);
@@ -264,8 +273,10 @@ static enum lp2p_err take_fields(const struct fields *fields, const struct lp2p_
     return LP2P_OK;
 }
 
-enum lp2p_err lp2p_identify_reader_finish(struct lp2p_identify_reader *reader, const struct lp2p_peer_id *peer,
-                                          const struct lp2p_multiaddr *remote, struct lp2p_identify_info *info)
+enum lp2p_err lp2p_identify_reader_finish(struct lp2p_identify_reader *reader,
+                                          const struct lp2p_peer_id *peer,
+                                          const struct lp2p_multiaddr *remote,
+                                          struct lp2p_identify_info *info)
 {
     memset(info, 0, sizeof(*info));
     if (!lp2p_frame_reader_idle(&reader->frames)) {

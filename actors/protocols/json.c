@@ -3,7 +3,8 @@
 
 #define NUMBER_TEXT_MAX 64 /* digits beyond say nothing to a double */
 
-/* Counts open brackets outside of strings. The parser itself is not recursive; the bound is for whoever walks the value. */
+/* Counts open brackets outside of strings. The parser itself is not recursive; the bound is for whoever walks
+ * the value. */
 static bool too_deep(struct lp2p_span text)
 {
     bool in_string = false;

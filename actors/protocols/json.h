@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Reading JSON that came from a peer or a user: bounded in size and depth before anything is allocated for it, numbers kept
- * as text (nothing is rounded when a part is written out again), and of equal keys the last one counts, as in JavaScript.
- * Pure functions; any thread. */
+ * Reading JSON that came from a peer or a user: bounded in size and depth before anything is allocated for
+ * it, numbers kept as text (nothing is rounded when a part is written out again), and of equal keys the last
+ * one counts, as in JavaScript. Pure functions; any thread. */
 #ifndef LP2P_ACTORS_PROTOCOLS_JSON_H
 #define LP2P_ACTORS_PROTOCOLS_JSON_H
 
@@ -12,9 +12,10 @@
 
 #define LP2P_JSON_DEPTH_MAX 128 /* brackets open at one time */
 
-/** Parses exactly one JSON value of at most max bytes. EOVERSIZE, EMALFORMED (also: too deep, bytes behind it), ENOMEM.
- *  `why` (may be NULL) becomes a static text. Free with yyjson_doc_free. */
-enum lp2p_err lp2p_json_read(struct lp2p_span text, size_t max, yyjson_doc **out, const char **why) LP2P_MUST_CHECK;
+/** Parses exactly one JSON value of at most max bytes. EOVERSIZE, EMALFORMED (also: too deep, bytes behind
+ * it), ENOMEM. `why` (may be NULL) becomes a static text. Free with yyjson_doc_free. */
+enum lp2p_err lp2p_json_read(struct lp2p_span text, size_t max, yyjson_doc **out,
+                             const char **why) LP2P_MUST_CHECK;
 /** The last member of that name; NULL when there is none or `object` is no object. */
 yyjson_val *lp2p_json_get(yyjson_val *object, const char *key);
 /** The bytes of a string, which may be empty or hold NULs; false for anything else. */

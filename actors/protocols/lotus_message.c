@@ -62,8 +62,8 @@ static bool add_text(yyjson_mut_doc *doc, const char *key, const char *text)
 }
 
 /* Members in the order of the TypeScript side; receivers do not depend on it. */
-static bool add_members(yyjson_mut_doc *doc, const struct lp2p_message *message, const char *from, struct lp2p_span payload,
-                        uint64_t now_ms, const char *id)
+static bool add_members(yyjson_mut_doc *doc, const struct lp2p_message *message, const char *from,
+                        struct lp2p_span payload, uint64_t now_ms, const char *id)
 {
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
@@ -83,7 +83,8 @@ static enum lp2p_err write_out(yyjson_mut_doc *doc, struct lp2p_slice *json, con
     yyjson_write_err err;
     char *text = yyjson_mut_write_opts(doc, YYJSON_WRITE_NOFLAG, NULL, &len, &err);
     if (text == NULL) {
-        return err.code == YYJSON_WRITE_ERROR_INVALID_STRING ? say(LP2P_EINVAL, "a text is not UTF-8", why) : LP2P_ENOMEM;
+        return err.code == YYJSON_WRITE_ERROR_INVALID_STRING ? say(LP2P_EINVAL, "a text is not UTF-8", why)
+                                                             : LP2P_ENOMEM;
     }
     enum lp2p_err result = LP2P_OK;
     if (len > LP2P_LOTUS_MESSAGE_MAX) {
@@ -97,7 +98,8 @@ static enum lp2p_err write_out(yyjson_mut_doc *doc, struct lp2p_slice *json, con
 }
 
 enum lp2p_err lp2p_lotus_message_build(const struct lp2p_message *message, const char *from, uint64_t now_ms,
-                                       const struct lp2p_rand *rand, struct lp2p_slice *json, const char **why)
+                                       const struct lp2p_rand *rand, struct lp2p_slice *json,
+                                       const char **why)
 {
     *json = (struct lp2p_slice){0};
     (void)say(LP2P_OK, "", why);
@@ -132,7 +134,8 @@ static const char *text_of(struct lp2p_span span)
     return span.ptr == NULL ? NULL : (const char *)span.ptr; /* the parser terminates its strings */
 }
 
-static enum lp2p_err check_fields(yyjson_val *root, uint64_t now_ms, struct lp2p_lotus_message *out, const char **why)
+static enum lp2p_err check_fields(yyjson_val *root, uint64_t now_ms, struct lp2p_lotus_message *out,
+                                  const char **why)
 {
     double timestamp = 0;
     if (!yyjson_is_obj(root)) {
@@ -181,7 +184,8 @@ static enum lp2p_err fill_view(yyjson_val *root, struct lp2p_span json, struct l
     return LP2P_OK;
 }
 
-enum lp2p_err lp2p_lotus_message_parse(struct lp2p_span json, uint64_t now_ms, struct lp2p_lotus_message *out, const char **why)
+enum lp2p_err lp2p_lotus_message_parse(struct lp2p_span json, uint64_t now_ms, struct lp2p_lotus_message *out,
+                                       const char **why)
 {
     memset(out, 0, sizeof(*out));
     yyjson_doc *doc;
@@ -208,8 +212,8 @@ void lp2p_lotus_message_fini(struct lp2p_lotus_message *message)
     memset(message, 0, sizeof(*message));
 }
 
-void lp2p_lotus_message_hash(struct lp2p_span type, struct lp2p_span from, struct lp2p_span to, struct lp2p_span message_id,
-                             uint8_t out[LP2P_LOTUS_HASH_BYTES])
+void lp2p_lotus_message_hash(struct lp2p_span type, struct lp2p_span from, struct lp2p_span to,
+                             struct lp2p_span message_id, uint8_t out[LP2P_LOTUS_HASH_BYTES])
 {
     crypto_auth_hmacsha256_state state;
     crypto_auth_hmacsha256_init(&state, (const uint8_t *)hash_key, sizeof(hash_key) - 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The set of message hashes: a ring in order of arrival, and an open-addressed index into it that is rebuilt when the
- * oldest ones leave (once in a thousand additions). */
+ * The set of message hashes: a ring in order of arrival, and an open-addressed index into it that is rebuilt
+ * when the oldest ones leave (once in a thousand additions). */
 #include "actors/protocols/lotus_message.h"
 
 #include <sodium.h>

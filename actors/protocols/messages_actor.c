@@ -112,7 +112,8 @@ static enum lp2p_err init(struct lp2p_actor *self, void *opaque, const void *arg
     state->ctx = (struct lp2p_context *)(uintptr_t)arg;
     lp2p_messages_out_init(state);
     lp2p_outbox_init(&state->outbox, LP2P_MESSAGES_TIMER_OUTBOX, LP2P_PROTOCOL_OUTBOX_MAX);
-    lp2p_pstreams_init(&state->streams, &stream_ops, state, self, &state->outbox, LP2P_MESSAGES_TIMER_STREAMS);
+    lp2p_pstreams_init(&state->streams, &stream_ops, state, self, &state->outbox,
+                       LP2P_MESSAGES_TIMER_STREAMS);
     return lp2p_protocol_offer(self, &state->outbox, state->ctx, LP2P_LOTUS_MESSAGE_PROTOCOL,
                                LP2P_RECEIVE_STREAMS_MAX);
 }

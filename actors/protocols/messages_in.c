@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Receiving: a stream is collected to its end, our side is closed (a Lotus sender then leaks nothing), and the content goes
- * through the checks in the order of the TypeScript receiver: size, emptiness, JSON, fields and time, duplicates. */
+ * Receiving: a stream is collected to its end, our side is closed (a Lotus sender then leaks nothing), and
+ * the content goes through the checks in the order of the TypeScript receiver: size, emptiness, JSON, fields
+ * and time, duplicates. */
 #include "actors/protocols/messages_private.h"
 
 #include <stdlib.h>
@@ -83,11 +84,13 @@ static bool is_new(struct lp2p_messages *state, const struct lp2p_lotus_message 
     return state->seen == NULL || !lp2p_lotus_seen_add(state->seen, message->hash);
 }
 
-static void take_message(struct lp2p_messages *state, const struct lp2p_peer_id *peer, struct lp2p_slice *json)
+static void take_message(struct lp2p_messages *state, const struct lp2p_peer_id *peer,
+                         struct lp2p_slice *json)
 {
     struct lp2p_lotus_message message;
     const char *why = "";
-    enum lp2p_err err = lp2p_lotus_message_parse(lp2p_slice_span(json), lp2p_wall_ms(state->self), &message, &why);
+    enum lp2p_err err =
+        lp2p_lotus_message_parse(lp2p_slice_span(json), lp2p_wall_ms(state->self), &message, &why);
     if (err != LP2P_OK) {
         char text[LP2P_PEER_ID_TEXT_MAX];
         lp2p_peer_id_text(peer, text);

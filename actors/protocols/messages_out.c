@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Sending: one stream for each message. Bytes and FIN go out only after the protocol was agreed (a Lotus node loses a message
- * whose FIN travels with a lazy negotiation). The operation is done when all bytes are framed; the stream lives on until the
- * peer closes its side, or is reset after a grace period, because Lotus nodes never close theirs. */
+ * Sending: one stream for each message. Bytes and FIN go out only after the protocol was agreed (a Lotus node
+ * loses a message whose FIN travels with a lazy negotiation). The operation is done when all bytes are
+ * framed; the stream lives on until the peer closes its side, or is reset after a grace period, because Lotus
+ * nodes never close theirs. */
 #include "actors/protocols/messages_private.h"
 
 #include <stdio.h>
@@ -29,12 +30,12 @@ struct peer {
 
 struct send {
     struct lp2p_message_stream head;
-    struct lp2p_list entry;          /* waiting, opening or sent */
-    struct lp2p_list tagged;         /* while opening: in its bucket */
+    struct lp2p_list entry;  /* waiting, opening or sent */
+    struct lp2p_list tagged; /* while opening: in its bucket */
     uint64_t tag;
     struct peer *peer;
-    struct job *job;                 /* NULL: its result is known */
-    lp2p_time since;                 /* opening: asked; sent: framed */
+    struct job *job; /* NULL: its result is known */
+    lp2p_time since; /* opening: asked; sent: framed */
 };
 
 static struct send *send_of(struct lp2p_pstream *stream)
@@ -86,7 +87,8 @@ static void settle(struct lp2p_messages *state, struct send *send, enum lp2p_err
     } else if (job->broadcast) {
         char peer[LP2P_PEER_ID_TEXT_MAX];
         lp2p_peer_id_text(&send->peer->id, peer);
-        lp2p_log(state->ctx, LP2P_LOG_DEBUG, "messages", "broadcast to %s: %s %s", peer, lp2p_strerror(result), detail);
+        lp2p_log(state->ctx, LP2P_LOG_DEBUG, "messages", "broadcast to %s: %s %s", peer,
+                 lp2p_strerror(result), detail);
     }
     job->result = result;
     (void)snprintf(job->detail, sizeof(job->detail), "%s", detail);
@@ -140,7 +142,8 @@ static void arm_opening(struct lp2p_messages *state)
 {
     lp2p_time when = LP2P_NEVER;
     if (!lp2p_list_empty(&state->opening)) {
-        when = lp2p_time_add(LP2P_LIST_ENTRY(state->opening.next, struct send, entry)->since, LP2P_SEND_LOST_NS);
+        when =
+            lp2p_time_add(LP2P_LIST_ENTRY(state->opening.next, struct send, entry)->since, LP2P_SEND_LOST_NS);
     }
     lp2p_timer_set(state->self, LP2P_MESSAGES_TIMER_OPENING, when);
 }
@@ -185,8 +188,8 @@ static void start(struct lp2p_messages *state, struct send *send)
     arm_opening(state);
 }
 
-/* Makes room by cutting off the oldest stream that is only waiting for the peer's end, once it has had its least grace; if it has
- * not yet, its deadline is drawn in. False: no room now. */
+/* Makes room by cutting off the oldest stream that is only waiting for the peer's end, once it has had its
+ * least grace; if it has not yet, its deadline is drawn in. False: no room now. */
 static bool make_room(struct lp2p_messages *state, struct peer *peer)
 {
     if (peer->unclosed < LP2P_SEND_UNCLOSED_MAX) {
@@ -225,7 +228,8 @@ static void pump(struct lp2p_messages *state, struct peer *peer)
 }
 
 /* The stream could not be had: the send is in the opening list. */
-static void open_failed(struct lp2p_messages *state, struct send *send, enum lp2p_err reason, const char *detail)
+static void open_failed(struct lp2p_messages *state, struct send *send, enum lp2p_err reason,
+                        const char *detail)
 {
     struct peer *peer = send->peer;
     peer->unclosed--;
@@ -305,7 +309,8 @@ void lp2p_messages_out_ended(struct lp2p_messages *state, struct lp2p_pstream *s
     struct send *send = send_of(stream);
     struct peer *peer = send->peer;
     /* Both sides closed before the credit came back: the peer has read to our end. */
-    settle(state, send, reason, reason == LP2P_ERESET ? "the peer reset the stream before it had the message" : "");
+    settle(state, send, reason,
+           reason == LP2P_ERESET ? "the peer reset the stream before it had the message" : "");
     peer->unclosed--;
     free_send(state, send);
     pump(state, peer);
@@ -325,7 +330,8 @@ void lp2p_messages_out_tick(struct lp2p_messages *state)
 
 /* ---- new work */
 
-static bool enqueue(struct lp2p_messages *state, struct job *job, const struct lp2p_peer_id *id, const char **why)
+static bool enqueue(struct lp2p_messages *state, struct job *job, const struct lp2p_peer_id *id,
+                    const char **why)
 {
     struct peer *peer = get_peer(state, id);
     struct send *send = peer == NULL ? NULL : calloc(1, sizeof(*send));
@@ -391,9 +397,10 @@ void lp2p_messages_out_send(struct lp2p_messages *state, struct lp2p_m_message_s
 {
     if (m->json.len > LP2P_LOTUS_MESSAGE_MAX || state->send_bytes + m->json.len > LP2P_SEND_BYTES_MAX) {
         LP2P_COUNT(state->ctx, messages_dropped, 1);
-        lp2p_op_finish(m->op, LP2P_ELIMIT, "%s", m->json.len > LP2P_LOTUS_MESSAGE_MAX
-                                                     ? "the message is larger than the 100,000 bytes that receivers accept"
-                                                     : "too many bytes of messages are waiting to be sent");
+        lp2p_op_finish(m->op, LP2P_ELIMIT, "%s",
+                       m->json.len > LP2P_LOTUS_MESSAGE_MAX
+                           ? "the message is larger than the 100,000 bytes that receivers accept"
+                           : "too many bytes of messages are waiting to be sent");
         return;
     }
     struct job *job = new_job(state, m);

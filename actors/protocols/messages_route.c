@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Delivery: a protocol of the user may block for as long as it likes, so what it cannot take waits here in a short queue of its
- * own, and beyond that is dropped and counted. Other protocols do not notice. */
+ * Delivery: a protocol of the user may block for as long as it likes, so what it cannot take waits here in a
+ * short queue of its own, and beyond that is dropped and counted. Other protocols do not notice. */
 #include "actors/protocols/messages_private.h"
 
 #include <stdio.h>
@@ -45,8 +45,8 @@ void lp2p_messages_route_change(struct lp2p_messages *state, const struct lp2p_m
         route = state->routes == NULL ? NULL : &state->routes[state->routes_len++];
     }
     if (route == NULL) {
-        lp2p_log(state->ctx, LP2P_LOG_ERROR, "messages", "no place for another protocol that receives messages (%d)",
-                 LP2P_ROUTES_MAX);
+        lp2p_log(state->ctx, LP2P_LOG_ERROR, "messages",
+                 "no place for another protocol that receives messages (%d)", LP2P_ROUTES_MAX);
         return;
     }
     (void)snprintf(route->name, sizeof(route->name), "%.*s", (int)name.len, (const char *)name.ptr);
@@ -58,7 +58,8 @@ static void keep(struct lp2p_messages *state, struct lp2p_message_route *route, 
     if (route->queue == NULL) {
         route->queue = calloc(LP2P_ROUTE_QUEUE_MAX, sizeof(struct lp2p_msg *));
     }
-    if (route->queue == NULL || route->len == LP2P_ROUTE_QUEUE_MAX || route->bytes + (*msg)->bytes > LP2P_ROUTE_BYTES_MAX) {
+    if (route->queue == NULL || route->len == LP2P_ROUTE_QUEUE_MAX ||
+        route->bytes + (*msg)->bytes > LP2P_ROUTE_BYTES_MAX) {
         LP2P_COUNT(state->ctx, messages_dropped, 1);
         lp2p_msg_drop(msg);
         return;
@@ -67,12 +68,14 @@ static void keep(struct lp2p_messages *state, struct lp2p_message_route *route, 
     route->queue[(route->first + route->len++) % LP2P_ROUTE_QUEUE_MAX] = *msg;
     *msg = NULL;
     if (lp2p_timer_get(state->self, LP2P_MESSAGES_TIMER_ROUTES) == LP2P_NEVER) {
-        lp2p_timer_set(state->self, LP2P_MESSAGES_TIMER_ROUTES, lp2p_time_add(lp2p_now(state->self), LP2P_ROUTE_RETRY_NS));
+        lp2p_timer_set(state->self, LP2P_MESSAGES_TIMER_ROUTES,
+                       lp2p_time_add(lp2p_now(state->self), LP2P_ROUTE_RETRY_NS));
     }
 }
 
 /* Sends or drops; false: the receiver is full and the message is still ours. */
-static bool hand_over(struct lp2p_messages *state, const struct lp2p_message_route *route, struct lp2p_msg **msg)
+static bool hand_over(struct lp2p_messages *state, const struct lp2p_message_route *route,
+                      struct lp2p_msg **msg)
 {
     enum lp2p_err err = lp2p_send(state->self, route->who, msg);
     if (err == LP2P_EFULL) {
@@ -85,8 +88,8 @@ static bool hand_over(struct lp2p_messages *state, const struct lp2p_message_rou
     return true;
 }
 
-void lp2p_messages_deliver(struct lp2p_messages *state, struct lp2p_span protocol, const struct lp2p_peer_id *peer,
-                           const struct lp2p_slice *json)
+void lp2p_messages_deliver(struct lp2p_messages *state, struct lp2p_span protocol,
+                           const struct lp2p_peer_id *peer, const struct lp2p_slice *json)
 {
     struct lp2p_message_route *route = protocol.len == 0 ? NULL : find(state, protocol);
     struct lp2p_m_message *m = route == NULL ? NULL : LP2P_NEW(MESSAGE, message);
@@ -102,7 +105,8 @@ void lp2p_messages_deliver(struct lp2p_messages *state, struct lp2p_span protoco
     }
 }
 
-void lp2p_messages_notify(struct lp2p_messages *state, const struct lp2p_peer_id *peer, const struct lp2p_slice *json)
+void lp2p_messages_notify(struct lp2p_messages *state, const struct lp2p_peer_id *peer,
+                          const struct lp2p_slice *json)
 {
     struct lp2p_m_notify *m = LP2P_NEW(NOTIFY, notify);
     if (m == NULL) {
@@ -142,7 +146,8 @@ void lp2p_messages_route_retry(struct lp2p_messages *state)
         waiting += route->len;
     }
     if (waiting > 0) {
-        lp2p_timer_set(state->self, LP2P_MESSAGES_TIMER_ROUTES, lp2p_time_add(lp2p_now(state->self), LP2P_ROUTE_RETRY_NS));
+        lp2p_timer_set(state->self, LP2P_MESSAGES_TIMER_ROUTES,
+                       lp2p_time_add(lp2p_now(state->self), LP2P_ROUTE_RETRY_NS));
     }
 }
 

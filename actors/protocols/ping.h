@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Ping (libp2p specs ping/ping.md) as two small machines: the side that echoes and the side that asks. Pure; no actor. */
+ * Ping (libp2p specs ping/ping.md) as two small machines: the side that echoes and the side that asks. Pure;
+ * no actor. */
 #ifndef LP2P_ACTORS_PROTOCOLS_PING_H
 #define LP2P_ACTORS_PROTOCOLS_PING_H
 
@@ -15,8 +16,8 @@ struct lp2p_ping_echo {
     uint8_t part[LP2P_PING_BYTES];
     uint8_t part_len; /* 0: between blocks, an end here is a clean one */
 };
-/** Takes all of `in`; writes the blocks that are complete now to out, which has room for in.len + LP2P_PING_BYTES - 1 bytes.
- *  Returns how many bytes it wrote, a multiple of LP2P_PING_BYTES. */
+/** Takes all of `in`; writes the blocks that are complete now to out, which has room for in.len +
+ * LP2P_PING_BYTES - 1 bytes. Returns how many bytes it wrote, a multiple of LP2P_PING_BYTES. */
 size_t lp2p_ping_echo_feed(struct lp2p_ping_echo *echo, struct lp2p_span in, uint8_t *out);
 
 /** One question. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The ping resident: one on each I/O thread, so that an answer costs no wake-up. Echoes inbound streams; on outbound ones, which
- * come with the operation of who asked, it measures one round trip. Always a fresh stream: js-libp2p 1.x answers one ping each. */
+ * The ping resident: one on each I/O thread, so that an answer costs no wake-up. Echoes inbound streams; on
+ * outbound ones, which come with the operation of who asked, it measures one round trip. Always a fresh
+ * stream: js-libp2p 1.x answers one ping each. */
 #include "actors/protocols/ping.h"
 #include "actors/protocols/streams.h"
 

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TIME_MAX_MS UINT64_C(9007199254740991) /* the largest integer that a number of JavaScript holds exactly */
+#define TIME_MAX_MS                                                                                          \
+    UINT64_C(9007199254740991) /* the largest integer that a number of JavaScript holds exactly */
 
 static enum lp2p_err say(enum lp2p_err err, const char *text, const char **why)
 {
@@ -16,7 +17,8 @@ static enum lp2p_err say(enum lp2p_err err, const char *text, const char **why)
     return err;
 }
 
-enum lp2p_err lp2p_resource_key(const char *type, const char *id, char out[LP2P_RESOURCE_KEY_MAX], const char **why)
+enum lp2p_err lp2p_resource_key(const char *type, const char *id, char out[LP2P_RESOURCE_KEY_MAX],
+                                const char **why)
 {
     size_t type_len = strlen(type), id_len = strlen(id), slashes = 0;
     if (type_len == 0 || id_len == 0) {
@@ -37,8 +39,8 @@ enum lp2p_err lp2p_resource_key(const char *type, const char *id, char out[LP2P_
 
 /* ---- building */
 
-static bool add_members(yyjson_mut_doc *doc, const char *type, const char *id, const char *creator, struct lp2p_span data,
-                        uint64_t created_ms, uint64_t ttl_ms)
+static bool add_members(yyjson_mut_doc *doc, const char *type, const char *id, const char *creator,
+                        struct lp2p_span data, uint64_t created_ms, uint64_t ttl_ms)
 {
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
@@ -65,7 +67,8 @@ static enum lp2p_err write_out(yyjson_mut_doc *doc, struct lp2p_slice *json, con
     yyjson_write_err err;
     char *text = yyjson_mut_write_opts(doc, YYJSON_WRITE_NOFLAG, NULL, &len, &err);
     if (text == NULL) {
-        return err.code == YYJSON_WRITE_ERROR_INVALID_STRING ? say(LP2P_EINVAL, "a text is not UTF-8", why) : LP2P_ENOMEM;
+        return err.code == YYJSON_WRITE_ERROR_INVALID_STRING ? say(LP2P_EINVAL, "a text is not UTF-8", why)
+                                                             : LP2P_ENOMEM;
     }
     enum lp2p_err result = LP2P_OK;
     if (len > LP2P_RESOURCE_VALUE_MAX) {
@@ -78,8 +81,9 @@ static enum lp2p_err write_out(yyjson_mut_doc *doc, struct lp2p_slice *json, con
     return result;
 }
 
-enum lp2p_err lp2p_resource_build(const char *type, const char *id, const char *creator, struct lp2p_span data,
-                                  uint64_t created_ms, uint64_t ttl_ms, struct lp2p_slice *json, const char **why)
+enum lp2p_err lp2p_resource_build(const char *type, const char *id, const char *creator,
+                                  struct lp2p_span data, uint64_t created_ms, uint64_t ttl_ms,
+                                  struct lp2p_slice *json, const char **why)
 {
     *json = (struct lp2p_slice){0};
     yyjson_doc *parsed;
@@ -111,7 +115,8 @@ static bool is_text(yyjson_val *root, const char *key, const char *text)
     return lp2p_json_string(lp2p_json_get(root, key), &value) && lp2p_span_eq_str(value, text);
 }
 
-static enum lp2p_err check_members(yyjson_val *root, const char *type, const char *id, uint64_t *expires_ms, const char **why)
+static enum lp2p_err check_members(yyjson_val *root, const char *type, const char *id, uint64_t *expires_ms,
+                                   const char **why)
 {
     struct lp2p_span creator;
     double created = 0, expires = 0;
@@ -138,7 +143,8 @@ static enum lp2p_err check_members(yyjson_val *root, const char *type, const cha
     return say(LP2P_OK, "", why);
 }
 
-enum lp2p_err lp2p_resource_check(struct lp2p_span json, const char *type, const char *id, uint64_t *expires_ms, const char **why)
+enum lp2p_err lp2p_resource_check(struct lp2p_span json, const char *type, const char *id,
+                                  uint64_t *expires_ms, const char **why)
 {
     *expires_ms = 0;
     yyjson_doc *doc;

@@ -58,7 +58,8 @@ void lp2p_resource_cache_fini(struct lp2p_resource_cache *cache)
     }
 }
 
-void lp2p_resource_cache_queue(struct lp2p_resource_cache *cache, struct lp2p_resource *entry, lp2p_time until)
+void lp2p_resource_cache_queue(struct lp2p_resource_cache *cache, struct lp2p_resource *entry,
+                               lp2p_time until)
 {
     cache->queued -= entry->queued_until != 0;
     cache->queued += until != 0;
@@ -102,7 +103,8 @@ static bool make_room(struct lp2p_resource_cache *cache, size_t bytes, uint64_t 
     return !full(cache, bytes);
 }
 
-static struct lp2p_resource *add(struct lp2p_resource_cache *cache, const char *type, const char *id, const char *key)
+static struct lp2p_resource *add(struct lp2p_resource_cache *cache, const char *type, const char *id,
+                                 const char *key)
 {
     struct lp2p_resource *entry = calloc(1, sizeof(*entry));
     if (entry == NULL) {
@@ -118,8 +120,9 @@ static struct lp2p_resource *add(struct lp2p_resource_cache *cache, const char *
     return entry;
 }
 
-enum lp2p_err lp2p_resource_cache_put(struct lp2p_resource_cache *cache, const char *type, const char *id, struct lp2p_slice *json,
-                                      uint64_t expires_ms, bool own, uint64_t now_ms, struct lp2p_resource **out)
+enum lp2p_err lp2p_resource_cache_put(struct lp2p_resource_cache *cache, const char *type, const char *id,
+                                      struct lp2p_slice *json, uint64_t expires_ms, bool own, uint64_t now_ms,
+                                      struct lp2p_resource **out)
 {
     char key[LP2P_RESOURCE_KEY_MAX];
     enum lp2p_err err = lp2p_resource_key(type, id, key, NULL);
@@ -151,7 +154,8 @@ enum lp2p_err lp2p_resource_cache_put(struct lp2p_resource_cache *cache, const c
     return LP2P_OK;
 }
 
-struct lp2p_resource *lp2p_resource_cache_get(struct lp2p_resource_cache *cache, const char *key, uint64_t now_ms)
+struct lp2p_resource *lp2p_resource_cache_get(struct lp2p_resource_cache *cache, const char *key,
+                                              uint64_t now_ms)
 {
     struct lp2p_resource *entry = find(cache, key);
     return entry == NULL || expired(entry, now_ms) ? NULL : entry;

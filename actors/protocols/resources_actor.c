@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT
- * The resources actor: announce and discover over the DHT router, with a local cache in front. What no peer has stored yet is tried
- * again when a DHT peer appears, and our own announcements are put again before the network forgets them. */
+ * The resources actor: announce and discover over the DHT router, with a local cache in front. What no peer
+ * has stored yet is tried again when a DHT peer appears, and our own announcements are put again before the
+ * network forgets them. */
 #include "actors/protocols/resource.h"
 #include "actors/protocols/streams.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PUT_NS LP2P_SEC(30)             /* one put */
-#define DISCOVER_DEFAULT_MS 5000        /* as discoverResource of the TypeScript side */
-#define ANSWER_SLACK_NS LP2P_SEC(10)    /* beyond a request's own deadline: then the router is taken to have failed */
-#define QUEUE_NS LP2P_SEC(300)          /* an announcement that found no peer is tried for that long */
-#define QUEUE_MAX 1000                  /* announcements that wait so */
-#define BATCH 10                        /* puts of our own in one tick */
-#define TICK_NS LP2P_SEC(2)             /* while something waits */
-#define SWEEP_NS LP2P_SEC(60)           /* otherwise, while there is anything */
+#define PUT_NS LP2P_SEC(30)      /* one put */
+#define DISCOVER_DEFAULT_MS 5000 /* as discoverResource of the TypeScript side */
+#define ANSWER_SLACK_NS                                                                                      \
+    LP2P_SEC(10)               /* beyond a request's own deadline: then the router is taken to have failed */
+#define QUEUE_NS LP2P_SEC(300) /* an announcement that found no peer is tried for that long */
+#define QUEUE_MAX 1000         /* announcements that wait so */
+#define BATCH 10               /* puts of our own in one tick */
+#define TICK_NS LP2P_SEC(2)    /* while something waits */
+#define SWEEP_NS LP2P_SEC(60)  /* otherwise, while there is anything */
 #define REPUBLISH_NS LP2P_SEC(22 * 3600) /* peers keep a record for 48 hours */
-#define PENDING_MAX 1024                /* requests at the router */
+#define PENDING_MAX 1024                 /* requests at the router */
 
 enum { TIMER_OUTBOX, TIMER_TICK };
 enum kind { ANNOUNCE, AGAIN, DISCOVER };
@@ -81,8 +83,8 @@ static void forget(struct resources *state, struct pending *pending)
     free(pending);
 }
 
-static struct pending *new_pending(struct resources *state, enum kind kind, const char *type, const char *id, const char *key,
-                                   uint64_t span_ns)
+static struct pending *new_pending(struct resources *state, enum kind kind, const char *type, const char *id,
+                                   const char *key, uint64_t span_ns)
 {
     struct pending *pending = state->pending_len < PENDING_MAX ? calloc(1, sizeof(*pending)) : NULL;
     if (pending == NULL) {
@@ -99,8 +101,8 @@ static struct pending *new_pending(struct resources *state, enum kind kind, cons
     return pending;
 }
 
-static enum lp2p_err ask_router(struct resources *state, const struct pending *pending, const struct lp2p_slice *value,
-                                uint64_t span_ns)
+static enum lp2p_err ask_router(struct resources *state, const struct pending *pending,
+                                const struct lp2p_slice *value, uint64_t span_ns)
 {
     struct lp2p_m_dht_request *m = LP2P_NEW(DHT_REQUEST, dht_request);
     if (m == NULL) {
@@ -125,7 +127,8 @@ static enum lp2p_err ask_router(struct resources *state, const struct pending *p
 /* ---- announcing */
 
 /* Puts an entry of the cache into the DHT; op may be NULL and is taken on success. */
-static enum lp2p_err put(struct resources *state, struct lp2p_resource *entry, enum kind kind, struct lp2p_op **op)
+static enum lp2p_err put(struct resources *state, struct lp2p_resource *entry, enum kind kind,
+                         struct lp2p_op **op)
 {
     struct pending *pending = new_pending(state, kind, entry->type, entry->id, entry->key, PUT_NS);
     if (pending == NULL) {
@@ -154,7 +157,8 @@ static struct lp2p_resource *admit(struct resources *state, struct lp2p_m_announ
     struct lp2p_resource *entry = NULL;
     enum lp2p_err err = lp2p_resource_key(m->type, m->id, key, &why);
     if (err == LP2P_OK) {
-        err = lp2p_resource_build(m->type, m->id, state->ctx->self_text, lp2p_slice_span(&m->json), now_ms, m->ttl_ms, &json, &why);
+        err = lp2p_resource_build(m->type, m->id, state->ctx->self_text, lp2p_slice_span(&m->json), now_ms,
+                                  m->ttl_ms, &json, &why);
     }
     if (err == LP2P_OK) {
         err = lp2p_resource_check(lp2p_slice_span(&json), m->type, m->id, &expires_ms, &why);
@@ -188,7 +192,8 @@ static void on_announce(struct resources *state, struct lp2p_m_announce *m)
     enum lp2p_err err = put(state, entry, ANNOUNCE, &m->op);
     if (err != LP2P_OK) {
         entry->publish = lp2p_time_add(lp2p_now(state->self), TICK_NS);
-        finish(&m->op, err == LP2P_EGONE ? LP2P_EFAILED : err, "the DHT router cannot take it now; it is tried again");
+        finish(&m->op, err == LP2P_EGONE ? LP2P_EFAILED : err,
+               "the DHT router cannot take it now; it is tried again");
     }
 }
 
@@ -206,7 +211,8 @@ static const char *queue(struct resources *state, struct lp2p_resource *entry)
 
 static void put_done(struct resources *state, struct pending *pending, const struct lp2p_m_dht_done *m)
 {
-    struct lp2p_resource *entry = lp2p_resource_cache_get(state->cache, pending->key, lp2p_wall_ms(state->self));
+    struct lp2p_resource *entry =
+        lp2p_resource_cache_get(state->cache, pending->key, lp2p_wall_ms(state->self));
     bool stored = m->result == LP2P_OK && m->peers_len > 0;
     const char *detail = "";
     enum lp2p_err result = m->result == LP2P_OK && !stored ? LP2P_EQUORUM : m->result;
@@ -247,7 +253,8 @@ static void on_discover(struct resources *state, struct lp2p_m_discover *m)
         finish(&m->op, LP2P_ESTATE, "the DHT is off");
         return;
     }
-    uint64_t timeout_ms = LP2P_MIN(m->timeout_ms == 0 ? DISCOVER_DEFAULT_MS : m->timeout_ms, (uint64_t)3600 * 1000);
+    uint64_t timeout_ms =
+        LP2P_MIN(m->timeout_ms == 0 ? DISCOVER_DEFAULT_MS : m->timeout_ms, (uint64_t)3600 * 1000);
     struct pending *pending = new_pending(state, DISCOVER, m->type, m->id, key, LP2P_MS(timeout_ms));
     err = pending == NULL ? LP2P_ELIMIT : ask_router(state, pending, NULL, LP2P_MS(timeout_ms));
     if (err != LP2P_OK) {
@@ -270,7 +277,8 @@ static void get_done(struct resources *state, struct pending *pending, struct lp
         finish(&pending->op, m->result, alone ? "no DHT peer is connected" : "no DHT peer has it");
         return;
     }
-    if (lp2p_resource_check(lp2p_slice_span(&m->value), pending->type, pending->id, &expires_ms, &why) != LP2P_OK) {
+    if (lp2p_resource_check(lp2p_slice_span(&m->value), pending->type, pending->id, &expires_ms, &why) !=
+        LP2P_OK) {
         char detail[160];
         (void)snprintf(detail, sizeof(detail), "the value in the DHT is no valid announcement: %s", why);
         finish(&pending->op, LP2P_ENOTFOUND, detail);
@@ -285,7 +293,8 @@ static void get_done(struct resources *state, struct pending *pending, struct lp
     const struct lp2p_resource *known = lp2p_resource_cache_get(state->cache, pending->key, now_ms);
     if (known == NULL || !known->own) {
         /* Without a place in the cache the next discovery asks the DHT again. */
-        (void)!lp2p_resource_cache_put(state->cache, pending->type, pending->id, &m->value, expires_ms, false, now_ms, NULL);
+        (void)!lp2p_resource_cache_put(state->cache, pending->type, pending->id, &m->value, expires_ms, false,
+                                       now_ms, NULL);
     }
 }
 
@@ -321,7 +330,8 @@ static void give_up_lost(struct resources *state)
     }
 }
 
-/* Puts again what is due: what waits for a first peer, as soon as there is one, and the rest once in a long while. */
+/* Puts again what is due: what waits for a first peer, as soon as there is one, and the rest once in a long
+ * while. */
 static void publish_due(struct resources *state)
 {
     lp2p_time now = lp2p_now(state->self);

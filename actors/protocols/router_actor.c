@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The DHT router: an actor with a thread of its own around the Kademlia machine. Not started when the DHT is off. */
+ * The DHT router: an actor with a thread of its own around the Kademlia machine. Not started when the DHT is
+ * off. */
 #include "actors/protocols/router_private.h"
 
 #include <stdlib.h>
@@ -83,7 +84,8 @@ static enum lp2p_verdict on_timer(struct lp2p_actor *self, void *opaque, unsigne
     return LP2P_CONTINUE;
 }
 
-/* As js-libp2p in a Lotus node: private addresses are kept out of the DHT only where every listening address is a public one. */
+/* As js-libp2p in a Lotus node: private addresses are kept out of the DHT only where every listening address
+ * is a public one. */
 static bool public_only(const struct lp2p_config *config)
 {
     for (size_t i = 0; i < config->listen_len; i++) {
@@ -134,7 +136,8 @@ static enum lp2p_err join(struct lp2p_router *router)
         err = lp2p_protocol_offer(router->self, &router->outbox, router->ctx, config->dht_protocol,
                                   LP2P_ROUTER_SERVE_STREAMS_MAX);
     }
-    return err == LP2P_OK ? lp2p_protocol_subscribe(router->self, &router->outbox, router->ctx, LP2P_SUB_PEERS | LP2P_SUB_SELF)
+    return err == LP2P_OK ? lp2p_protocol_subscribe(router->self, &router->outbox, router->ctx,
+                                                    LP2P_SUB_PEERS | LP2P_SUB_SELF)
                           : err;
 }
 
@@ -144,7 +147,8 @@ static enum lp2p_err init(struct lp2p_actor *self, void *opaque, const void *arg
     router->self = self;
     router->ctx = (struct lp2p_context *)(uintptr_t)arg;
     lp2p_outbox_init(&router->outbox, LP2P_ROUTER_TIMER_OUTBOX, LP2P_PROTOCOL_OUTBOX_MAX);
-    lp2p_pstreams_init(&router->streams, &lp2p_router_stream_ops, router, self, &router->outbox, LP2P_ROUTER_TIMER_STREAMS);
+    lp2p_pstreams_init(&router->streams, &lp2p_router_stream_ops, router, self, &router->outbox,
+                       LP2P_ROUTER_TIMER_STREAMS);
     lp2p_router_streams_init(router);
     lp2p_router_queries_init(router);
     lp2p_router_peers_init(router);

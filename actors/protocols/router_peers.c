@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Who is connected, as the swarm tells it: servers of our DHT go to the routing table, and the addresses of everybody else
- * are at hand when the machine is asked for them. In the other direction, what lookups find goes to the swarm. */
+ * Who is connected, as the swarm tells it: servers of our DHT go to the routing table, and the addresses of
+ * everybody else are at hand when the machine is asked for them. In the other direction, what lookups find
+ * goes to the swarm. */
 #include "actors/protocols/router_private.h"
 
 #include <stdlib.h>
@@ -149,9 +150,11 @@ bool lp2p_router_peer_addrs(void *ctx, const struct lp2p_peer_id *peer, struct l
 
 static bool take_token(struct lp2p_router *router)
 {
-    uint64_t refills = lp2p_time_since(lp2p_now(router->self), router->found_refilled) / LP2P_ROUTER_FOUND_REFILL_NS;
+    uint64_t refills =
+        lp2p_time_since(lp2p_now(router->self), router->found_refilled) / LP2P_ROUTER_FOUND_REFILL_NS;
     router->found_refilled += refills * LP2P_ROUTER_FOUND_REFILL_NS;
-    router->found_tokens = (unsigned)LP2P_MIN(router->found_tokens + refills, (uint64_t)LP2P_ROUTER_FOUND_BURST);
+    router->found_tokens =
+        (unsigned)LP2P_MIN(router->found_tokens + refills, (uint64_t)LP2P_ROUTER_FOUND_BURST);
     if (router->found_tokens == 0) {
         return false;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The DHT router from the inside: the Kademlia machine (dht/kad.h) and what carries its messages. router_streams.c moves
- * requests and answers over streams, router_queries.c serves DHT_REQUEST, router_peers.c knows who is connected and tells the swarm
- * of peers that were found, router_actor.c is the actor. All of it runs on the actor's own thread. */
+ * The DHT router from the inside: the Kademlia machine (dht/kad.h) and what carries its messages.
+ * router_streams.c moves requests and answers over streams, router_queries.c serves DHT_REQUEST,
+ * router_peers.c knows who is connected and tells the swarm of peers that were found, router_actor.c is the
+ * actor. All of it runs on the actor's own thread. */
 #ifndef LP2P_ACTORS_PROTOCOLS_ROUTER_PRIVATE_H
 #define LP2P_ACTORS_PROTOCOLS_ROUTER_PRIVATE_H
 
@@ -9,15 +10,15 @@
 #include "dht/kad.h"
 #include "wire/frame.h"
 
-#define LP2P_ROUTER_SERVE_STREAMS_MAX 32     /* inbound, on one connection (as rust and js) */
-#define LP2P_ROUTER_SERVE_TOTAL_MAX 2048     /* inbound streams of the whole node */
-#define LP2P_ROUTER_REQUESTS_MAX 1024        /* outbound requests under way */
-#define LP2P_ROUTER_IDLE_NS LP2P_SEC(60)     /* an inbound stream between requests */
-#define LP2P_ROUTER_ANSWER_NS LP2P_SEC(20)   /* an outbound one; the machine gives a request up before that */
-#define LP2P_ROUTER_CLOSE_NS LP2P_SEC(2)     /* for the peer's end after its answer */
-#define LP2P_ROUTER_JOBS_MAX 48              /* queries of users at one time: the machine's 64 with room for its own */
-#define LP2P_ROUTER_WAITING_MAX 1024         /* queries of users that wait for a place */
-#define LP2P_ROUTER_FOUND_BURST 128          /* PEER_FOUND to the swarm at once, and then one in FOUND_REFILL_NS */
+#define LP2P_ROUTER_SERVE_STREAMS_MAX 32   /* inbound, on one connection (as rust and js) */
+#define LP2P_ROUTER_SERVE_TOTAL_MAX 2048   /* inbound streams of the whole node */
+#define LP2P_ROUTER_REQUESTS_MAX 1024      /* outbound requests under way */
+#define LP2P_ROUTER_IDLE_NS LP2P_SEC(60)   /* an inbound stream between requests */
+#define LP2P_ROUTER_ANSWER_NS LP2P_SEC(20) /* an outbound one; the machine gives a request up before that */
+#define LP2P_ROUTER_CLOSE_NS LP2P_SEC(2)   /* for the peer's end after its answer */
+#define LP2P_ROUTER_JOBS_MAX 48 /* queries of users at one time: the machine's 64 with room for its own */
+#define LP2P_ROUTER_WAITING_MAX 1024 /* queries of users that wait for a place */
+#define LP2P_ROUTER_FOUND_BURST 128  /* PEER_FOUND to the swarm at once, and then one in FOUND_REFILL_NS */
 #define LP2P_ROUTER_FOUND_REFILL_NS LP2P_MS(20)
 #define LP2P_ROUTER_BUCKETS 256u
 
@@ -29,24 +30,25 @@ struct lp2p_router {
     struct lp2p_outbox outbox;
     struct lp2p_pstreams streams;
     struct lp2p_kad *kad;
-    bool ending;                      /* fini */
+    bool ending; /* fini */
     /* streams */
     struct lp2p_list requests[LP2P_ROUTER_BUCKETS];
     size_t requests_len, serving;
     uint64_t next_tag;
-    uint8_t *answer;                  /* room for one response */
+    uint8_t *answer; /* room for one response */
     /* queries */
     struct lp2p_list jobs;
     size_t jobs_len, waiting_len;
     struct lp2p_msg *waiting, **waiting_last;
     /* peers */
     struct lp2p_list known[LP2P_ROUTER_BUCKETS]; /* connected ones */
-    struct lp2p_self *self_info;      /* NULL until the swarm has told us */
+    struct lp2p_self *self_info;                 /* NULL until the swarm has told us */
     unsigned found_tokens;
     lp2p_time found_refilled;
 };
 
-/** Takes the machine's events until there is none and sets its timer: to be called after anything that went into it. */
+/** Takes the machine's events until there is none and sets its timer: to be called after anything that went
+ * into it. */
 void lp2p_router_run(struct lp2p_router *router);
 
 /* router_streams.c */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * DHT_REQUEST: each becomes one query of the machine, waits for a place if there are too many, and ends in its operation and, when
- * an actor asked, in a DHT_DONE. */
+ * DHT_REQUEST: each becomes one query of the machine, waits for a place if there are too many, and ends in
+ * its operation and, when an actor asked, in a DHT_DONE. */
 #include "actors/protocols/router_private.h"
 
 #include "wire/cid.h"
@@ -11,9 +11,9 @@
 struct job {
     struct lp2p_list entry;
     uint64_t query;
-    lp2p_time deadline;    /* 0: the machine's own */
-    bool late;             /* canceled by its deadline */
-    struct lp2p_msg *msg;  /* the DHT_REQUEST; owned */
+    lp2p_time deadline;   /* 0: the machine's own */
+    bool late;            /* canceled by its deadline */
+    struct lp2p_msg *msg; /* the DHT_REQUEST; owned */
 };
 
 static struct lp2p_m_dht_request *request_of(struct lp2p_msg *msg)
@@ -43,7 +43,8 @@ static struct lp2p_peer_info *to_info(const struct lp2p_router *router, const st
 
 #define RESULT_PEERS_MAX 256
 
-static void set_peers(const struct lp2p_router *router, struct lp2p_op *op, const struct lp2p_kad_peer *peers, size_t peers_len)
+static void set_peers(const struct lp2p_router *router, struct lp2p_op *op, const struct lp2p_kad_peer *peers,
+                      size_t peers_len)
 {
     struct lp2p_peer_info *infos[RESULT_PEERS_MAX] = {NULL};
     size_t len = 0;
@@ -85,8 +86,8 @@ static const char *explain(const struct lp2p_router *router, enum lp2p_err resul
     }
 }
 
-static void send_done(struct lp2p_router *router, const struct lp2p_msg *msg, enum lp2p_err result, struct lp2p_span value,
-                      size_t peers_len)
+static void send_done(struct lp2p_router *router, const struct lp2p_msg *msg, enum lp2p_err result,
+                      struct lp2p_span value, size_t peers_len)
 {
     if (lp2p_ref_eq(msg->from, LP2P_REF_NONE)) {
         return;
@@ -107,8 +108,9 @@ static void send_done(struct lp2p_router *router, const struct lp2p_msg *msg, en
 }
 
 /* Ends a request; *msg is dropped. `detail` "" lets the result speak. */
-static void finish(struct lp2p_router *router, struct lp2p_msg **msg, enum lp2p_err result, const char *detail,
-                   struct lp2p_span value, const struct lp2p_kad_peer *peers, size_t peers_len)
+static void finish(struct lp2p_router *router, struct lp2p_msg **msg, enum lp2p_err result,
+                   const char *detail, struct lp2p_span value, const struct lp2p_kad_peer *peers,
+                   size_t peers_len)
 {
     struct lp2p_m_dht_request *m = request_of(*msg);
     switch (m->verb) {
@@ -170,7 +172,8 @@ static bool find_connected(struct lp2p_router *router, struct lp2p_msg **msg)
 }
 
 /* The machine's number, or 0 with the reason. */
-static uint64_t start_query(struct lp2p_router *router, const struct lp2p_m_dht_request *m, enum lp2p_err *err, const char **why)
+static uint64_t start_query(struct lp2p_router *router, const struct lp2p_m_dht_request *m,
+                            enum lp2p_err *err, const char **why)
 {
     struct lp2p_kad *kad = router->kad;
     struct lp2p_span key = lp2p_slice_span(&m->key), hash;

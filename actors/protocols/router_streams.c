@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The messages of the DHT on streams (libp2p specs kad-dht/README.md, "RPC messages"): `uvarint length + message`. Outbound, one
- * stream for each request, closed after the answer; inbound, any number of requests one after the other. */
+ * The messages of the DHT on streams (libp2p specs kad-dht/README.md, "RPC messages"): `uvarint length +
+ * message`. Outbound, one stream for each request, closed after the answer; inbound, any number of requests
+ * one after the other. */
 #include "actors/protocols/router_private.h"
 
 #include <stdio.h>
@@ -108,7 +109,8 @@ static struct lp2p_addrs *hints_of(const struct lp2p_kad_peer *peer)
     return peer->addrs_len == 0 ? NULL : lp2p_addrs_new(peer->addrs, peer->addrs_len);
 }
 
-static bool ask_for_stream(struct lp2p_router *router, const struct request *request, const struct lp2p_kad_peer *peer)
+static bool ask_for_stream(struct lp2p_router *router, const struct request *request,
+                           const struct lp2p_kad_peer *peer)
 {
     struct lp2p_m_peer_stream_open *m = LP2P_NEW(PEER_STREAM_OPEN, peer_stream_open);
     if (m == NULL) {
@@ -252,10 +254,12 @@ static bool serve_one(struct lp2p_router *router, struct inbound *serve, struct 
 {
     struct lp2p_pstream *stream = &serve->head.stream;
     size_t len = 0;
-    lp2p_pstream_deadline(&router->streams, stream, lp2p_time_add(lp2p_now(router->self), LP2P_ROUTER_IDLE_NS));
+    lp2p_pstream_deadline(&router->streams, stream,
+                          lp2p_time_add(lp2p_now(router->self), LP2P_ROUTER_IDLE_NS));
     LP2P_COUNT(router->ctx, dht_requests_in, 1);
-    enum lp2p_err err = lp2p_kad_serve(router->kad, &stream->peer, request, lp2p_now(router->self), lp2p_wall_ms(router->self),
-                                       router->answer, LP2P_KAD_REQUEST_MAX, &len);
+    enum lp2p_err err =
+        lp2p_kad_serve(router->kad, &stream->peer, request, lp2p_now(router->self),
+                       lp2p_wall_ms(router->self), router->answer, LP2P_KAD_REQUEST_MAX, &len);
     if (err != LP2P_OK) {
         LP2P_COUNT(router->ctx, dht_requests_refused, 1);
         lp2p_pstream_abort(&router->streams, stream, err);
@@ -272,7 +276,8 @@ static bool serve_one(struct lp2p_router *router, struct inbound *serve, struct 
     return lp2p_pstream_write(&router->streams, stream, &answer);
 }
 
-/* Reads requests while the answers go out: a peer that does not read its answers is not asked for more requests. */
+/* Reads requests while the answers go out: a peer that does not read its answers is not asked for more
+ * requests. */
 static void serve_on(struct lp2p_router *router, struct inbound *serve)
 {
     struct lp2p_pstream *stream = &serve->head.stream;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The perf responder (libp2p specs perf/perf.md) as a machine, and the names of the two test services. Pure; no actor.
- * Echo needs no machine: what comes in goes out. */
+ * The perf responder (libp2p specs perf/perf.md) as a machine, and the names of the two test services. Pure;
+ * no actor. Echo needs no machine: what comes in goes out. */
 #ifndef LP2P_ACTORS_PROTOCOLS_SERVE_H
 #define LP2P_ACTORS_PROTOCOLS_SERVE_H
 
@@ -10,8 +10,8 @@
 #define LP2P_ECHO_PROTOCOL "/echo/1.0.0"
 #define LP2P_PERF_PROTOCOL "/perf/1.0.0"
 
-/** Zeroed is ready. First eight bytes: how many to send back, big-endian; then an upload that is thrown away; then, after the
- *  peer's end, the download. */
+/** Zeroed is ready. First eight bytes: how many to send back, big-endian; then an upload that is thrown away;
+ * then, after the peer's end, the download. */
 struct lp2p_perf {
     uint8_t header_len; /* bytes of the number seen */
     uint64_t download;  /* still to be sent */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * The resident of the test services: /echo/1.0.0 and /perf/1.0.0, each only when the configuration asks for it. Payload is never
- * copied: an echo sends the slices that came in, a download sends one slab of zeroes by reference. */
+ * The resident of the test services: /echo/1.0.0 and /perf/1.0.0, each only when the configuration asks for
+ * it. Payload is never copied: an echo sends the slices that came in, a download sends one slab of zeroes by
+ * reference. */
 #include "actors/protocols/serve.h"
 #include "actors/protocols/streams.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define IDLE_NS LP2P_SEC(600)      /* nothing moved in either direction */
+#define IDLE_NS LP2P_SEC(600) /* nothing moved in either direction */
 #define ZEROES_BYTES (64u * 1024)
 
 enum { TIMER_OUTBOX, TIMER_STREAMS };
@@ -51,7 +52,8 @@ static void on_opened(void *ctx, struct lp2p_m_stream_opened *m)
     }
 }
 
-/* Grants window only for what the muxer has taken of an echo, so that what we hold stays within the peer's window. */
+/* Grants window only for what the muxer has taken of an echo, so that what we hold stays within the peer's
+ * window. */
 static void grant(struct serve_state *state, struct serve_stream *serve)
 {
     size_t held = serve->perf ? 0 : (size_t)serve->stream.out.bytes;

@@ -8,8 +8,8 @@
 
 #define BUCKETS_MIN 16u
 
-void lp2p_pstreams_init(struct lp2p_pstreams *set, const struct lp2p_pstream_ops *ops, void *ctx, struct lp2p_actor *self,
-                        struct lp2p_outbox *outbox, unsigned timer)
+void lp2p_pstreams_init(struct lp2p_pstreams *set, const struct lp2p_pstream_ops *ops, void *ctx,
+                        struct lp2p_actor *self, struct lp2p_outbox *outbox, unsigned timer)
 {
     *set = (struct lp2p_pstreams){.ops = ops, .ctx = ctx, .self = self, .outbox = outbox, .timer = timer};
     lp2p_heap_init(&set->deadlines);
@@ -76,8 +76,8 @@ static void arm(struct lp2p_pstreams *set)
     lp2p_timer_set(set->self, set->timer, lp2p_heap_deadline(&set->deadlines));
 }
 
-enum lp2p_err lp2p_pstreams_add(struct lp2p_pstreams *set, struct lp2p_pstream *stream, const struct lp2p_m_stream_opened *opened,
-                                lp2p_time deadline)
+enum lp2p_err lp2p_pstreams_add(struct lp2p_pstreams *set, struct lp2p_pstream *stream,
+                                const struct lp2p_m_stream_opened *opened, lp2p_time deadline)
 {
     if ((set->len >= set->buckets_len && !grow(set)) ||
         lp2p_heap_set(&set->deadlines, &stream->timer, deadline) != LP2P_OK) {
@@ -112,7 +112,8 @@ static void end(struct lp2p_pstreams *set, struct lp2p_pstream *stream, enum lp2
 
 void lp2p_pstream_deadline(struct lp2p_pstreams *set, struct lp2p_pstream *stream, lp2p_time when)
 {
-    /* The heap has had a place for this entry since it was added, so that this cannot fail for want of memory. */
+    /* The heap has had a place for this entry since it was added, so that this cannot fail for want of
+     * memory. */
     if (lp2p_heap_set(&set->deadlines, &stream->timer, when) == LP2P_OK) {
         arm(set);
     }
@@ -132,7 +133,8 @@ void lp2p_pstreams_tick(struct lp2p_pstreams *set)
 
 static void send(struct lp2p_pstreams *set, struct lp2p_stream_id id, struct lp2p_msg *msg)
 {
-    /* EGONE: the link has ended, STREAM_RESET is under way or the deadline ends the stream. ELIMIT is counted by the outbox. */
+    /* EGONE: the link has ended, STREAM_RESET is under way or the deadline ends the stream. ELIMIT is counted
+     * by the outbox. */
     (void)lp2p_outbox_send(set->self, set->outbox, id.muxer, &msg);
 }
 
@@ -240,7 +242,8 @@ bool lp2p_pstream_close(struct lp2p_pstreams *set, struct lp2p_pstream *stream)
 void lp2p_pstream_consumed(struct lp2p_pstreams *set, const struct lp2p_pstream *stream, size_t bytes)
 {
     /* After the peer's end there is no window left to grant. */
-    struct lp2p_m_stream_bytes *m = bytes == 0 || stream->eof ? NULL : LP2P_NEW(STREAM_CONSUMED, stream_bytes);
+    struct lp2p_m_stream_bytes *m =
+        bytes == 0 || stream->eof ? NULL : LP2P_NEW(STREAM_CONSUMED, stream_bytes);
     if (m != NULL) {
         m->id = stream->id;
         m->bytes = (uint32_t)bytes;
@@ -319,8 +322,8 @@ bool lp2p_pstreams_handle(struct lp2p_pstreams *set, struct lp2p_msg *msg)
 
 /* ---- the swarm */
 
-static enum lp2p_err offer(struct lp2p_actor *self, struct lp2p_outbox *outbox, const struct lp2p_context *ctx,
-                           const struct lp2p_protocol_entry *entry)
+static enum lp2p_err offer(struct lp2p_actor *self, struct lp2p_outbox *outbox,
+                           const struct lp2p_context *ctx, const struct lp2p_protocol_entry *entry)
 {
     struct lp2p_m_register *m = LP2P_NEW(REGISTER, register);
     if (m == NULL) {
@@ -332,8 +335,9 @@ static enum lp2p_err offer(struct lp2p_actor *self, struct lp2p_outbox *outbox, 
     return LP2P_OK;
 }
 
-enum lp2p_err lp2p_protocol_offer(struct lp2p_actor *self, struct lp2p_outbox *outbox, const struct lp2p_context *ctx,
-                                  const char *protocol, unsigned streams_in_max)
+enum lp2p_err lp2p_protocol_offer(struct lp2p_actor *self, struct lp2p_outbox *outbox,
+                                  const struct lp2p_context *ctx, const char *protocol,
+                                  unsigned streams_in_max)
 {
     struct lp2p_protocol_entry entry = {
         .resident = LP2P_RESIDENT_NONE, .actor = {lp2p_self(self).slot, 0}, .streams_in_max = streams_in_max};
@@ -341,8 +345,8 @@ enum lp2p_err lp2p_protocol_offer(struct lp2p_actor *self, struct lp2p_outbox *o
     return offer(self, outbox, ctx, &entry);
 }
 
-enum lp2p_err lp2p_protocol_offer_resident(struct lp2p_actor *self, struct lp2p_outbox *outbox, const struct lp2p_context *ctx,
-                                           int resident)
+enum lp2p_err lp2p_protocol_offer_resident(struct lp2p_actor *self, struct lp2p_outbox *outbox,
+                                           const struct lp2p_context *ctx, int resident)
 {
     struct lp2p_protocol_entry entries[LP2P_BUILTINS_MAX];
     size_t len = lp2p_builtin_protocols(&ctx->config, resident, entries);
@@ -353,8 +357,8 @@ enum lp2p_err lp2p_protocol_offer_resident(struct lp2p_actor *self, struct lp2p_
     return err;
 }
 
-enum lp2p_err lp2p_protocol_subscribe(struct lp2p_actor *self, struct lp2p_outbox *outbox, const struct lp2p_context *ctx,
-                                      unsigned what)
+enum lp2p_err lp2p_protocol_subscribe(struct lp2p_actor *self, struct lp2p_outbox *outbox,
+                                      const struct lp2p_context *ctx, unsigned what)
 {
     struct lp2p_m_subscribe *m = LP2P_NEW(SUBSCRIBE, subscribe);
     if (m == NULL) {

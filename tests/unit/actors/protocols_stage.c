@@ -42,7 +42,8 @@ static const struct lp2p_actor_ops recorder_ops = {
 
 /* ---- life */
 
-static void make_id(uint64_t seed, struct lp2p_private_key *key, struct lp2p_public_key *pub, struct lp2p_peer_id *id)
+static void make_id(uint64_t seed, struct lp2p_private_key *key, struct lp2p_public_key *pub,
+                    struct lp2p_peer_id *id)
 {
     struct lp2p_rand_seeded gen;
     lp2p_rand_seeded_init(&gen, seed);
@@ -67,14 +68,18 @@ struct stage *stage_new(void)
 void stage_start(struct stage *stage, const struct lp2p_actor_ops *ops)
 {
     const struct lp2p_placement own = {.place = LP2P_PLACE_OWN};
-    stage->children[0] = (struct lp2p_child_spec){.id = "recorder", .ops = &recorder_ops, .arg = stage, .placement = own,
+    stage->children[0] = (struct lp2p_child_spec){.id = "recorder",
+                                                  .ops = &recorder_ops,
+                                                  .arg = stage,
+                                                  .placement = own,
                                                   .mailbox_max = STAGE_MSGS_MAX};
-    stage->children[1] = (struct lp2p_child_spec){.id = "slow", .ops = &recorder_ops, .arg = stage, .placement = own,
-                                                  .mailbox_max = 16};
-    stage->children[2] = (struct lp2p_child_spec){.id = "actor", .ops = ops, .arg = &stage->ctx, .placement = own,
-                                                  .mailbox_max = STAGE_MSGS_MAX};
+    stage->children[1] = (struct lp2p_child_spec){
+        .id = "slow", .ops = &recorder_ops, .arg = stage, .placement = own, .mailbox_max = 16};
+    stage->children[2] = (struct lp2p_child_spec){
+        .id = "actor", .ops = ops, .arg = &stage->ctx, .placement = own, .mailbox_max = STAGE_MSGS_MAX};
     stage->sup = (struct lp2p_sup_spec){.children = stage->children, .children_len = 3, .period_ms = 1000};
-    stage->root = (struct lp2p_child_spec){.id = "root", .ops = &lp2p_supervisor_ops, .arg = &stage->sup, .placement = own};
+    stage->root = (struct lp2p_child_spec){
+        .id = "root", .ops = &lp2p_supervisor_ops, .arg = &stage->sup, .placement = own};
     stage->config = (struct lp2p_rt_config){.root = &stage->root, .simulated = true, .seed = 3};
     assert_int_equal(lp2p_rt_start(&stage->config, &stage->rt, NULL), LP2P_OK);
     stage->actor = lp2p_whereis(stage->rt, "actor");
@@ -165,8 +170,8 @@ struct lp2p_stream_id stage_stream(const struct stage *stage, uint64_t number)
     return (struct lp2p_stream_id){stage->recorder, number};
 }
 
-void stage_opened(struct stage *stage, uint64_t number, const char *protocol, bool outbound, uint64_t tag, uint32_t credit,
-                  struct lp2p_op *op)
+void stage_opened(struct stage *stage, uint64_t number, const char *protocol, bool outbound, uint64_t tag,
+                  uint32_t credit, struct lp2p_op *op)
 {
     struct lp2p_m_stream_opened *m = LP2P_NEW(STREAM_OPENED, stream_opened);
     assert_non_null(m);
@@ -293,7 +298,8 @@ struct lp2p_op *stage_op(void)
 void stage_op_is(struct lp2p_op *op, enum lp2p_err result)
 {
     if (lp2p_op_result(op) != result) {
-        fail_msg("operation: %s (%s) instead of %s", lp2p_errname(lp2p_op_result(op)), lp2p_op_detail(op), lp2p_errname(result));
+        fail_msg("operation: %s (%s) instead of %s", lp2p_errname(lp2p_op_result(op)), lp2p_op_detail(op),
+                 lp2p_errname(result));
     }
     lp2p_op_free(op);
 }

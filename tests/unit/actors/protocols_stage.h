@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A stage for one actor: a simulated runtime in which everybody else (swarm, muxers, notifier, router) is one recorder, that
- * keeps what it is sent until the test takes it. The test plays their parts by posting messages. */
+ * A stage for one actor: a simulated runtime in which everybody else (swarm, muxers, notifier, router) is one
+ * recorder, that keeps what it is sent until the test takes it. The test plays their parts by posting
+ * messages. */
 #ifndef LP2P_TESTS_PROTOCOLS_STAGE_H
 #define LP2P_TESTS_PROTOCOLS_STAGE_H
 
@@ -22,9 +23,9 @@ struct stage {
     struct lp2p_ref recorder, actor, slow; /* recorder: exact; slow: a second recorder with 16 places */
     struct lp2p_msg *msgs[STAGE_MSGS_MAX];
     size_t len;
-    uint64_t wall_ms;                      /* the simulated wall clock at the start */
+    uint64_t wall_ms; /* the simulated wall clock at the start */
     struct lp2p_public_key peer_key;
-    struct lp2p_peer_id peer;              /* some remote peer */
+    struct lp2p_peer_id peer; /* some remote peer */
 };
 
 /** Keys and names; then fields of ctx.config may be set. */
@@ -51,21 +52,22 @@ void stage_expect(struct stage *stage, const struct lp2p_msg_class *cls);
 /** Nothing of that class waits. */
 #define STAGE_NONE(stage, NAME) assert_int_equal(stage_count(stage, &LP2P_M_##NAME), 0)
 size_t stage_count(const struct stage *stage, const struct lp2p_msg_class *cls);
-#define STAGE_DROP(m)                        \
-    do {                                     \
-        struct lp2p_msg *drop_ = &(m)->msg;  \
-        lp2p_msg_drop(&drop_);               \
+#define STAGE_DROP(m)                                                                                        \
+    do {                                                                                                     \
+        struct lp2p_msg *drop_ = &(m)->msg;                                                                  \
+        lp2p_msg_drop(&drop_);                                                                               \
     } while (0)
 
 /* The muxer's part. Streams are numbered by the test; the peer is stage->peer. */
 struct lp2p_stream_id stage_stream(const struct stage *stage, uint64_t number);
-void stage_opened(struct stage *stage, uint64_t number, const char *protocol, bool outbound, uint64_t tag, uint32_t credit,
-                  struct lp2p_op *op);
+void stage_opened(struct stage *stage, uint64_t number, const char *protocol, bool outbound, uint64_t tag,
+                  uint32_t credit, struct lp2p_op *op);
 void stage_data(struct stage *stage, uint64_t number, const void *bytes, size_t len);
 void stage_eof(struct stage *stage, uint64_t number);
 void stage_reset(struct stage *stage, uint64_t number, enum lp2p_err reason);
 void stage_credit(struct stage *stage, uint64_t number, uint32_t bytes);
-/** What the actor wrote to the stream so far, joined, with its end: takes STREAM_WRITE and STREAM_CLOSE_WRITE. Returns the length. */
+/** What the actor wrote to the stream so far, joined, with its end: takes STREAM_WRITE and
+ * STREAM_CLOSE_WRITE. Returns the length. */
 size_t stage_written(struct stage *stage, uint64_t number, uint8_t *out, size_t cap, bool *fin);
 /** Sum of STREAM_CONSUMED for the stream; takes them. */
 size_t stage_consumed(struct stage *stage, uint64_t number);

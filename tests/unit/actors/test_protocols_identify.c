@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Identify as a codec: what is sent reads back, and what a lying or careless peer sends is bounded, filtered or refused. */
+ * Identify as a codec: what is sent reads back, and what a lying or careless peer sends is bounded, filtered
+ * or refused. */
 #include "actors/protocols/identify.h"
 #include "wire/envelope.h"
 
@@ -14,7 +15,8 @@
 static struct lp2p_context ctx;
 static struct lp2p_peer_id other;
 
-static void make_key(uint64_t seed, struct lp2p_private_key *key, struct lp2p_public_key *pub, struct lp2p_peer_id *id)
+static void make_key(uint64_t seed, struct lp2p_private_key *key, struct lp2p_public_key *pub,
+                     struct lp2p_peer_id *id)
 {
     struct lp2p_rand_seeded gen;
     lp2p_rand_seeded_init(&gen, seed);
@@ -86,8 +88,8 @@ static void put_frame(struct bytes *stream, const struct bytes *message)
 }
 
 /* Reads a stream that comes in pieces of `cut` bytes. */
-static enum lp2p_err read_stream(struct lp2p_span stream, size_t cut, const struct lp2p_peer_id *peer, const char *remote,
-                                 struct lp2p_identify_info *info)
+static enum lp2p_err read_stream(struct lp2p_span stream, size_t cut, const struct lp2p_peer_id *peer,
+                                 const char *remote, struct lp2p_identify_info *info)
 {
     struct lp2p_identify_reader reader;
     struct lp2p_multiaddr from = addr(remote);
@@ -104,12 +106,14 @@ static enum lp2p_err read_stream(struct lp2p_span stream, size_t cut, const stru
     return err;
 }
 
-static enum lp2p_err read_bytes(const struct bytes *stream, const char *remote, struct lp2p_identify_info *info)
+static enum lp2p_err read_bytes(const struct bytes *stream, const char *remote,
+                                struct lp2p_identify_info *info)
 {
     return read_stream(lp2p_span(stream->data, stream->len), 1000, &ctx.self, remote, info);
 }
 
-static enum lp2p_err read_message(const struct bytes *message, const char *remote, struct lp2p_identify_info *info)
+static enum lp2p_err read_message(const struct bytes *message, const char *remote,
+                                  struct lp2p_identify_info *info)
 {
     static struct bytes stream;
     stream.len = 0;
@@ -129,8 +133,8 @@ static void assert_addrs(const struct lp2p_identify_info *info, const char *cons
 
 /* ---- our own messages */
 
-static size_t seal(const struct lp2p_private_key *key, const struct lp2p_peer_id *peer, uint64_t seq, const char *const *texts,
-                   size_t len, uint8_t *out, size_t cap)
+static size_t seal(const struct lp2p_private_key *key, const struct lp2p_peer_id *peer, uint64_t seq,
+                   const char *const *texts, size_t len, uint8_t *out, size_t cap)
 {
     struct lp2p_peer_record *record = calloc(1, sizeof(*record));
     size_t sealed = 0;
@@ -176,10 +180,13 @@ static void test_identify_round_trip(void **state)
     uint8_t record[1024];
     const char *const certified[] = {"/ip4/10.0.0.9/tcp/1"};
     size_t record_len = seal(&ctx.key, &ctx.self, 42, certified, 1, record, sizeof(record));
-    assert_int_equal(lp2p_identify_compose(lp2p_slice_span(&message), &observed, lp2p_span(record, record_len), &out), LP2P_OK);
+    assert_int_equal(
+        lp2p_identify_compose(lp2p_slice_span(&message), &observed, lp2p_span(record, record_len), &out),
+        LP2P_OK);
     for (size_t cut = 1; cut <= out.len; cut += 13) {
         struct lp2p_identify_info info;
-        assert_int_equal(read_stream(lp2p_slice_span(&out), cut, &ctx.self, "/ip4/127.0.0.1/tcp/1", &info), LP2P_OK);
+        assert_int_equal(read_stream(lp2p_slice_span(&out), cut, &ctx.self, "/ip4/127.0.0.1/tcp/1", &info),
+                         LP2P_OK);
         assert_true(info.certified);
         assert_int_equal(info.record_seq, 42);
         assert_addrs(&info, certified, 1);
@@ -194,7 +201,8 @@ static void test_identify_round_trip(void **state)
     lp2p_slice_drop(&message);
 }
 
-/* One message while the sum is below 2048 bytes; a second one for the record otherwise, and the first always below 4096. */
+/* One message while the sum is below 2048 bytes; a second one for the record otherwise, and the first always
+ * below 4096. */
 static void test_identify_two_messages(void **state)
 {
     (void)state;
@@ -208,7 +216,9 @@ static void test_identify_two_messages(void **state)
         assert_true(message.len <= LP2P_IDENTIFY_BASE_MAX);
         bool together = message.len + observed.len + record_len < LP2P_IDENTIFY_ONE_MAX;
         assert_int_equal(together, i == 0);
-        assert_int_equal(lp2p_identify_compose(lp2p_slice_span(&message), &observed, lp2p_span(record, record_len), &out), LP2P_OK);
+        assert_int_equal(
+            lp2p_identify_compose(lp2p_slice_span(&message), &observed, lp2p_span(record, record_len), &out),
+            LP2P_OK);
         struct lp2p_frame_reader frames;
         lp2p_frame_reader_init(&frames, 4096);
         struct lp2p_span rest = lp2p_slice_span(&out), frame;
@@ -220,7 +230,8 @@ static void test_identify_two_messages(void **state)
         lp2p_frame_reader_fini(&frames);
         assert_int_equal(n, i == 0 ? 1 : 2);
         struct lp2p_identify_info info;
-        assert_int_equal(read_stream(lp2p_slice_span(&out), 100000, &ctx.self, "/ip4/127.0.0.1/tcp/1", &info), LP2P_OK);
+        assert_int_equal(read_stream(lp2p_slice_span(&out), 100000, &ctx.self, "/ip4/127.0.0.1/tcp/1", &info),
+                         LP2P_OK);
         assert_true(info.certified);
         lp2p_identify_info_drop(&info);
         lp2p_slice_drop(&out);
@@ -288,6 +299,10 @@ static void test_identify_absent_parts_are_absent(void **state)
     lp2p_identify_info_drop(&info);
     struct bytes *nothing = calloc(1, sizeof(*nothing));
     assert_int_equal(read_bytes(nothing, "/ip4/10.0.0.7/tcp/1", &info), LP2P_EEOF);
+    put_length(nothing, 0); /* an empty message is one that says nothing */
+    assert_int_equal(read_bytes(nothing, "/ip4/10.0.0.7/tcp/1", &info), LP2P_OK);
+    assert_null(info.addrs);
+    lp2p_identify_info_drop(&info);
     free(nothing);
 }
 
@@ -327,10 +342,12 @@ static void test_identify_truncated(void **state)
     (void)state;
     struct lp2p_slice message = own_message(2, 2), out;
     struct lp2p_multiaddr observed = addr("/ip4/1.2.3.4/tcp/9");
-    assert_int_equal(lp2p_identify_compose(lp2p_slice_span(&message), &observed, lp2p_span(NULL, 0), &out), LP2P_OK);
+    assert_int_equal(lp2p_identify_compose(lp2p_slice_span(&message), &observed, lp2p_span(NULL, 0), &out),
+                     LP2P_OK);
     for (size_t len = 1; len < out.len; len++) {
         struct lp2p_identify_info info;
-        assert_int_equal(read_stream(lp2p_span(out.ptr, len), 7, &ctx.self, "/ip4/127.0.0.1/tcp/1", &info), LP2P_ETRUNCATED);
+        assert_int_equal(read_stream(lp2p_span(out.ptr, len), 7, &ctx.self, "/ip4/127.0.0.1/tcp/1", &info),
+                         LP2P_ETRUNCATED);
     }
     lp2p_slice_drop(&out);
     lp2p_slice_drop(&message);
@@ -342,8 +359,10 @@ static void test_identify_key_must_match(void **state)
     struct lp2p_slice message = own_message(1, 1), out;
     struct lp2p_multiaddr none = {0};
     struct lp2p_identify_info info;
-    assert_int_equal(lp2p_identify_compose(lp2p_slice_span(&message), &none, lp2p_span(NULL, 0), &out), LP2P_OK);
-    assert_int_equal(read_stream(lp2p_slice_span(&out), 64, &other, "/ip4/127.0.0.1/tcp/1", &info), LP2P_EWRONGPEER);
+    assert_int_equal(lp2p_identify_compose(lp2p_slice_span(&message), &none, lp2p_span(NULL, 0), &out),
+                     LP2P_OK);
+    assert_int_equal(read_stream(lp2p_slice_span(&out), 64, &other, "/ip4/127.0.0.1/tcp/1", &info),
+                     LP2P_EWRONGPEER);
     assert_null(info.addrs);
     lp2p_slice_drop(&out);
     lp2p_slice_drop(&message);
@@ -411,8 +430,8 @@ static void test_identify_addresses(void **state)
     snprintf(text, sizeof(text), "/ip4/10.0.0.3/tcp/1/p2p/%s", foreign);
     put_addr(&message, text); /* another's: dropped */
     snprintf(text, sizeof(text), "/p2p/%s", self);
-    put_addr(&message, text);                                 /* nothing is left */
-    put_field(&message, 2, lp2p_span_str("garbage"));         /* not an address */
+    put_addr(&message, text);                         /* nothing is left */
+    put_field(&message, 2, lp2p_span_str("garbage")); /* not an address */
     put_addr(&message, "/ip4/127.0.0.1/tcp/1");
     put_addr(&message, "/ip4/0.0.0.0/tcp/1");
     put_addr(&message, "/ip4/8.8.8.8/tcp/1");
@@ -421,7 +440,9 @@ static void test_identify_addresses(void **state)
         const char *kept[4];
         size_t len;
     } cases[] = {
-        {"/ip4/127.0.0.1/tcp/9", {"/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.2/tcp/1", "/ip4/127.0.0.1/tcp/1", "/ip4/8.8.8.8/tcp/1"}, 4},
+        {"/ip4/127.0.0.1/tcp/9",
+         {"/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.2/tcp/1", "/ip4/127.0.0.1/tcp/1", "/ip4/8.8.8.8/tcp/1"},
+         4},
         {"/ip4/192.168.1.1/tcp/9", {"/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.2/tcp/1", "/ip4/8.8.8.8/tcp/1"}, 3},
         {"/ip4/9.9.9.9/tcp/9", {"/ip4/8.8.8.8/tcp/1"}, 1},
     };

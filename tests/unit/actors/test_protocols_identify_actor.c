@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The identify resident: asks new links, answers, takes pushes within their rate, and pushes when the node changes. */
+ * The identify resident: asks new links, answers, takes pushes within their rate, and pushes when the node
+ * changes. */
 #include "protocols_stage.h"
 
 #include "actors/protocols/identify.h"
@@ -63,7 +64,8 @@ static struct lp2p_slice peer_says(const struct stage *stage, bool push)
     struct lp2p_slice message, out;
     snprintf(peer.config.agent, sizeof(peer.config.agent), "peer/9");
     assert_int_equal(lp2p_identify_encode(&peer, NULL, protocols, &message), LP2P_OK);
-    assert_int_equal(lp2p_identify_compose(lp2p_slice_span(&message), &none, (struct lp2p_span){0}, &out), LP2P_OK);
+    assert_int_equal(lp2p_identify_compose(lp2p_slice_span(&message), &none, (struct lp2p_span){0}, &out),
+                     LP2P_OK);
     lp2p_slice_drop(&message);
     lp2p_strings_drop(&protocols);
     return out;
@@ -133,7 +135,8 @@ static void test_identify_reports_failures(void **state)
         STAGE_POST(stage, ended);
         link_up(stage, 1);
         uint64_t number = 10 + (uint64_t)kind;
-        stage_opened(stage, number, LP2P_IDENTIFY_PROTOCOL, true, asked_for(stage, LP2P_IDENTIFY_PROTOCOL), CREDIT, NULL);
+        stage_opened(stage, number, LP2P_IDENTIFY_PROTOCOL, true, asked_for(stage, LP2P_IDENTIFY_PROTOCOL),
+                     CREDIT, NULL);
         switch (kind) {
         case 0: /* nothing comes for 5 s */
             stage_pass(stage, LP2P_SEC(4));
@@ -244,7 +247,8 @@ static void test_identify_takes_pushes(void **state)
     stage_free(stage);
 }
 
-/* Pushed to who speaks it and was told something older; not to others, and once for changes in quick succession. */
+/* Pushed to who speaks it and was told something older; not to others, and once for changes in quick
+ * succession. */
 static void test_identify_pushes_changes(void **state)
 {
     (void)state;

@@ -99,7 +99,9 @@ static void assert_built(const char *data, uint64_t created_ms, uint64_t ttl_ms,
 {
     struct lp2p_slice json;
     const char *why = NULL;
-    assert_int_equal(lp2p_resource_build("session", "s-1", "12D3", lp2p_span_str(data), created_ms, ttl_ms, &json, &why), LP2P_OK);
+    assert_int_equal(
+        lp2p_resource_build("session", "s-1", "12D3", lp2p_span_str(data), created_ms, ttl_ms, &json, &why),
+        LP2P_OK);
     char text[512];
     snprintf(text, sizeof(text), "%.*s", (int)json.len, (const char *)json.ptr);
     assert_string_equal(text, expected);
@@ -113,22 +115,26 @@ static void test_resource_build(void **state)
 {
     (void)state;
     assert_built("{\"x\":[1.0,null]}", 1762300000000, 0,
-                 "{\"resourceId\":\"s-1\",\"resourceType\":\"session\",\"creatorPeerId\":\"12D3\",\"data\":{\"x\":[1.0,null]},"
+                 "{\"resourceId\":\"s-1\",\"resourceType\":\"session\",\"creatorPeerId\":\"12D3\",\"data\":{"
+                 "\"x\":[1.0,null]},"
                  "\"createdAt\":1762300000000}");
     assert_built("7", 1762300000000, 3600000,
                  "{\"resourceId\":\"s-1\",\"resourceType\":\"session\",\"creatorPeerId\":\"12D3\",\"data\":7,"
                  "\"createdAt\":1762300000000,\"expiresAt\":1762303600000}");
-    assert_built("\"\"", 1, UINT64_MAX,
-                 "{\"resourceId\":\"s-1\",\"resourceType\":\"session\",\"creatorPeerId\":\"12D3\",\"data\":\"\","
-                 "\"createdAt\":1,\"expiresAt\":9007199254740991}");
+    assert_built(
+        "\"\"", 1, UINT64_MAX,
+        "{\"resourceId\":\"s-1\",\"resourceType\":\"session\",\"creatorPeerId\":\"12D3\",\"data\":\"\","
+        "\"createdAt\":1,\"expiresAt\":9007199254740991}");
     struct lp2p_slice json;
     const char *why = NULL;
     assert_int_equal(lp2p_resource_build("a", "b", "c", lp2p_span_str("{"), 1, 0, &json, &why), LP2P_EINVAL);
     assert_int_equal(lp2p_resource_build("a", "b", "c", lp2p_span_str(""), 1, 0, &json, &why), LP2P_EINVAL);
-    assert_int_equal(lp2p_resource_build("a\xff", "b", "c", lp2p_span_str("1"), 1, 0, &json, &why), LP2P_EINVAL);
+    assert_int_equal(lp2p_resource_build("a\xff", "b", "c", lp2p_span_str("1"), 1, 0, &json, &why),
+                     LP2P_EINVAL);
     char big[LP2P_RESOURCE_VALUE_MAX];
     memset(big, '1', sizeof(big));
-    assert_int_equal(lp2p_resource_build("a", "b", "c", lp2p_span(big, sizeof(big)), 1, 0, &json, &why), LP2P_ELIMIT);
+    assert_int_equal(lp2p_resource_build("a", "b", "c", lp2p_span(big, sizeof(big)), 1, 0, &json, &why),
+                     LP2P_ELIMIT);
     assert_null(json.buf);
 }
 
@@ -154,8 +160,12 @@ static void test_resource_check(void **state)
     assert_int_equal(check(HEAD ",\"expiresAt\":1e300}", &expires), LP2P_OK);
     assert_int_equal(expires, UINT64_C(9007199254740991));
     assert_int_equal(check(HEAD ",\"expiresAt\":\"12\"}", &expires), LP2P_EPROTO);
-    assert_int_equal(check("{\"resourceId\":\"x\",\"resourceType\":\"t\",\"creatorPeerId\":\"p\",\"createdAt\":5}", &expires), LP2P_EPROTO);
-    assert_int_equal(check("{\"resourceId\":\"i\",\"resourceType\":\"t\",\"createdAt\":5}", &expires), LP2P_EPROTO);
+    assert_int_equal(
+        check("{\"resourceId\":\"x\",\"resourceType\":\"t\",\"creatorPeerId\":\"p\",\"createdAt\":5}",
+              &expires),
+        LP2P_EPROTO);
+    assert_int_equal(check("{\"resourceId\":\"i\",\"resourceType\":\"t\",\"createdAt\":5}", &expires),
+                     LP2P_EPROTO);
     assert_int_equal(check("[]", &expires), LP2P_EPROTO);
     assert_int_equal(check("", &expires), LP2P_EMALFORMED);
 }
@@ -166,7 +176,8 @@ static struct lp2p_slice text_slice(size_t len)
     return lp2p_slice_copy(bytes, len);
 }
 
-static enum lp2p_err cache_put(struct lp2p_resource_cache *cache, unsigned id, size_t len, uint64_t expires_ms, bool own, uint64_t now_ms)
+static enum lp2p_err cache_put(struct lp2p_resource_cache *cache, unsigned id, size_t len,
+                               uint64_t expires_ms, bool own, uint64_t now_ms)
 {
     char text[16];
     snprintf(text, sizeof(text), "%u", id);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The Lotus message as a codec: what is built, what a receiver accepts and refuses, the hash of duplicates with its vectors,
- * and the set of hashes. */
+ * The Lotus message as a codec: what is built, what a receiver accepts and refuses, the hash of duplicates
+ * with its vectors, and the set of hashes. */
 #include "actors/protocols/json.h"
 #include "actors/protocols/lotus_message.h"
 
@@ -11,8 +11,9 @@
 
 #include <cmocka.h>
 
-#define EXAMPLE                                                                                                     \
-    "{\"type\":\"data-message\",\"from\":\"12D3KooWExample\",\"payload\":{\"a\":1},\"timestamp\":1762300000000,"     \
+#define EXAMPLE                                                                                              \
+    "{\"type\":\"data-message\",\"from\":\"12D3KooWExample\",\"payload\":{\"a\":1},\"timestamp\":"           \
+    "1762300000000,"                                                                                         \
     "\"messageId\":\"mhl5abcd-0011223344556677\",\"protocol\":\"my-protocol\"}"
 #define EXAMPLE_MS UINT64_C(1762300000000)
 
@@ -60,7 +61,8 @@ static void test_message_hash_vectors(void **state)
     assert_int_equal(parse(EXAMPLE, EXAMPLE_MS, &message), LP2P_OK);
     assert_hash(&message, "fc81af9ea48327b6ec5cbb2512fe312c850db25fb961f06b86ed85cf0b05a6fc");
     lp2p_lotus_message_fini(&message);
-    const char *to = "{\"type\":\"data-message\",\"from\":\"12D3KooWExample\",\"to\":\"12D3KooWOther\",\"payload\":{\"a\":1},"
+    const char *to = "{\"type\":\"data-message\",\"from\":\"12D3KooWExample\",\"to\":\"12D3KooWOther\","
+                     "\"payload\":{\"a\":1},"
                      "\"timestamp\":1762300000000,\"messageId\":\"mhl5abcd-0011223344556677\"}";
     assert_int_equal(parse(to, EXAMPLE_MS, &message), LP2P_OK);
     assert_hash(&message, "195025480e6ab6dc419643ab8829692245e96ab84048e8040056c9168a8e53f9");
@@ -103,9 +105,11 @@ static void test_message_last_of_equal_members_counts(void **state)
 {
     (void)state;
     struct lp2p_lotus_message message;
-    assert_int_equal(parse("{\"type\":\"a\",\"type\":\"b\",\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":1762300000000}",
-                           EXAMPLE_MS, &message),
-                     LP2P_OK);
+    assert_int_equal(
+        parse(
+            "{\"type\":\"a\",\"type\":\"b\",\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":1762300000000}",
+            EXAMPLE_MS, &message),
+        LP2P_OK);
     assert_string_equal(message.view.type, "b");
     lp2p_lotus_message_fini(&message);
 }
@@ -120,14 +124,19 @@ static void test_message_refuses(void **state)
     assert_refused("[]", LP2P_EPROTO);
     assert_refused("null", LP2P_EPROTO);
     assert_refused("{}", LP2P_EPROTO);
-    assert_refused("{\"type\":\"\",\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":1762300000000}", LP2P_EPROTO);
-    assert_refused("{\"type\":1,\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":1762300000000}", LP2P_EPROTO);
+    assert_refused("{\"type\":\"\",\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":1762300000000}",
+                   LP2P_EPROTO);
+    assert_refused("{\"type\":1,\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":1762300000000}",
+                   LP2P_EPROTO);
     assert_refused("{\"type\":\"t\",\"messageId\":\"m\",\"timestamp\":1762300000000}", LP2P_EPROTO);
-    assert_refused("{\"type\":\"t\",\"from\":\"f\",\"messageId\":\"\",\"timestamp\":1762300000000}", LP2P_EPROTO);
+    assert_refused("{\"type\":\"t\",\"from\":\"f\",\"messageId\":\"\",\"timestamp\":1762300000000}",
+                   LP2P_EPROTO);
     assert_refused("{\"type\":\"t\",\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":0}", LP2P_EPROTO);
-    assert_refused("{\"type\":\"t\",\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":\"1762300000000\"}", LP2P_EPROTO);
+    assert_refused("{\"type\":\"t\",\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":\"1762300000000\"}",
+                   LP2P_EPROTO);
     assert_refused("{\"type\":\"t\",\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":1e999}", LP2P_EPROTO);
-    assert_refused("{\"type\":\"t\",\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":-1762300000000}", LP2P_EEXPIRED);
+    assert_refused("{\"type\":\"t\",\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":-1762300000000}",
+                   LP2P_EEXPIRED);
 }
 
 /* 300,000 ms either way are accepted, one more is not. */
@@ -146,7 +155,8 @@ static void test_message_clock(void **state)
 
 static char *of_size(size_t size)
 {
-    const char *head = "{\"type\":\"t\",\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":1762300000000,\"payload\":\"";
+    const char *head =
+        "{\"type\":\"t\",\"from\":\"f\",\"messageId\":\"m\",\"timestamp\":1762300000000,\"payload\":\"";
     char *json = malloc(size + 1);
     assert_non_null(json);
     memset(json, 'x', size);
@@ -179,7 +189,8 @@ static void test_json_depth(void **state)
     yyjson_doc_free(doc);
     memset(text, '[', LP2P_JSON_DEPTH_MAX + 1);
     memset(text + LP2P_JSON_DEPTH_MAX + 1, ']', LP2P_JSON_DEPTH_MAX + 1);
-    assert_int_equal(lp2p_json_read(lp2p_span(text, 2 * LP2P_JSON_DEPTH_MAX + 2), 1000, &doc, NULL), LP2P_EMALFORMED);
+    assert_int_equal(lp2p_json_read(lp2p_span(text, 2 * LP2P_JSON_DEPTH_MAX + 2), 1000, &doc, NULL),
+                     LP2P_EMALFORMED);
     assert_null(doc);
     /* Brackets inside of a string are text. */
     memset(text, '[', sizeof(text));
@@ -193,10 +204,12 @@ static void test_message_build(void **state)
 {
     (void)state;
     struct lp2p_rand rand = source();
-    struct lp2p_message message = {.type = "data-message", .protocol = "my \"protocol\"", .payload = " {\"n\":1.0} ", .to = "12D3"};
+    struct lp2p_message message = {
+        .type = "data-message", .protocol = "my \"protocol\"", .payload = " {\"n\":1.0} ", .to = "12D3"};
     struct lp2p_slice json;
     const char *why = NULL;
-    assert_int_equal(lp2p_lotus_message_build(&message, "12D3KooWMe", EXAMPLE_MS, &rand, &json, &why), LP2P_OK);
+    assert_int_equal(lp2p_lotus_message_build(&message, "12D3KooWMe", EXAMPLE_MS, &rand, &json, &why),
+                     LP2P_OK);
     char text[512];
     snprintf(text, sizeof(text), "%.*s", (int)json.len, (const char *)json.ptr);
     const char *id = strstr(text, "\"messageId\":\"");
@@ -211,7 +224,8 @@ static void test_message_build(void **state)
     assert_int_equal(strspn(dash + 1, "0123456789abcdef"), 16);
     char expected[512];
     snprintf(expected, sizeof(expected),
-             "{\"type\":\"data-message\",\"from\":\"12D3KooWMe\",\"to\":\"12D3\",\"payload\": {\"n\":1.0} ,\"timestamp\":1762300000000,"
+             "{\"type\":\"data-message\",\"from\":\"12D3KooWMe\",\"to\":\"12D3\",\"payload\": {\"n\":1.0} "
+             ",\"timestamp\":1762300000000,"
              "\"messageId\":\"%.*s\",\"protocol\":\"my \\\"protocol\\\"\"}",
              (int)(dash + 17 - id), id);
     assert_string_equal(text, expected);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The messages actor, with the two traps of Lotus nodes: their side of a stream is never closed, and a FIN must not travel with the
- * negotiation. */
+ * The messages actor, with the two traps of Lotus nodes: their side of a stream is never closed, and a FIN
+ * must not travel with the negotiation. */
 #include "protocols_stage.h"
 
 #include "actors/protocols/messages_private.h"
@@ -30,9 +30,10 @@ static struct stage *messages_stage(void)
 static struct lp2p_slice message_of(const char *id, const char *protocol)
 {
     char text[512];
-    int len = snprintf(text, sizeof(text), "{\"type\":\"t\",\"from\":\"f\",\"timestamp\":%llu,\"messageId\":\"%s\"%s%s%s}",
-                       (unsigned long long)wall_ms, id, protocol == NULL ? "" : ",\"protocol\":\"", protocol == NULL ? "" : protocol,
-                       protocol == NULL ? "" : "\"");
+    int len = snprintf(text, sizeof(text),
+                       "{\"type\":\"t\",\"from\":\"f\",\"timestamp\":%llu,\"messageId\":\"%s\"%s%s%s}",
+                       (unsigned long long)wall_ms, id, protocol == NULL ? "" : ",\"protocol\":\"",
+                       protocol == NULL ? "" : protocol, protocol == NULL ? "" : "\"");
     return lp2p_slice_copy(text, (size_t)len);
 }
 
@@ -463,7 +464,8 @@ static uint64_t sends_refused(struct stage *stage)
     return 0;
 }
 
-/* A protocol that cannot take more has a short queue here; nothing of it is lost below the bound, and order is kept. */
+/* A protocol that cannot take more has a short queue here; nothing of it is lost below the bound, and order
+ * is kept. */
 static void test_messages_wait_for_a_slow_protocol(void **state)
 {
     (void)state;

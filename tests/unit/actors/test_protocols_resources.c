@@ -14,7 +14,8 @@ static struct stage *resources_stage(enum lp2p_dht_mode mode)
     return stage;
 }
 
-static void announce(struct stage *stage, const char *id, const char *data, uint64_t ttl_ms, struct lp2p_op *op)
+static void announce(struct stage *stage, const char *id, const char *data, uint64_t ttl_ms,
+                     struct lp2p_op *op)
 {
     struct lp2p_m_announce *m = LP2P_NEW(ANNOUNCE, announce);
     snprintf(m->type, sizeof(m->type), "session");
@@ -50,7 +51,8 @@ static uint64_t router_asked(struct stage *stage, enum lp2p_dht_verb verb, const
     return tag;
 }
 
-static void router_says(struct stage *stage, uint64_t tag, enum lp2p_err result, size_t peers, const char *value)
+static void router_says(struct stage *stage, uint64_t tag, enum lp2p_err result, size_t peers,
+                        const char *value)
 {
     struct lp2p_m_dht_done *m = LP2P_NEW(DHT_DONE, dht_done);
     m->msg.tag = tag;
@@ -86,9 +88,11 @@ static void test_resources_announce(void **state)
     STAGE_NONE(stage, DHT_REQUEST); /* from the cache */
     char expected[512];
     snprintf(expected, sizeof(expected),
-             "{\"resourceId\":\"s-1\",\"resourceType\":\"session\",\"creatorPeerId\":\"%s\",\"data\":{\"a\":1},\"createdAt\":%llu,"
+             "{\"resourceId\":\"s-1\",\"resourceType\":\"session\",\"creatorPeerId\":\"%s\",\"data\":{\"a\":"
+             "1},\"createdAt\":%llu,"
              "\"expiresAt\":%llu}",
-             stage->ctx.self_text, (unsigned long long)stage->wall_ms, (unsigned long long)stage->wall_ms + 1000);
+             stage->ctx.self_text, (unsigned long long)stage->wall_ms,
+             (unsigned long long)stage->wall_ms + 1000);
     assert_bytes(op, expected);
     stage_op_is(op, LP2P_OK);
     stage_pass(stage, LP2P_MS(1500)); /* expired now */
@@ -120,7 +124,8 @@ static void test_resources_queue(void **state)
     struct stage *stage = resources_stage(LP2P_DHT_SERVER);
     struct lp2p_op *op = stage_op();
     announce(stage, "s-1", "1", 0, op);
-    router_says(stage, router_asked(stage, LP2P_DHT_PUT, "resource:session:s-1"), LP2P_OK, 0, NULL); /* a lone server: nobody stored it */
+    router_says(stage, router_asked(stage, LP2P_DHT_PUT, "resource:session:s-1"), LP2P_OK, 0,
+                NULL); /* a lone server: nobody stored it */
     assert_non_null(strstr(lp2p_op_detail(op), "queued"));
     stage_op_is(op, LP2P_EQUORUM);
     stage_pass(stage, LP2P_SEC(60));
@@ -171,7 +176,9 @@ static void test_resources_republish(void **state)
     stage_free(stage);
 }
 
-#define FOUND "{\"resourceId\":\"s-1\",\"resourceType\":\"session\",\"creatorPeerId\":\"p\",\"data\":5,\"createdAt\":1%s}"
+#define FOUND                                                                                                \
+    "{\"resourceId\":\"s-1\",\"resourceType\":\"session\",\"creatorPeerId\":\"p\",\"data\":5,\"createdAt\":" \
+    "1%s}"
 
 static void test_resources_discover(void **state)
 {
@@ -199,8 +206,8 @@ static void test_resources_discover(void **state)
             snprintf(value, sizeof(value), FOUND, expires);
         }
         discover(stage, "other", false, op);
-        router_says(stage, router_asked(stage, LP2P_DHT_GET, "resource:session:other"), bad[i] == NULL ? LP2P_ENOTFOUND : LP2P_OK, 1,
-                    i == 2 ? value : bad[i]);
+        router_says(stage, router_asked(stage, LP2P_DHT_GET, "resource:session:other"),
+                    bad[i] == NULL ? LP2P_ENOTFOUND : LP2P_OK, 1, i == 2 ? value : bad[i]);
         assert_true(strlen(lp2p_op_detail(op)) > 0);
         stage_op_is(op, LP2P_ENOTFOUND);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The DHT router: requests over streams of their own, answers in order on inbound streams, users' queries to their end. What the
- * Kademlia machine decides is tested with the machine. */
+ * The DHT router: requests over streams of their own, answers in order on inbound streams, users' queries to
+ * their end. What the Kademlia machine decides is tested with the machine. */
 #include "protocols_stage.h"
 
 #include "dht/kad.h"
@@ -87,8 +87,8 @@ static void peer_update(struct stage *stage, const struct lp2p_msg_class *cls, b
     STAGE_POST(stage, m);
 }
 
-static void ask_from(struct stage *stage, enum lp2p_dht_verb verb, const void *key, size_t key_len, const char *value, lp2p_time deadline,
-                     struct lp2p_op *op)
+static void ask_from(struct stage *stage, enum lp2p_dht_verb verb, const void *key, size_t key_len,
+                     const char *value, lp2p_time deadline, struct lp2p_op *op)
 {
     struct lp2p_m_dht_request *m = LP2P_NEW(DHT_REQUEST, dht_request);
     m->verb = verb;
@@ -102,14 +102,16 @@ static void ask_from(struct stage *stage, enum lp2p_dht_verb verb, const void *k
     STAGE_POST(stage, m);
 }
 
-static void ask(struct stage *stage, enum lp2p_dht_verb verb, const char *key, const char *value, struct lp2p_op *op)
+static void ask(struct stage *stage, enum lp2p_dht_verb verb, const char *key, const char *value,
+                struct lp2p_op *op)
 {
     ask_from(stage, verb, key, strlen(key), value, 0, op);
 }
 
 static uint64_t next_stream = 1000;
 
-/* Opens the stream that the router asks for and returns its number, with the request in out. 0: it asks for none. */
+/* Opens the stream that the router asks for and returns its number, with the request in out. 0: it asks for
+ * none. */
 static uint64_t open_request(struct stage *stage, uint8_t *out, size_t cap, size_t *len)
 {
     struct lp2p_m_peer_stream_open *m = STAGE_TAKE(stage, PEER_STREAM_OPEN, peer_stream_open);
