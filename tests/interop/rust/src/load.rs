@@ -68,6 +68,8 @@ async fn bulk(node: &Node, peer: PeerId, up: bool, parallel: u64, time: Duration
 }
 
 async fn ping(node: &Node, peer: PeerId, time: Duration) -> Result<Value, Error> {
+    // The ping behaviour opens its stream on every new connection, and a rust server serves only the newest one.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     let mut stream = node.streams.clone().open_stream(peer, libp2p::ping::PROTOCOL_NAME).await?;
     let mut rtts = vec![];
     let start = Instant::now();

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""From single figures to rows: medians, spreads, ratios, and the comparison of two runs."""
+import json
+import statistics
+
+from scenarios import FIGURES, SCENARIOS
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def spread(values):
+    """Half of the distance between the extremes, in parts of the median."""
+    middle = statistics.median(values)
+    return (max(values) - min(values)) / 2 / abs(middle) if middle else 0.0
+
+
+def short(value):
+    if value == 0:
+        return '0'
+    for limit, text in ((1000, f'{value:,.0f}'), (100, f'{value:.0f}'), (10, f'{value:.1f}'), (1, f'{value:.2f}')):
+        if abs(value) >= limit:
+            return text
+    return f'{value:.3f}'
+
+
+def group(records):
+    """{(scenario, figure): {subject: [values]}} in the order in which they came."""
+    rows = {}
+    for r in records:
+        if r.get('event') == 'figure':
+            rows.setdefault((r['scenario'], r['figure']), {}).setdefault(r['subject'], []).append(r['value'])
+    return rows
+
+
+def best_peer(figure, row):
+    """The best of the peers, which is 1 in the ratios: (name, value), or None."""
+    peers = {name: median(v) for name, v in row.items() if not name.startswith('lotus') and not name.startswith('ceiling')}
+    if not peers:
+        return None
+    choose = max if FIGURES[figure][1] else min
+    name = choose(peers, key=peers.get)
+    return name, peers[name]
+
+
+def ratios(figure, row):
+    """(ours to the best peer, ours to the ceiling); None where there is nothing to compare with."""
+    ours = median(row['lotus']) if 'lotus' in row else None
+    peer = best_peer(figure, row)
+    ceilings = [median(v) for name, v in row.items() if name.startswith('ceiling')]
+    to_peer = ours / peer[1] if ours is not None and peer and peer[1] else None
+    to_ceiling = None
+    if ours is not None and ceilings:
+        to_ceiling = ours / (max if FIGURES[figure][1] else min)(ceilings)
+    return to_peer, to_ceiling
+
+
+def text_table(records):
+    rows = group(records)
+    subjects = []
+    for row in rows.values():
+        subjects += [s for s in row if s not in subjects]
+    subjects = [s for s in subjects if not s.startswith('ceiling')] + [s for s in subjects if s.startswith('ceiling')]
+    lines = [['scenario', 'figure'] + subjects + ['best peer = 1', 'ceiling = 1']]
+    last = None
+    for (scenario, figure), row in rows.items():
+        to_peer, to_ceiling = ratios(figure, row)
+        unit = FIGURES[figure][0]
+        cells = [f'{short(median(row[s]))} ±{spread(row[s]) * 100:.0f}%' if s in row else '' for s in subjects]
+        lines.append([scenario if scenario != last else '', f'{figure} {unit}'.strip()] + cells +
+                     [f'{to_peer:.2f}x' if to_peer is not None else '', f'{to_ceiling:.2f}x' if to_ceiling is not None else ''])
+        last = scenario
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    out = []
+    for n, line in enumerate(lines):
+        out.append('  '.join(c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip())
+        if n == 0:
+            out.append('  '.join('-' * w for w in widths))
+    return '\n'.join(out)
+
+
+def load(path):
+    with open(path, encoding='utf-8') as file:
+        return [json.loads(line) for line in file if line.strip()]
+
+
+def compare(old, new):
+    """What changed between two runs by more than the noise of both: lines of text."""
+    before, after = group(old), group(new)
+    out = []
+    for key, row in after.items():
+        for subject, values in row.items():
+            earlier = before.get(key, {}).get(subject)
+            if not earlier:
+                continue
+            a, b = median(earlier), median(values)
+            if a == 0:
+                continue
+            noise = max(0.03, spread(earlier) + spread(values))
+            change = b / a - 1
+            if abs(change) > noise:
+                good = (change > 0) == FIGURES[key[1]][1]
+                out.append(f'{"better" if good else "WORSE "}  {key[0]:<18} {key[1]:<12} {subject:<12} '
+                           f'{short(a)} -> {short(b)} {FIGURES[key[1]][0]} ({change * 100:+.0f} %, noise {noise * 100:.0f} %)')
+    return out
+
+
+def title(scenario):
+    return SCENARIOS[scenario][0] if scenario in SCENARIOS else scenario
