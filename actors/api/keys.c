@@ -183,6 +183,7 @@ enum lp2p_err lp2p_config_key_file(struct lp2p_config *config, const char *path,
     config->detail[0] = '\0';
     enum lp2p_err err = load(config, path, bytes, &len);
     if (err == LP2P_ENOTFOUND && create) {
+        config->detail[0] = '\0';
         err = create_file(config, path);
         err = err != LP2P_OK ? err : load(config, path, bytes, &len);
     }
