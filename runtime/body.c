@@ -170,6 +170,9 @@ void lp2p_body_end(struct lp2p_turn *turn, enum lp2p_err reason, bool run_fini)
     struct lp2p_actor *body = turn->body;
     struct lp2p_notice *notice = LP2P_MSG_AS(slot->ended_msg, &lp2p_notice_class, lp2p_notice);
     notice->who = (struct lp2p_ref){slot->index, __atomic_load_n(&slot->gen, __ATOMIC_RELAXED)};
+    if (body != NULL) {
+        lp2p_watches_fini(body); /* before fini closes the descriptors */
+    }
     if (run_fini && body->ops->fini != NULL) {
         lp2p_time entered = lp2p_handler_enter(turn);
         body->fini_done = true;
@@ -209,6 +212,7 @@ void lp2p_body_dispose(struct lp2p_driver *driver, struct lp2p_seat *seat)
     }
     seat->noticed = true;
     if (body != NULL) {
+        lp2p_watches_fini(body);
         if (!body->fini_done && body->ops->fini != NULL) {
             body->fini_done = true;
             body->ops->fini(body, body->state, LP2P_FAIL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/driver.h"
 
+#include "runtime/body.h"
 #include "runtime/poller.h"
 #include "runtime/pool.h"
 
@@ -163,9 +164,21 @@ static void sleep_or_poll(struct lp2p_driver *driver, bool *rested)
     }
 }
 
+/* Seats that were taken from the thread while it was blocked, and that it has not come to yet. */
+static void dispose_condemned(struct lp2p_driver *driver)
+{
+    lp2p_driver_take_ready(driver);
+    for (struct lp2p_seat *seat = driver->run_head; seat != NULL; seat = seat->ready_next) {
+        if (__atomic_load_n(&seat->run, __ATOMIC_ACQUIRE) == LP2P_RUN_CONDEMNED) {
+            lp2p_body_dispose(driver, seat);
+        }
+    }
+}
+
 /* What others still put into the stack of an ending thread goes to whoever serves those seats now. */
 static void pass_on(struct lp2p_driver *driver)
 {
+    dispose_condemned(driver);
     lp2p_current_driver = NULL;
     struct lp2p_seat *seat = __atomic_exchange_n(&driver->ready, LP2P_READY_CLOSED, __ATOMIC_SEQ_CST);
     while (seat != NULL) {
@@ -180,23 +193,26 @@ static void pass_on(struct lp2p_driver *driver)
 
 void lp2p_driver_loop(struct lp2p_driver *driver)
 {
-    bool rested = false;
+    bool rested = false, fresh = false; /* fresh: a handler has just read the clock */
     lp2p_current_driver = driver;
     while (__atomic_load_n(&driver->quit, __ATOMIC_ACQUIRE) == 0) {
-        driver->tick = lp2p_driver_clock(driver);
+        driver->tick = fresh ? driver->tick : lp2p_driver_clock(driver);
         lp2p_driver_take_ready(driver);
         lp2p_driver_expire_timers(driver);
         if (driver->run_len == 0) {
             sleep_or_poll(driver, &rested);
+            fresh = false;
             continue;
         }
         rested = false;
         if (driver->poller.watches > 0 && lp2p_time_since(driver->tick, driver->polled) >= POLL_PERIOD_NS) {
             lp2p_poller_look(driver);
         }
+        lp2p_time before = driver->tick;
         for (size_t n = driver->run_len; n > 0 && driver->run_len > 0; n--) {
             lp2p_seat_turn(driver, lp2p_driver_pop(driver, 0));
         }
+        fresh = driver->tick != before;
     }
     pass_on(driver);
 }

@@ -12,6 +12,9 @@ void lp2p_root_notice(struct lp2p_rt *rt, const struct lp2p_notice *notice);
 bool lp2p_rt_enter(struct lp2p_rt *rt);
 void lp2p_rt_leave(struct lp2p_rt *rt);
 
+/** Frees everything; after the last thread. */
+void lp2p_rt_free(struct lp2p_rt *rt);
+
 /** Simulation (sim.c): makes the one driver; steps until the root has left the state. False: nothing more happens. */
 struct lp2p_driver *lp2p_sim_driver_new(struct lp2p_rt *rt);
 bool lp2p_sim_until_root_leaves(struct lp2p_rt *rt, enum lp2p_root_state state);

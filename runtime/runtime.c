@@ -63,7 +63,7 @@ static struct lp2p_rt *new_rt(const struct lp2p_rt_config *config)
     return rt;
 }
 
-static void free_rt(struct lp2p_rt *rt)
+void lp2p_rt_free(struct lp2p_rt *rt)
 {
     lp2p_registry_fini(rt);
     while (!lp2p_list_empty(&rt->drivers)) {
@@ -145,6 +145,16 @@ static void leave_behind(struct lp2p_rt *rt)
     }
 }
 
+/* The end of the chain of ended threads; the lock is given up meanwhile. */
+static void join_zombie(struct lp2p_rt *rt)
+{
+    struct lp2p_driver *last = rt->zombie;
+    rt->zombie = NULL;
+    pthread_mutex_unlock(&rt->lock);
+    LP2P_CHECK(pthread_join(last->thread, NULL) == 0);
+    pthread_mutex_lock(&rt->lock);
+}
+
 /* Waits until no thread runs, but not long for blocked ones: returns how many abandoned actors these hold. */
 static unsigned end_threads(struct lp2p_rt *rt)
 {
@@ -158,24 +168,20 @@ static unsigned end_threads(struct lp2p_rt *rt)
     __atomic_store_n(&rt->quitting, 1, __ATOMIC_SEQ_CST);
     for (bool late = false;;) {
         unsigned running = quit_threads(rt, &stuck);
-        if (running == 0 && (stuck == 0 || late)) {
-            break;
-        }
         if (running > 0) {
             pthread_cond_wait(&rt->changed, &rt->lock);
-        } else {
+        } else if (rt->zombie != NULL) {
+            join_zombie(rt);
+        } else if (stuck > 0 && !late) {
             late = pthread_cond_timedwait(&rt->changed, &rt->lock, &until) == ETIMEDOUT;
+        } else {
+            break;
         }
     }
-    struct lp2p_driver *last = rt->zombie;
-    rt->zombie = NULL;
     if (stuck > 0) {
         leave_behind(rt);
     }
     pthread_mutex_unlock(&rt->lock);
-    if (last != NULL) {
-        LP2P_CHECK(pthread_join(last->thread, NULL) == 0);
-    }
     return stuck;
 }
 
@@ -187,8 +193,8 @@ static unsigned end_rt(struct lp2p_rt *rt)
     }
     unsigned stuck = end_threads(rt);
     if (stuck == 0) {
-        free_rt(rt);
-    } /* otherwise a blocked thread may come back to this memory at any time: it is leaked */
+        lp2p_rt_free(rt);
+    } /* otherwise a blocked thread may come back to this memory at any time: the last one to do so frees it */
     return stuck;
 }
 

@@ -3,6 +3,7 @@
 
 #include "runtime/poller.h"
 #include "runtime/pool.h"
+#include "runtime/root.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -77,13 +78,18 @@ static void leave_chain(struct lp2p_driver *driver)
     struct lp2p_driver *before = NULL;
     pthread_mutex_lock(&rt->lock);
     driver->state = LP2P_DRIVER_EXITED;
-    if (!rt->leaked) {
+    unsigned left = __atomic_sub_fetch(&rt->threads, 1, __ATOMIC_RELAXED);
+    bool left_behind = rt->leaked;
+    if (!left_behind) {
         before = rt->zombie;
         rt->zombie = driver;
+        pthread_cond_broadcast(&rt->changed);
     }
-    __atomic_fetch_sub(&rt->threads, 1, __ATOMIC_RELAXED);
-    pthread_cond_broadcast(&rt->changed);
     pthread_mutex_unlock(&rt->lock);
+    if (left_behind && left == 0) {
+        lp2p_rt_free(rt); /* lp2p_rt_stop has returned long ago */
+        lp2p_pool_thread_flush();
+    }
     if (before != NULL) {
         LP2P_CHECK(pthread_join(before->thread, NULL) == 0);
         pthread_mutex_lock(&rt->lock);

@@ -307,6 +307,33 @@ static void test_supervisor_blocked_for_ever(void **state)
     gate_raise(&blocked); /* it finds its way out: over memory that was left to it */
 }
 
+/* Two actors share a thread that is blocked for ever by one of them: the other one cannot be ended either. */
+static void test_supervisor_blocked_thread(void **state)
+{
+    (void)state;
+    static struct gate blocked = GATE_INIT, running = GATE_INIT, fini = GATE_INIT;
+    static struct puppet a = {.gate = &fini}, b = {.gate = &fini};
+    static struct fixture fixture;
+    static struct lp2p_child_spec children[] = {
+        {.id = "a", .ops = &puppet_ops, .arg = &a, .restart = LP2P_PERMANENT, .shutdown_ms = 10,
+         .placement = {.place = LP2P_PLACE_GROUP}},
+        {.id = "b", .ops = &puppet_ops, .arg = &b, .restart = LP2P_PERMANENT, .shutdown_ms = 10,
+         .placement = {.place = LP2P_PLACE_GROUP}},
+    };
+    fixture_init(&fixture, children, 2);
+    fixture.config.groups[0] = (struct lp2p_group_config){.name = "io", .threads = 1};
+    fixture.config.groups_len = 1;
+    assert_int_equal(fixture_start(&fixture), LP2P_OK);
+    assert_true(fixture_post(&fixture, lp2p_whereis(fixture.rt, "a"), puppet_tell_and_block,
+                             (struct gate *[]){&running, &blocked}, NULL));
+    gate_wait(&running, 1);
+    assert_int_equal(fixture_stop(&fixture), 2);
+    assert_int_equal(fixture_events(&fixture, LP2P_SUP_ABANDONED, "a"), 1);
+    assert_int_equal(fixture_events(&fixture, LP2P_SUP_ABANDONED, "b"), 1);
+    gate_raise(&blocked);
+    gate_wait(&fini, 4); /* the thread comes back and finishes both bodies */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_supervisor_restart_fails),   cmocka_unit_test(test_supervisor_ordered_stop),
         cmocka_unit_test(test_supervisor_injected_failure), cmocka_unit_test(test_supervisor_stop_static),
         cmocka_unit_test(test_supervisor_stall),           cmocka_unit_test(test_supervisor_blocked_for_ever),
+        cmocka_unit_test(test_supervisor_blocked_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
