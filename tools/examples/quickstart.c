@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include <lotus/p2p.h>
 #include <stdio.h>
 
