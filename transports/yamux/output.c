@@ -82,13 +82,14 @@ static uint32_t grant(struct lp2p_mux *mux, struct lp2p_yamux_stream *stream)
     return delta;
 }
 
-/** The flags that leave with this frame; they are no longer due. */
-static unsigned take_flags(struct lp2p_mux_stream *stream)
+/** The flags that leave with this frame; they are no longer due. FIN never rides on data, although that is legal: js-libp2p's
+ * yamux closes the stream before it looks at the bytes of such a frame, and loses them. */
+static unsigned take_flags(struct lp2p_mux_stream *stream, bool body)
 {
     unsigned flags = 0;
     flags |= (stream->due & LP2P_MUX_DUE_OPEN) != 0 ? LP2P_YAMUX_SYN : 0;
     flags |= (stream->due & LP2P_MUX_DUE_ACK) != 0 ? LP2P_YAMUX_ACK : 0;
-    flags |= lp2p_mux_stream_fin_ready(stream) ? LP2P_YAMUX_FIN : 0;
+    flags |= !body && lp2p_mux_stream_fin_ready(stream) ? LP2P_YAMUX_FIN : 0;
     unsigned done =
         LP2P_MUX_DUE_OPEN | LP2P_MUX_DUE_ACK | ((flags & LP2P_YAMUX_FIN) != 0 ? LP2P_MUX_DUE_FIN : 0);
     stream->due &= (uint8_t)~done;
@@ -114,7 +115,7 @@ static void drain_control(struct lp2p_mux *mux, struct sink *sink)
             bool useless = stream->state == LP2P_MUX_STREAM_REMOTE_CLOSED;
             delta = useless ? 0 : grant(mux, lp2p_yamux_stream_of(stream));
         }
-        unsigned flags = take_flags(stream);
+        unsigned flags = take_flags(stream, false);
         if (delta != 0 || flags != 0) {
             put_header(sink, LP2P_YAMUX_WINDOW_UPDATE, flags, stream->key, delta);
         }
@@ -136,7 +137,7 @@ static bool drain_data(struct lp2p_mux *mux, struct sink *sink, bool first)
     }
     uint32_t len = (uint32_t)LP2P_MIN(wanted, (uint64_t)space);
     lp2p_fifo_copy(&base->out, sink->at + LP2P_YAMUX_HEADER, len);
-    unsigned flags = take_flags(base);
+    unsigned flags = take_flags(base, true);
     put_header(sink, LP2P_YAMUX_DATA, flags, base->key, len);
     sink->at += len;
     sink->left -= len;
@@ -163,6 +164,7 @@ size_t lp2p_yamux_drain(struct lp2p_mux *mux, uint8_t *out, size_t cap, lp2p_tim
     drain_control(mux, &sink);
     while (!lp2p_list_empty(&mux->sending) && drain_data(mux, &sink, sink.left == cap)) {
     }
+    drain_control(mux, &sink); /* FINs behind the data of just now */
     return cap - sink.left;
 }
 

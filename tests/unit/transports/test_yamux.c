@@ -240,7 +240,7 @@ static void test_yamux_open_without_data(void **state)
     end_fini(&end);
 }
 
-/** The fewest frames: SYN, ACK and FIN ride on data. */
+/** SYN and ACK ride on data; FIN does not, because js-libp2p loses the bytes of a frame with FIN. */
 static void test_yamux_flags_ride(void **state)
 {
     (void)state;
@@ -254,7 +254,8 @@ static void test_yamux_flags_ride(void **state)
     assert_int_equal(end.ops->close_write(end.mux, stream), LP2P_OK);
     assert_int_equal(end.ops->close_write(end.mux, stream), LP2P_OK);
     assert_int_equal(end_write(&end, stream, "x", 1), LP2P_ESTATE);
-    assert_string_equal(end_output(&end), "00000005000000010000000b" "68656c6c6f207468657265");
+    assert_string_equal(end_output(&end), "00000001000000010000000b" "68656c6c6f207468657265"
+                                          "000100040000000100000000");
     assert_string_equal(end_events(&end, true), "writable 1 11");
     assert_int_equal(end_stats(&end).queued_bytes, 0);
     assert_int_equal(end_feed_hex(&end, "000000060000000100000001" "61"), LP2P_OK);

@@ -98,7 +98,7 @@ static void test_yamux_credit_in_small_parts(void **state)
     assert_int_equal(end_feed_hex(&end, "000100000000000100000000"), LP2P_OK);
     assert_string_equal(end_output(&end), "");
     assert_int_equal(end_feed_hex(&end, "000100000000000100000002"), LP2P_OK);
-    assert_string_equal(end_output(&end), "0000000400000001000000026263");
+    assert_string_equal(end_output(&end), "0000000000000001000000026263" "000100040000000100000000");
     assert_string_equal(end_events(&end, false), "writable 1 2");
     end_fini(&end);
 }
