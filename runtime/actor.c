@@ -91,7 +91,8 @@ void lp2p_send_or_drop(struct lp2p_actor *self, struct lp2p_ref to, struct lp2p_
     }
 }
 
-static struct lp2p_ctl_monitor *monitor_msg(struct lp2p_actor *self, const struct lp2p_msg_class *cls, struct lp2p_ref other)
+static struct lp2p_ctl_monitor *monitor_msg(struct lp2p_actor *self, const struct lp2p_msg_class *cls,
+                                            struct lp2p_ref other)
 {
     LP2P_CHECK_MAGIC(self, LP2P_ACTOR_MAGIC);
     struct lp2p_ctl_monitor *monitor = (struct lp2p_ctl_monitor *)(void *)lp2p_msg_new(cls);
@@ -152,7 +153,8 @@ struct lp2p_ref lp2p_resident(const struct lp2p_actor *self, unsigned index)
     if (index >= LP2P_RESIDENTS_MAX || self->group >= LP2P_GROUPS_MAX) {
         return LP2P_REF_NONE;
     }
-    return (struct lp2p_ref){__atomic_load_n(&self->driver->residents[self->group][index], __ATOMIC_ACQUIRE), 0};
+    return (struct lp2p_ref){__atomic_load_n(&self->driver->residents[self->group][index], __ATOMIC_ACQUIRE),
+                             0};
 }
 
 void lp2p_account_bytes(struct lp2p_actor *self, size_t bytes)

@@ -44,8 +44,8 @@ bool lp2p_handler_leave(struct lp2p_turn *turn, lp2p_time entered)
 
 static void reset_stats(struct lp2p_slot_stats *stats)
 {
-    uint64_t *const counters[] = {&stats->msgs_in,       &stats->msgs_out, &stats->sends_refused,
-                                  &stats->sends_dropped, &stats->turns,    &stats->wakeups,
+    uint64_t *const counters[] = {&stats->msgs_in,       &stats->msgs_out,   &stats->sends_refused,
+                                  &stats->sends_dropped, &stats->turns,      &stats->wakeups,
                                   &stats->busy_ns,       &stats->longest_ns, &stats->account_bytes};
     for (size_t i = 0; i < LP2P_ARRAY_LEN(counters); i++) {
         __atomic_store_n(counters[i], 0, __ATOMIC_RELAXED);
@@ -77,10 +77,15 @@ static struct lp2p_actor *new_body(struct lp2p_turn *turn)
         free(body);
         return NULL;
     }
-    *body = (struct lp2p_actor){
-        .magic = LP2P_ACTOR_MAGIC, .rt = turn->driver->rt, .slot = slot, .seat = turn->seat,
-        .driver = turn->driver, .ref = {slot->index, __atomic_load_n(&slot->gen, __ATOMIC_RELAXED)},
-        .ops = ops, .state = state, .group = slot->group};
+    *body = (struct lp2p_actor){.magic = LP2P_ACTOR_MAGIC,
+                                .rt = turn->driver->rt,
+                                .slot = slot,
+                                .seat = turn->seat,
+                                .driver = turn->driver,
+                                .ref = {slot->index, __atomic_load_n(&slot->gen, __ATOMIC_RELAXED)},
+                                .ops = ops,
+                                .state = state,
+                                .group = slot->group};
     lp2p_list_init(&body->watches);
     if (lp2p_timers_init(body) != LP2P_OK) {
         free(state);
@@ -199,7 +204,8 @@ void lp2p_body_end(struct lp2p_turn *turn, enum lp2p_err reason, bool run_fini)
     }
     /* From here on old addresses are stale; what is in the mailbox belonged to the old generation. */
     lp2p_slot_next_gen(slot);
-    __atomic_fetch_and(&slot->ctl, ~(uint32_t)(LP2P_CTL_FAIL | LP2P_CTL_STOP | LP2P_CTL_KILL), __ATOMIC_SEQ_CST);
+    __atomic_fetch_and(&slot->ctl, ~(uint32_t)(LP2P_CTL_FAIL | LP2P_CTL_STOP | LP2P_CTL_KILL),
+                       __ATOMIC_SEQ_CST);
     lp2p_slot_drain(rt, slot);
     fire_watchers(rt, slot, reason == LP2P_OK ? LP2P_OK : LP2P_EFAILED);
 }

@@ -26,8 +26,9 @@ static bool seize(struct lp2p_seat *seat, uint64_t stall_ns, lp2p_time now)
     if (stall_ns > 0 && (run == LP2P_RUN_IDLE || lp2p_time_since(now, run) < stall_ns)) {
         return false;
     }
-    /* Acquire: pairs with the release in lp2p_handler_enter and at the end of a turn; the slot is ours then. */
-    return __atomic_compare_exchange_n(&seat->run, &run, LP2P_RUN_CONDEMNED, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    /* Acquire: pairs with the release in lp2p_handler_enter and at the end of a turn: the slot is ours. */
+    return __atomic_compare_exchange_n(&seat->run, &run, LP2P_RUN_CONDEMNED, false, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_RELAXED);
 }
 
 bool lp2p_slot_condemn(struct lp2p_rt *rt, struct lp2p_slot *slot, uint64_t stall_ns, lp2p_time now)
@@ -58,10 +59,11 @@ bool lp2p_slot_condemn(struct lp2p_rt *rt, struct lp2p_slot *slot, uint64_t stal
     __atomic_store_n(&slot->seat, seat, __ATOMIC_SEQ_CST);
     lp2p_slot_drain(rt, slot);
     while (!lp2p_list_empty(&slot->watchers)) {
-        lp2p_monitor_fire(rt, LP2P_LIST_ENTRY(slot->watchers.next, struct lp2p_ctl_monitor, link), LP2P_EFAILED);
+        lp2p_monitor_fire(rt, LP2P_LIST_ENTRY(slot->watchers.next, struct lp2p_ctl_monitor, link),
+                          LP2P_EFAILED);
     }
     __atomic_store_n(&seat->run, LP2P_RUN_IDLE, __ATOMIC_SEQ_CST);
-    lp2p_slot_notify(slot);     /* for what was pushed while senders still saw the old seat */
+    lp2p_slot_notify(slot);  /* for what was pushed while senders still saw the old seat */
     lp2p_seat_schedule(old); /* its thread finds out when it comes back */
     return true;
 }

@@ -5,8 +5,8 @@
 #include "runtime/mailbox.h"
 #include "runtime/registry.h"
 
-/* The supervisor has ended before it read the notice: the child is an orphan. SPAWNED: end it; its ENDED will not find
- * the supervisor either. ENDED: give its slot back. */
+/* The supervisor has ended before it read the notice: the child is an orphan. SPAWNED: end it; its ENDED will
+ * not find the supervisor either. ENDED: give its slot back. */
 static void notice_undelivered(struct lp2p_msg *msg)
 {
     struct lp2p_notice *notice = (struct lp2p_notice *)(void *)msg;
@@ -28,12 +28,12 @@ static void notice_undelivered(struct lp2p_msg *msg)
     }
 }
 
-const struct lp2p_msg_class lp2p_notice_class = {
-    "NOTICE", sizeof(struct lp2p_notice), LP2P_LANE_URGENT, notice_undelivered};
-const struct lp2p_msg_class lp2p_monitor_class = {
-    "MONITOR", sizeof(struct lp2p_ctl_monitor), LP2P_LANE_URGENT, NULL};
-const struct lp2p_msg_class lp2p_demonitor_class = {
-    "DEMONITOR", sizeof(struct lp2p_ctl_monitor), LP2P_LANE_URGENT, NULL};
+const struct lp2p_msg_class lp2p_notice_class = {"NOTICE", sizeof(struct lp2p_notice), LP2P_LANE_URGENT,
+                                                 notice_undelivered};
+const struct lp2p_msg_class lp2p_monitor_class = {"MONITOR", sizeof(struct lp2p_ctl_monitor),
+                                                  LP2P_LANE_URGENT, NULL};
+const struct lp2p_msg_class lp2p_demonitor_class = {"DEMONITOR", sizeof(struct lp2p_ctl_monitor),
+                                                    LP2P_LANE_URGENT, NULL};
 
 struct lp2p_notice *lp2p_notice_new(enum lp2p_notice_kind kind)
 {
@@ -49,7 +49,8 @@ void lp2p_monitor_fire(struct lp2p_rt *rt, struct lp2p_ctl_monitor *monitor, enu
     struct lp2p_msg *msg = &monitor->down.msg;
     struct lp2p_ref watcher = msg->from;
     lp2p_list_remove(&monitor->link);
-    /* The memory is that of the larger monitor; DOWN is its beginning and comes from the same size of the pool. */
+    /* The memory is that of the larger monitor; DOWN is its beginning and comes from the same size of the
+     * pool. */
     msg->cls = &LP2P_MSG_DOWN;
     msg->from = LP2P_REF_NONE;
     monitor->down.reason = reason;

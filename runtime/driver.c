@@ -44,7 +44,8 @@ static bool ready_push(struct lp2p_driver *driver, struct lp2p_seat *seat)
             return false;
         }
         seat->ready_next = head;
-    } while (!__atomic_compare_exchange_n(&driver->ready, &head, seat, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
+    } while (
+        !__atomic_compare_exchange_n(&driver->ready, &head, seat, true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
     return true;
 }
 
@@ -71,7 +72,8 @@ static bool route(struct lp2p_seat *seat)
 
 bool lp2p_seat_schedule(struct lp2p_seat *seat)
 {
-    /* Pairs with the exchange in lp2p_seat_turn: who finds 1 has its message seen by the turn that is to come. */
+    /* Pairs with the exchange in lp2p_seat_turn: who finds 1 has its message seen by the turn that is to
+     * come. */
     if (__atomic_exchange_n(&seat->scheduled, 1, __ATOMIC_SEQ_CST) != 0) {
         return false;
     }

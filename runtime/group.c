@@ -40,7 +40,8 @@ static unsigned free_number(struct lp2p_rt *rt, unsigned group)
         bool used = false;
         LP2P_LIST_FOREACH (it, &rt->drivers) {
             struct lp2p_driver *driver = LP2P_LIST_ENTRY(it, struct lp2p_driver, link);
-            used |= driver->state == LP2P_DRIVER_RUNNING && driver->group == group && driver->number == number;
+            used |=
+                driver->state == LP2P_DRIVER_RUNNING && driver->group == group && driver->number == number;
         }
         if (!used) {
             return number;
@@ -48,8 +49,8 @@ static unsigned free_number(struct lp2p_rt *rt, unsigned group)
     }
 }
 
-static enum lp2p_err start_group_thread(struct lp2p_rt *rt, unsigned group, enum lp2p_driver_kind kind, unsigned number,
-                                        struct lp2p_driver **out)
+static enum lp2p_err start_group_thread(struct lp2p_rt *rt, unsigned group, enum lp2p_driver_kind kind,
+                                        unsigned number, struct lp2p_driver **out)
 {
     const struct lp2p_group_config *config = &rt->groups[group].config;
     struct lp2p_instances made;
@@ -94,8 +95,8 @@ static enum lp2p_err place_with(struct lp2p_rt *rt, struct lp2p_ref with, const 
     return (*out)->closing ? LP2P_EGONE : LP2P_OK;
 }
 
-enum lp2p_err lp2p_place_locked(struct lp2p_rt *rt, const struct lp2p_child_spec *spec, const struct lp2p_slot *sup,
-                                struct lp2p_slot *slot)
+enum lp2p_err lp2p_place_locked(struct lp2p_rt *rt, const struct lp2p_child_spec *spec,
+                                const struct lp2p_slot *sup, struct lp2p_slot *slot)
 {
     struct lp2p_driver *driver = rt->janitor; /* the only one of a simulated runtime */
     unsigned group = LP2P_GROUP_NONE;
@@ -103,7 +104,8 @@ enum lp2p_err lp2p_place_locked(struct lp2p_rt *rt, const struct lp2p_child_spec
     switch (spec->placement.place) {
     case LP2P_PLACE_OWN:
         if (!rt->config.simulated) {
-            driver = lp2p_driver_start_locked(rt, LP2P_DRIVER_EPHEMERAL, group, 0, spec->id, spec->stack_kib, &err);
+            driver = lp2p_driver_start_locked(rt, LP2P_DRIVER_EPHEMERAL, group, 0, spec->id, spec->stack_kib,
+                                              &err);
         }
         break;
     case LP2P_PLACE_GROUP:
@@ -125,7 +127,8 @@ enum lp2p_err lp2p_place_locked(struct lp2p_rt *rt, const struct lp2p_child_spec
     return err;
 }
 
-/* Asks the supervisors of the residents of an ending thread to end them; the notices were allocated with the slots. */
+/* Asks the supervisors of the residents of an ending thread to end them; the notices were allocated with the
+ * slots. */
 static size_t collect_residents(struct lp2p_rt *rt, struct lp2p_driver *driver, struct lp2p_msg **notices,
                                 struct lp2p_ref *sups)
 {
@@ -195,7 +198,8 @@ enum lp2p_err lp2p_groups_start(struct lp2p_rt *rt)
     return err;
 }
 
-static enum lp2p_err add_everywhere_locked(struct lp2p_rt *rt, unsigned group, unsigned index, bool initial, unsigned *made)
+static enum lp2p_err add_everywhere_locked(struct lp2p_rt *rt, unsigned group, unsigned index, bool initial,
+                                           unsigned *made)
 {
     LP2P_LIST_FOREACH (it, &rt->drivers) {
         struct lp2p_driver *driver = LP2P_LIST_ENTRY(it, struct lp2p_driver, link);
@@ -211,8 +215,8 @@ static enum lp2p_err add_everywhere_locked(struct lp2p_rt *rt, unsigned group, u
     return LP2P_OK;
 }
 
-enum lp2p_err lp2p_resident_register(struct lp2p_rt *rt, struct lp2p_child_info *info, struct lp2p_ref sup, bool initial,
-                                     unsigned *made)
+enum lp2p_err lp2p_resident_register(struct lp2p_rt *rt, struct lp2p_child_info *info, struct lp2p_ref sup,
+                                     bool initial, unsigned *made)
 {
     unsigned group = info->spec.placement.group, index = info->spec.placement.resident;
     *made = 0;

@@ -34,7 +34,8 @@ static ck_stack_entry_t *take_all(ck_stack_t *stack)
 static enum lp2p_err reserve_place(struct lp2p_slot *slot, const struct lp2p_msg *msg)
 {
     uint32_t *depth = &slot->depth[msg->cls->lane];
-    if (__atomic_fetch_add(depth, 1, __ATOMIC_RELAXED) >= __atomic_load_n(&slot->lane_max, __ATOMIC_RELAXED)) {
+    if (__atomic_fetch_add(depth, 1, __ATOMIC_RELAXED) >=
+        __atomic_load_n(&slot->lane_max, __ATOMIC_RELAXED)) {
         __atomic_fetch_sub(depth, 1, __ATOMIC_RELAXED);
         return LP2P_EFULL;
     }
@@ -47,7 +48,8 @@ static enum lp2p_err reserve_place(struct lp2p_slot *slot, const struct lp2p_msg
 enum lp2p_err lp2p_mail_send(struct lp2p_rt *rt, struct lp2p_ref to, struct lp2p_msg **msg, bool *woke)
 {
     struct lp2p_slot *slot = lp2p_slot_get(rt, to.slot);
-    /* An actor may end between this look and the push: the message then meets another generation and is dropped. */
+    /* An actor may end between this look and the push: the message then meets another generation and is
+     * dropped. */
     if (slot == NULL || !lp2p_slot_accepts(slot, to.gen)) {
         return LP2P_EGONE;
     }

@@ -8,7 +8,7 @@
 
 const struct lp2p_msg_class LP2P_MSG_DOWN = {"DOWN", sizeof(struct lp2p_msg_down), LP2P_LANE_URGENT, NULL};
 
-/* A DOWN may live in the memory of the monitor that it was: both are allocated and freed at the larger size. */
+/* A DOWN may live in the memory of the monitor that it was: both have the larger one's size. */
 static size_t memory_of(const struct lp2p_msg_class *cls)
 {
     return cls == &LP2P_MSG_DOWN ? sizeof(struct lp2p_ctl_monitor) : cls->size;

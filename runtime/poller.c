@@ -100,7 +100,8 @@ static bool announce(struct lp2p_driver *driver, enum lp2p_sleep how)
 static void sleep_on_futex(struct lp2p_driver *driver, lp2p_time deadline)
 {
     if (announce(driver, LP2P_SLEEP_FUTEX)) {
-        struct timespec until = {.tv_sec = (time_t)(deadline / LP2P_SEC(1)), .tv_nsec = (long)(deadline % LP2P_SEC(1))};
+        struct timespec until = {.tv_sec = (time_t)(deadline / LP2P_SEC(1)),
+                                 .tv_nsec = (long)(deadline % LP2P_SEC(1))};
         syscall(SYS_futex, &driver->sleeping, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, LP2P_SLEEP_FUTEX,
                 deadline >= LP2P_TIMER_FAR ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
     }

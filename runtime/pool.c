@@ -25,12 +25,13 @@ struct piece {
 
 struct size_class {
     size_t size;
-    unsigned cache_max, batches_max; /* pieces a thread keeps; batches (of half as many) that the global stack keeps */
+    unsigned cache_max;   /* pieces that a thread keeps */
+    unsigned batches_max; /* batches, of half as many, that the global stack keeps */
 };
 
-/* Messages, then slabs (with their header). A thread keeps at most about 200 KiB, all threads together 20 MiB. */
+/* Messages, then slabs (with their header): at most about 350 KiB in a thread, 20 MiB in the global stacks. */
 static const struct size_class classes[] = {
-    {128, 128, 64}, {256, 128, 64}, {512, 32, 32}, {1024, 16, 16},
+    {128, 128, 64},     {256, 128, 64},     {512, 32, 32},       {1024, 16, 16},
     {512 + 64, 16, 32}, {4096 + 64, 8, 32}, {16384 + 64, 4, 64}, {LP2P_POOL_BUF_MAX + 64, 2, 128},
 };
 #define CLASSES_LEN LP2P_ARRAY_LEN(classes)

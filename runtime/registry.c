@@ -85,8 +85,8 @@ bool lp2p_slot_notify(struct lp2p_slot *slot)
     for (;;) {
         struct lp2p_seat *seat = __atomic_load_n(&slot->seat, __ATOMIC_SEQ_CST);
         woke |= lp2p_seat_schedule(seat);
-        /* A slot may get a new seat meanwhile (condemn.c); who made it looks into the mailbox after publishing it, so
-         * either that look sees our message or this second look sees the new seat. */
+        /* A slot may get a new seat meanwhile (condemn.c); who made it looks into the mailbox after
+         * publishing it, so either that look sees our message or this second look sees the new seat. */
         if (__atomic_load_n(&slot->seat, __ATOMIC_SEQ_CST) == seat) {
             return woke;
         }
@@ -143,11 +143,12 @@ void lp2p_slot_label(struct lp2p_slot *slot, const char *id, const char *kind, c
     __atomic_store_n(&slot->label_seq, seq + 2, __ATOMIC_SEQ_CST);
 }
 
-/* Makes the caller the only one who serves the seat. The other side can only be in the short tail of a turn. */
+/* Makes the caller the only one who serves the seat. The other side is in the tail of a turn. */
 static void hold_seat(struct lp2p_seat *seat)
 {
     uint64_t idle = LP2P_RUN_IDLE;
-    while (!__atomic_compare_exchange_n(&seat->run, &idle, LP2P_RUN_TURN, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+    while (!__atomic_compare_exchange_n(&seat->run, &idle, LP2P_RUN_TURN, false, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED)) {
         LP2P_CHECK(idle != LP2P_RUN_CONDEMNED);
         idle = LP2P_RUN_IDLE;
         sched_yield();

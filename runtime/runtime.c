@@ -67,7 +67,8 @@ void lp2p_rt_free(struct lp2p_rt *rt)
 {
     lp2p_registry_fini(rt);
     while (!lp2p_list_empty(&rt->drivers)) {
-        struct lp2p_driver *driver = LP2P_LIST_ENTRY(lp2p_list_pop_front(&rt->drivers), struct lp2p_driver, link);
+        struct lp2p_driver *driver =
+            LP2P_LIST_ENTRY(lp2p_list_pop_front(&rt->drivers), struct lp2p_driver, link);
         lp2p_driver_fini(driver);
         free(driver);
     }
@@ -107,8 +108,8 @@ static enum lp2p_err start_threads(struct lp2p_rt *rt)
     enum lp2p_err err = LP2P_ENOMEM;
     pthread_mutex_lock(&rt->lock);
     rt->janitor = rt->config.simulated ? lp2p_sim_driver_new(rt)
-                                       : lp2p_driver_start_locked(rt, LP2P_DRIVER_SYSTEM, LP2P_GROUP_NONE, 0, root->id,
-                                                                  root->stack_kib, &err);
+                                       : lp2p_driver_start_locked(rt, LP2P_DRIVER_SYSTEM, LP2P_GROUP_NONE, 0,
+                                                                  root->id, root->stack_kib, &err);
     pthread_mutex_unlock(&rt->lock);
     if (rt->janitor == NULL) {
         return err;
@@ -116,8 +117,8 @@ static enum lp2p_err start_threads(struct lp2p_rt *rt)
     return rt->config.simulated ? LP2P_OK : lp2p_groups_start(rt);
 }
 
-/* Tells all threads to end. Running ones are counted apart from those whose actors were abandoned: of the latter the
- * actors are counted. Under rt->lock. */
+/* Tells all threads to end. Running ones are counted apart from those whose actors were abandoned: of the
+ * latter the actors are counted. Under rt->lock. */
 static unsigned quit_threads(struct lp2p_rt *rt, unsigned *stuck)
 {
     unsigned running = 0;
@@ -192,9 +193,9 @@ static unsigned end_rt(struct lp2p_rt *rt)
         sched_yield();
     }
     unsigned stuck = end_threads(rt);
-    if (stuck == 0) {
+    if (stuck == 0) { /* otherwise a blocked thread may come back to this memory: the last one frees it */
         lp2p_rt_free(rt);
-    } /* otherwise a blocked thread may come back to this memory at any time: the last one to do so frees it */
+    }
     return stuck;
 }
 
@@ -315,7 +316,8 @@ enum lp2p_err lp2p_rt_fail(struct lp2p_rt *rt, struct lp2p_ref who)
         return err;
     }
     struct lp2p_slot *slot = lp2p_slot_get(rt, who.slot);
-    if (slot != NULL && lp2p_slot_accepts(slot, who.gen) && __atomic_load_n(&slot->live, __ATOMIC_ACQUIRE) != 0) {
+    if (slot != NULL && lp2p_slot_accepts(slot, who.gen) &&
+        __atomic_load_n(&slot->live, __ATOMIC_ACQUIRE) != 0) {
         uint32_t gen = who.gen == 0 ? __atomic_load_n(&slot->gen, __ATOMIC_ACQUIRE) : who.gen;
         __atomic_store_n(&slot->fail_gen, gen, __ATOMIC_RELEASE);
         lp2p_slot_ask(slot, LP2P_CTL_FAIL);

@@ -24,7 +24,8 @@ enum lp2p_err lp2p_slot_prepare(struct lp2p_slot *slot)
     struct lp2p_notice *started = lp2p_notice_new(LP2P_NOTICE_STARTED);
     struct lp2p_notice *ended = lp2p_notice_new(LP2P_NOTICE_ENDED);
     if (started == NULL || ended == NULL) {
-        struct lp2p_msg *msgs[] = {started == NULL ? NULL : &started->msg, ended == NULL ? NULL : &ended->msg};
+        struct lp2p_msg *msgs[] = {started == NULL ? NULL : &started->msg,
+                                   ended == NULL ? NULL : &ended->msg};
         lp2p_msg_drop(&msgs[0]);
         lp2p_msg_drop(&msgs[1]);
         return LP2P_ENOMEM;
@@ -118,7 +119,8 @@ static enum lp2p_err spawn_resident(struct lp2p_rt *rt, struct lp2p_ref sup, str
 {
     unsigned made;
     *out = LP2P_REF_NONE; /* many instances: lp2p_resident finds the one of a thread */
-    return info->spec.restart == LP2P_TEMPORARY ? LP2P_EINVAL : lp2p_resident_register(rt, info, sup, false, &made);
+    return info->spec.restart == LP2P_TEMPORARY ? LP2P_EINVAL
+                                                : lp2p_resident_register(rt, info, sup, false, &made);
 }
 
 enum lp2p_err lp2p_spawn(struct lp2p_actor *self, struct lp2p_ref sup_ref, const struct lp2p_child_spec *spec,
@@ -147,7 +149,8 @@ enum lp2p_err lp2p_spawn(struct lp2p_actor *self, struct lp2p_ref sup_ref, const
         err = child == NULL ? LP2P_ELIMIT : spawn_child(rt, sup, sup_ref, child, out);
     }
     if (err != LP2P_OK || child == NULL) {
-        __atomic_fetch_sub(&sup->dynamic_count, 1, __ATOMIC_RELAXED); /* residents are bounded by their table */
+        /* Not used, or a resident spec: these are bounded by their table. */
+        __atomic_fetch_sub(&sup->dynamic_count, 1, __ATOMIC_RELAXED);
     }
     if (err != LP2P_OK) {
         if (info != NULL) {
@@ -173,8 +176,8 @@ static void discard(struct lp2p_rt *rt, struct lp2p_instance *instance)
     *instance = (struct lp2p_instance){0};
 }
 
-static enum lp2p_err prepare(struct lp2p_rt *rt, const struct lp2p_resident_reg *reg, const char *thread, bool initial,
-                             struct lp2p_instance *out)
+static enum lp2p_err prepare(struct lp2p_rt *rt, const struct lp2p_resident_reg *reg, const char *thread,
+                             bool initial, struct lp2p_instance *out)
 {
     char id[128];
     snprintf(id, sizeof(id), "%s@%s", reg->info->id, thread);
@@ -234,7 +237,8 @@ void lp2p_instances_discard(struct lp2p_rt *rt, struct lp2p_instances *instances
     }
 }
 
-enum lp2p_err lp2p_instances_prepare(struct lp2p_rt *rt, unsigned group, const char *thread, struct lp2p_instances *out)
+enum lp2p_err lp2p_instances_prepare(struct lp2p_rt *rt, unsigned group, const char *thread,
+                                     struct lp2p_instances *out)
 {
     *out = (struct lp2p_instances){0};
     for (unsigned i = 0; i < LP2P_RESIDENTS_MAX; i++) {
@@ -260,8 +264,8 @@ void lp2p_instances_commit(struct lp2p_rt *rt, unsigned group, struct lp2p_drive
     }
 }
 
-enum lp2p_err lp2p_instance_add(struct lp2p_rt *rt, unsigned group, unsigned index, struct lp2p_driver *driver,
-                                bool initial)
+enum lp2p_err lp2p_instance_add(struct lp2p_rt *rt, unsigned group, unsigned index,
+                                struct lp2p_driver *driver, bool initial)
 {
     struct lp2p_instance instance;
     char sim_name[32];

@@ -72,7 +72,8 @@ static bool copy_slot(const struct lp2p_slot *slot, lp2p_time now, struct lp2p_a
         .busy_ns = get(&stats->busy_ns),
         .longest_ns = get(&stats->longest_ns),
         .running_ns = running_since(slot, now),
-        .depth = __atomic_load_n(&slot->depth[0], __ATOMIC_RELAXED) + __atomic_load_n(&slot->depth[1], __ATOMIC_RELAXED),
+        .depth = __atomic_load_n(&slot->depth[0], __ATOMIC_RELAXED) +
+                 __atomic_load_n(&slot->depth[1], __ATOMIC_RELAXED),
         .depth_peak = __atomic_load_n(&stats->depth_peak, __ATOMIC_RELAXED),
         .bytes = get(&stats->account_bytes) + get(&slot->waiting_bytes),
     };

@@ -63,12 +63,14 @@ void lp2p_child_ask_stop(struct lp2p_sup *sup, struct sup_child *child)
     if (child->state != LP2P_CHILD_STARTING && child->state != LP2P_CHILD_UP) {
         return;
     }
-    unsigned ms = child->info->spec.shutdown_ms == 0 ? LP2P_SHUTDOWN_MS_DEFAULT : child->info->spec.shutdown_ms;
+    unsigned ms =
+        child->info->spec.shutdown_ms == 0 ? LP2P_SHUTDOWN_MS_DEFAULT : child->info->spec.shutdown_ms;
     child->state = LP2P_CHILD_STOPPING;
     sup->stopping++;
     child->killed = false;
     /* A supervisor's children have deadlines; it has none of its own. */
-    child->deadline = lp2p_is_supervisor(child->info) ? LP2P_NEVER : lp2p_time_add(lp2p_now(sup->self), LP2P_MS(ms));
+    child->deadline =
+        lp2p_is_supervisor(child->info) ? LP2P_NEVER : lp2p_time_add(lp2p_now(sup->self), LP2P_MS(ms));
     lp2p_sup_emit(sup, LP2P_SUP_STOPPING, child, LP2P_OK);
     if (child->deadline < lp2p_timer_get(sup->self, LP2P_SUP_TIMER_DEADLINE)) {
         lp2p_timer_set(sup->self, LP2P_SUP_TIMER_DEADLINE, child->deadline);
@@ -181,8 +183,8 @@ static void restart(struct lp2p_sup *sup, struct sup_child *child)
 }
 
 /* Decides what follows an end; the events of the end itself have been told. */
-static void after_end(struct lp2p_sup *sup, struct sup_child *child, enum lp2p_err reason, bool asked, bool first_start,
-                      const char *failed_id)
+static void after_end(struct lp2p_sup *sup, struct sup_child *child, enum lp2p_err reason, bool asked,
+                      bool first_start, const char *failed_id)
 {
     enum lp2p_restart rule = child->info->spec.restart;
     if (sup->state == LP2P_SUP_IS_STOPPING || asked) {

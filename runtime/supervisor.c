@@ -31,14 +31,17 @@ const char *lp2p_sup_event_name(enum lp2p_sup_event_kind kind)
     return "unknown";
 }
 
-void lp2p_sup_emit(struct lp2p_sup *sup, enum lp2p_sup_event_kind kind, const struct sup_child *child, enum lp2p_err reason)
+void lp2p_sup_emit(struct lp2p_sup *sup, enum lp2p_sup_event_kind kind, const struct sup_child *child,
+                   enum lp2p_err reason)
 {
     const struct lp2p_rt_config *config = &sup->self->rt->config;
     if (config->on_sup_event != NULL) {
-        struct lp2p_sup_event event = {
-            .kind = kind, .when = lp2p_now(sup->self), .supervisor = lp2p_actor_id(sup->self),
-            .child = child->info->id, .reason = reason,
-            .ref = {child->slot == NULL ? 0 : child->slot->index, child->gen}};
+        struct lp2p_sup_event event = {.kind = kind,
+                                       .when = lp2p_now(sup->self),
+                                       .supervisor = lp2p_actor_id(sup->self),
+                                       .child = child->info->id,
+                                       .reason = reason,
+                                       .ref = {child->slot == NULL ? 0 : child->slot->index, child->gen}};
         config->on_sup_event(config->user, &event);
     }
 }
@@ -106,7 +109,8 @@ static bool stop_instances(struct lp2p_sup *sup, const struct sup_child *spec)
     return none;
 }
 
-/* One step of the ordered end: the dynamics together, then the statics one by one in reverse. True when all have ended. */
+/* One step of the ordered end: the dynamics together, then the statics one by one in reverse. True when all
+ * have ended. */
 static bool stop_next(struct lp2p_sup *sup)
 {
     if (sup->plain_dynamics > 0) {
@@ -161,7 +165,8 @@ static void release(struct lp2p_sup *sup)
     free(sup->restarts);
 }
 
-/* A static child keeps its slot over restarts of its supervisor: the first generation takes it, later ones reopen it. */
+/* A static child keeps its slot over restarts of its supervisor: the first generation takes it, later ones
+ * reopen it. */
 static enum lp2p_err open_static(struct lp2p_sup *sup, struct sup_child *child, uint32_t *kept)
 {
     struct lp2p_rt *rt = sup->self->rt;
@@ -207,7 +212,8 @@ static enum lp2p_err sup_init(struct lp2p_actor *self, void *state, const void *
     struct lp2p_sup *sup = state;
     struct lp2p_slot *slot = self->slot;
     const struct lp2p_sup_spec *spec = arg;
-    if (spec == NULL || spec->restarts_max > LP2P_RESTARTS_LIMIT || spec->children_len > self->rt->config.actors_max) {
+    if (spec == NULL || spec->restarts_max > LP2P_RESTARTS_LIMIT ||
+        spec->children_len > self->rt->config.actors_max) {
         return LP2P_EINVAL;
     }
     *sup = (struct lp2p_sup){.magic = LP2P_SUP_MAGIC, .self = self, .spec = spec, .end_as = LP2P_STOP};

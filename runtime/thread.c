@@ -70,8 +70,8 @@ void lp2p_driver_fini(struct lp2p_driver *driver)
     driver->rand_left = 0;
 }
 
-/* Ends of threads form a chain: each joins the one that ended before it, lp2p_rt_stop joins the last. So a thread that
- * has ended holds its memory no longer than until the next one ends. */
+/* Ends of threads form a chain: each joins the one that ended before it, lp2p_rt_stop joins the last. So a
+ * thread that has ended holds its memory no longer than until the next one ends. */
 static void leave_chain(struct lp2p_driver *driver)
 {
     struct lp2p_rt *rt = driver->rt;

@@ -122,7 +122,8 @@ static void demonitor_arrived(struct lp2p_turn *turn, struct lp2p_ctl_monitor *r
     struct lp2p_msg *msg = &request->down.msg;
     LP2P_LIST_FOREACH_SAFE (it, &turn->slot->watchers) {
         struct lp2p_ctl_monitor *monitor = LP2P_LIST_ENTRY(it, struct lp2p_ctl_monitor, link);
-        if (lp2p_ref_eq(monitor->down.msg.from, msg->from) && lp2p_ref_eq(monitor->down.who, request->down.who)) {
+        if (lp2p_ref_eq(monitor->down.msg.from, msg->from) &&
+            lp2p_ref_eq(monitor->down.who, request->down.who)) {
             struct lp2p_msg *gone = &monitor->down.msg;
             lp2p_list_remove(it);
             lp2p_msg_drop(&gone);
@@ -151,7 +152,8 @@ static void sort_mail(struct lp2p_turn *turn)
             lp2p_msg_drop(&msg);
         }
     }
-    uint32_t depth = __atomic_load_n(&slot->depth[0], __ATOMIC_RELAXED) + __atomic_load_n(&slot->depth[1], __ATOMIC_RELAXED);
+    uint32_t depth = __atomic_load_n(&slot->depth[0], __ATOMIC_RELAXED) +
+                     __atomic_load_n(&slot->depth[1], __ATOMIC_RELAXED);
     if (depth > __atomic_load_n(&slot->stats.depth_peak, __ATOMIC_RELAXED)) {
         __atomic_store_n(&slot->stats.depth_peak, depth, __ATOMIC_RELAXED);
     }
@@ -161,15 +163,16 @@ static void serve(struct lp2p_turn *turn, uint32_t ctl)
 {
     struct lp2p_slot *slot = turn->slot;
     lp2p_count(&slot->stats.turns, 1);
-    if ((ctl & LP2P_CTL_FAIL) != 0 && __atomic_load_n(&slot->fail_gen, __ATOMIC_ACQUIRE) == turn->body->ref.gen &&
-        !handle_failure(turn)) {
+    if ((ctl & LP2P_CTL_FAIL) != 0 &&
+        __atomic_load_n(&slot->fail_gen, __ATOMIC_ACQUIRE) == turn->body->ref.gen && !handle_failure(turn)) {
         return;
     }
-    if (((ctl & LP2P_CTL_STOP) != 0 && !handle_stop(turn)) || ((ctl & LP2P_CTL_KILL) != 0 && !handle_failure(turn))) {
+    if (((ctl & LP2P_CTL_STOP) != 0 && !handle_stop(turn)) ||
+        ((ctl & LP2P_CTL_KILL) != 0 && !handle_failure(turn))) {
         return;
     }
-    if (!handle_lane(turn, LP2P_LANE_URGENT, UINT32_MAX) || !handle_lane(turn, LP2P_LANE_NORMAL, LP2P_BATCH_MAX) ||
-        !handle_fds(turn) || !handle_timers(turn)) {
+    if (!handle_lane(turn, LP2P_LANE_URGENT, UINT32_MAX) ||
+        !handle_lane(turn, LP2P_LANE_NORMAL, LP2P_BATCH_MAX) || !handle_fds(turn) || !handle_timers(turn)) {
         return;
     }
     if (turn->body->timers_dirty) {
@@ -184,10 +187,12 @@ static void serve(struct lp2p_turn *turn, uint32_t ctl)
 /* Makes this thread the one that serves the seat; false when it is not for this thread to do now. */
 static bool take_seat(struct lp2p_driver *driver, struct lp2p_seat *seat)
 {
-    /* Pairs with the exchange in lp2p_seat_schedule: what was pushed before a lost exchange is seen by this turn. */
+    /* Pairs with the exchange in lp2p_seat_schedule: what was pushed before a lost exchange is seen by this
+     * turn. */
     __atomic_exchange_n(&seat->scheduled, 0, __ATOMIC_SEQ_CST);
     uint64_t idle = LP2P_RUN_IDLE;
-    if (!__atomic_compare_exchange_n(&seat->run, &idle, LP2P_RUN_TURN, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+    if (!__atomic_compare_exchange_n(&seat->run, &idle, LP2P_RUN_TURN, false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE)) {
         if (idle != LP2P_RUN_CONDEMNED) {
             lp2p_seat_schedule(seat); /* another thread is just leaving it */
         } else if (__atomic_load_n(&seat->driver, __ATOMIC_ACQUIRE) == driver) {

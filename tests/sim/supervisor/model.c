@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static void emit(struct model *model, enum lp2p_sup_event_kind kind, const struct node *child, enum lp2p_err reason)
+static void emit(struct model *model, enum lp2p_sup_event_kind kind, const struct node *child,
+                 enum lp2p_err reason)
 {
     struct event *event = &model->events[model->events_len++];
     assert_true(model->events_len < EVENTS_MAX);

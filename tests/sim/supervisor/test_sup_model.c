@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Random trees of supervisors and random faults, one seed each, under the simulated driver: after every step the event
- * log of the runtime must be the log of the model, with the same virtual times. LP2P_SEEDS and LP2P_SEED (the first one)
- * may be set to repeat a run. */
+ * Random trees of supervisors and random faults, one seed each, under the simulated driver: after every step
+ * the event log of the runtime must be the log of the model, with the same virtual times. LP2P_SEEDS and
+ * LP2P_SEED (the first one) may be set to repeat a run. */
 #include "model.h"
 
 #include <stdlib.h>
@@ -67,7 +67,8 @@ static struct lp2p_child_spec spec_of(struct run *run, struct node *node)
     return (struct lp2p_child_spec){
         .id = node->id,
         .ops = node->supervisor ? &lp2p_supervisor_ops : &puppet_ops,
-        .arg = node->supervisor ? (const void *)&run->sups[node - run->model.nodes] : (const void *)&node->puppet,
+        .arg = node->supervisor ? (const void *)&run->sups[node - run->model.nodes]
+                                : (const void *)&node->puppet,
         .restart = node->restart,
         .shutdown_ms = node->shutdown_ms,
     };
@@ -110,7 +111,8 @@ static void init_run(struct run *run, uint64_t seed)
     run->fixture.config.seed = seed;
 }
 
-/* Ends at one virtual time have no order among each other: what was asked together ends in the scheduler's order. */
+/* Ends at one virtual time have no order among each other: what was asked together ends in the scheduler's
+ * order. */
 static int by_child(const void *a, const void *b)
 {
     return strcmp(((const struct event *)a)->child, ((const struct event *)b)->child);
@@ -121,7 +123,8 @@ static void canonical(struct event *events, size_t len)
     for (size_t from = 0; from < len;) {
         size_t to = from + 1;
         while (to < len && events[to].kind == LP2P_SUP_ENDED && events[from].kind == LP2P_SUP_ENDED &&
-               events[to].when == events[from].when && strcmp(events[to].supervisor, events[from].supervisor) == 0) {
+               events[to].when == events[from].when &&
+               strcmp(events[to].supervisor, events[from].supervisor) == 0) {
             to++;
         }
         qsort(events + from, to - from, sizeof(*events), by_child);
@@ -134,8 +137,8 @@ static void print_log(const char *title, const struct event *events, size_t len)
     print_message("%s\n", title);
     for (size_t i = 0; i < len; i++) {
         print_message("  %llu.%06llu %s/%s %s %s\n", (unsigned long long)(events[i].when / LP2P_SEC(1)),
-                      (unsigned long long)(events[i].when % LP2P_SEC(1) / 1000), events[i].supervisor, events[i].child,
-                      lp2p_sup_event_name(events[i].kind), lp2p_errname(events[i].reason));
+                      (unsigned long long)(events[i].when % LP2P_SEC(1) / 1000), events[i].supervisor,
+                      events[i].child, lp2p_sup_event_name(events[i].kind), lp2p_errname(events[i].reason));
     }
 }
 
@@ -201,9 +204,9 @@ static void step_spawn(struct run *run, struct node *sup)
     node->dynamic = true;
     node->fail_inits = node->puppet.fail_inits = below(run, 8) == 0;
     struct spawning spawning = {.sup = address(run, sup), .spec = spec_of(run, node)};
-    enum lp2p_err expected = !sup->up                                           ? LP2P_EGONE
+    enum lp2p_err expected = !sup->up                                             ? LP2P_EGONE
                              : model_dynamics(model, sup) - 1 >= sup->dynamic_max ? LP2P_ELIMIT
-                                                                                : LP2P_OK;
+                                                                                  : LP2P_OK;
     fixture_do(&run->fixture, lp2p_whereis(run->fixture.rt, "hand"), spawn_it, &spawning);
     assert_int_equal(spawning.err, expected);
     node->ref = spawning.out;
@@ -319,11 +322,13 @@ static void test_supervisor_follows_model(void **state)
         run_seed(run, seed);
     }
     free(run);
-    print_message("# %lu runs: %u gave up somewhere, %u lost their root, %u did not start, %u children spawned\n", count,
-                  gave_up, root_failures, start_failures, spawned);
+    print_message(
+        "# %lu runs: %u gave up somewhere, %u lost their root, %u did not start, %u children spawned\n",
+        count, gave_up, root_failures, start_failures, spawned);
     if (count >= 1000) {
         /* The runs are worth something only if they come to these places. */
-        assert_true(gave_up > count / 10 && root_failures > count / 50 && start_failures > 0 && spawned > count);
+        assert_true(gave_up > count / 10 && root_failures > count / 50 && start_failures > 0 &&
+                    spawned > count);
     }
 }
 
@@ -400,8 +405,8 @@ static void throw_fault(struct run *run, struct spawning *spawnings, struct lp2p
     }
 }
 
-/* Many faults at once, in every interleaving that the seeds give: no model says which order is right, but each child's
- * course must be a possible one, and in the end nothing is left. */
+/* Many faults at once, in every interleaving that the seeds give: no model says which order is right, but
+ * each child's course must be a possible one, and in the end nothing is left. */
 static void test_supervisor_storm(void **state)
 {
     (void)state;

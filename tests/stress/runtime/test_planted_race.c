@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Does ThreadSanitizer see what it should? Two actors on threads of their own count in one variable, once handed back and
- * forth by messages (no race: the mailbox orders it), once without (a race, planted here). The program runs itself with
- * the name of the case; the second run must be reported, the first one not. Skipped where ThreadSanitizer is not built in. */
+ * Does ThreadSanitizer see what it should? Two actors on threads of their own count in one variable, once
+ * handed back and forth by messages (no race: the mailbox orders it), once without (a race, planted here).
+ * The program runs itself with the name of the case; the second run must be reported, the first one not.
+ * Skipped where ThreadSanitizer is not built in. */
 #include "fixture.h"
 
 #include <stdlib.h>
@@ -54,7 +55,8 @@ static void run_self(const char *name, char *out, size_t cap)
     ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - 1);
     assert_true(len > 0);
     path[len] = '\0';
-    snprintf(command, sizeof(command), "TSAN_OPTIONS=exitcode=66 '%s' %s 2>&1; echo \"exit code $?\"", path, name);
+    snprintf(command, sizeof(command), "TSAN_OPTIONS=exitcode=66 '%s' %s 2>&1; echo \"exit code $?\"", path,
+             name);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
     size_t have = fread(out, 1, cap - 1, pipe);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The runtime under load on real threads: many senders, actors that come and go, failures, and an end in the middle of it.
- * Scaled down where a sanitizer makes each step dear. */
+ * The runtime under load on real threads: many senders, actors that come and go, failures, and an end in the
+ * middle of it. Scaled down where a sanitizer makes each step dear. */
 #include "fixture.h"
 
 #include <sched.h>
@@ -25,9 +25,11 @@ struct parcel {
     unsigned sender, value;
 };
 static const struct lp2p_msg_class PARCEL = {"PARCEL", sizeof(struct parcel), LP2P_LANE_NORMAL, NULL};
-static const struct lp2p_msg_class PARCEL_URGENT = {"PARCEL_URGENT", sizeof(struct parcel), LP2P_LANE_URGENT, NULL};
+static const struct lp2p_msg_class PARCEL_URGENT = {"PARCEL_URGENT", sizeof(struct parcel), LP2P_LANE_URGENT,
+                                                    NULL};
 
-/* Senders that keep a message when the mailbox is full and try again by timer; a receiver that checks the order. */
+/* Senders that keep a message when the mailbox is full and try again by timer; a receiver that checks the
+ * order. */
 struct receiver {
     unsigned next[SENDERS][2], left;
     struct gate done;
@@ -62,8 +64,10 @@ static enum lp2p_verdict receiver_msg(struct lp2p_actor *self, void *state, stru
     return LP2P_CONTINUE;
 }
 
-static const struct lp2p_actor_ops receiver_ops = {
-    .name = "receiver", .state_size = sizeof(struct receiver *), .init = receiver_init, .on_msg = receiver_msg};
+static const struct lp2p_actor_ops receiver_ops = {.name = "receiver",
+                                                   .state_size = sizeof(struct receiver *),
+                                                   .init = receiver_init,
+                                                   .on_msg = receiver_msg};
 
 static enum lp2p_verdict sender_go(struct lp2p_actor *self, void *state, unsigned timer)
 {
@@ -132,8 +136,8 @@ static void test_stress_mailbox(void **state)
     assert_int_equal(receiver.left, 0);
 }
 
-/* Spawners on several threads: pairs of actors, one on a thread of the group and one with it, that talk to the resident of
- * their thread and end. */
+/* Spawners on several threads: pairs of actors, one on a thread of the group and one with it, that talk to
+ * the resident of their thread and end. */
 struct churn {
     unsigned started, ended, refused; /* atomics */
     unsigned rounds;
@@ -183,7 +187,10 @@ static enum lp2p_verdict churn_go(struct lp2p_actor *self, void *state, unsigned
         gate_raise(&churn->done);
         return LP2P_CONTINUE;
     }
-    struct lp2p_child_spec spec = {.id = "short", .ops = &short_ops, .arg = churn, .restart = LP2P_TEMPORARY,
+    struct lp2p_child_spec spec = {.id = "short",
+                                   .ops = &short_ops,
+                                   .arg = churn,
+                                   .restart = LP2P_TEMPORARY,
                                    .placement = {.place = places[round % 3], .group = round % 2}};
     if (lp2p_spawn(self, sup, &spec, &one) == LP2P_OK) {
         spec.id = "with";
@@ -293,10 +300,11 @@ static void make_crowd(struct fixture *fixture, struct crowd *crowd)
 {
     for (unsigned i = 0; i < TALKERS; i++) {
         snprintf(crowd->ids[i], sizeof(crowd->ids[i]), "talker-%u", i);
-        crowd->children[i] = (struct lp2p_child_spec){.id = crowd->ids[i], .ops = &talker_ops, .mailbox_max = 32,
-                                                      .restart = LP2P_PERMANENT};
+        crowd->children[i] = (struct lp2p_child_spec){
+            .id = crowd->ids[i], .ops = &talker_ops, .mailbox_max = 32, .restart = LP2P_PERMANENT};
         if (i % 3 != 0) {
-            crowd->children[i].placement = (struct lp2p_placement){.place = LP2P_PLACE_GROUP, .group = i % 3 - 1};
+            crowd->children[i].placement =
+                (struct lp2p_placement){.place = LP2P_PLACE_GROUP, .group = i % 3 - 1};
         }
     }
     fixture_init(fixture, crowd->children, TALKERS);
@@ -335,8 +343,8 @@ static void test_stress_failures(void **state)
     assert_int_equal(fixture_stop(&fixture), 0);
 }
 
-/* Foreign threads post while the runtime ends. They must be gone before lp2p_rt_stop returns: the end of the first child,
- * the last one to be stopped, waits for them. */
+/* Foreign threads post while the runtime ends. They must be gone before lp2p_rt_stop returns: the end of the
+ * first child, the last one to be stopped, waits for them. */
 struct poster {
     struct fixture *fixture;
     unsigned taken, full, gone; /* of this thread */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The foundation: errors, spans, lists, the deadline heap, slabs, the seeded generator, arithmetic of time. */
+ * The foundation: errors, spans, lists, the deadline heap, slabs, the seeded generator, arithmetic of time.
+ */
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/heap.h"
@@ -37,8 +38,8 @@ static void test_err_table(void **state)
         }
     }
     assert_int_equal(LP2P_OK, 0);
-    assert_string_equal(lp2p_errname((enum lp2p_err)-9999), "EUNKNOWN");
-    assert_non_null(lp2p_strerror((enum lp2p_err)-9999));
+    assert_string_equal(lp2p_errname((enum lp2p_err) - 9999), "EUNKNOWN");
+    assert_non_null(lp2p_strerror((enum lp2p_err) - 9999));
 }
 
 static void test_span_ops(void **state)
@@ -115,7 +116,9 @@ static void test_heap_random(void **state)
             assert_int_equal(item->node.place, 0);
         } else {
             bool never = lp2p_rand_below(&rand, 10) == 0;
-            assert_int_equal(lp2p_heap_set(&heap, &item->node, never ? LP2P_NEVER : lp2p_rand_below(&rand, 1000)), LP2P_OK);
+            assert_int_equal(
+                lp2p_heap_set(&heap, &item->node, never ? LP2P_NEVER : lp2p_rand_below(&rand, 1000)),
+                LP2P_OK);
         }
         lp2p_time first = LP2P_NEVER;
         size_t len = 0;
@@ -211,8 +214,9 @@ static void test_time_saturates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_err_table),      cmocka_unit_test(test_span_ops),    cmocka_unit_test(test_list_ops),
-        cmocka_unit_test(test_heap_random),    cmocka_unit_test(test_buf_references), cmocka_unit_test(test_rand_seeded),
+        cmocka_unit_test(test_err_table),      cmocka_unit_test(test_span_ops),
+        cmocka_unit_test(test_list_ops),       cmocka_unit_test(test_heap_random),
+        cmocka_unit_test(test_buf_references), cmocka_unit_test(test_rand_seeded),
         cmocka_unit_test(test_time_saturates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

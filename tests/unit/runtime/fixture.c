@@ -44,7 +44,8 @@ static void on_event(void *user, const struct lp2p_sup_event *event)
     pthread_mutex_lock(&fixture->lock);
     if (fixture->events_len < EVENTS_MAX) {
         struct event *to = &fixture->events[fixture->events_len++];
-        *to = (struct event){.kind = event->kind, .ref = event->ref, .reason = event->reason, .when = event->when};
+        *to = (struct event){
+            .kind = event->kind, .ref = event->ref, .reason = event->reason, .when = event->when};
         strncpy(to->supervisor, event->supervisor, sizeof(to->supervisor) - 1);
         strncpy(to->child, event->child, sizeof(to->child) - 1);
     }
@@ -59,10 +60,15 @@ static void on_root_failed(void *user)
 
 void fixture_init(struct fixture *fixture, const struct lp2p_child_spec *children, size_t children_len)
 {
-    *fixture = (struct fixture){.lock = PTHREAD_MUTEX_INITIALIZER, .event_gate = GATE_INIT, .root_failed = GATE_INIT};
-    fixture->sup = (struct lp2p_sup_spec){
-        .restarts_max = 3, .period_ms = 5000, .children = children, .children_len = children_len, .dynamic_max = 1000};
-    fixture->root = (struct lp2p_child_spec){.id = "root", .ops = &lp2p_supervisor_ops, .restart = LP2P_PERMANENT};
+    *fixture = (struct fixture){
+        .lock = PTHREAD_MUTEX_INITIALIZER, .event_gate = GATE_INIT, .root_failed = GATE_INIT};
+    fixture->sup = (struct lp2p_sup_spec){.restarts_max = 3,
+                                          .period_ms = 5000,
+                                          .children = children,
+                                          .children_len = children_len,
+                                          .dynamic_max = 1000};
+    fixture->root =
+        (struct lp2p_child_spec){.id = "root", .ops = &lp2p_supervisor_ops, .restart = LP2P_PERMANENT};
     fixture->config = (struct lp2p_rt_config){.on_sup_event = on_event, .on_root_failed = on_root_failed};
 }
 
@@ -102,7 +108,8 @@ unsigned fixture_events(struct fixture *fixture, enum lp2p_sup_event_kind kind, 
     return count;
 }
 
-void fixture_wait_event(struct fixture *fixture, enum lp2p_sup_event_kind kind, const char *child, unsigned count)
+void fixture_wait_event(struct fixture *fixture, enum lp2p_sup_event_kind kind, const char *child,
+                        unsigned count)
 {
     while (fixture_events(fixture, kind, child) < count) {
         unsigned seen = gate_count(&fixture->event_gate);
@@ -119,14 +126,15 @@ void fixture_log(struct fixture *fixture, char *out, size_t cap)
     pthread_mutex_lock(&fixture->lock);
     for (size_t i = 0; i < fixture->events_len && len < cap; i++) {
         const struct event *event = &fixture->events[i];
-        len += (size_t)snprintf(out + len, cap - len, "%s%s/%s %s", i == 0 ? "" : ", ", event->supervisor, event->child,
-                                lp2p_sup_event_name(event->kind));
+        len += (size_t)snprintf(out + len, cap - len, "%s%s/%s %s", i == 0 ? "" : ", ", event->supervisor,
+                                event->child, lp2p_sup_event_name(event->kind));
     }
     pthread_mutex_unlock(&fixture->lock);
 }
 
 const struct lp2p_msg_class PUPPET_DO = {"DO", sizeof(struct puppet_do), LP2P_LANE_NORMAL, NULL};
-const struct lp2p_msg_class PUPPET_DO_URGENT = {"DO_URGENT", sizeof(struct puppet_do), LP2P_LANE_URGENT, NULL};
+const struct lp2p_msg_class PUPPET_DO_URGENT = {"DO_URGENT", sizeof(struct puppet_do), LP2P_LANE_URGENT,
+                                                NULL};
 
 struct puppet_state {
     struct puppet *puppet;

@@ -24,7 +24,8 @@ static enum lp2p_verdict log_timer(struct lp2p_actor *self, void *puppet, unsign
         lp2p_timer_set(self, 1, lp2p_now(self) + LP2P_MS(10)); /* periodic */
     }
     if (timer == 3) {
-        lp2p_timer_set(self, 3, lp2p_now(self) - 1); /* into the past: at the next turn, not for ever in this one */
+        lp2p_timer_set(self, 3,
+                       lp2p_now(self) - 1); /* into the past: at the next turn, not for ever in this one */
         lp2p_timer_set(self, 3, log->len < 9 ? lp2p_now(self) : LP2P_NEVER);
     }
     return LP2P_CONTINUE;
@@ -191,7 +192,8 @@ static void test_monitors(void **state)
     fixture_init(&fixture, children, 3);
     fixture.config.simulated = true;
     assert_int_equal(fixture_start(&fixture), LP2P_OK);
-    struct lp2p_ref a = lp2p_whereis(fixture.rt, "a"), b = lp2p_whereis(fixture.rt, "b"), w = lp2p_whereis(fixture.rt, "w");
+    struct lp2p_ref a = lp2p_whereis(fixture.rt, "a"), b = lp2p_whereis(fixture.rt, "b"),
+                    w = lp2p_whereis(fixture.rt, "w");
     fixture_do(&fixture, w, monitor_it, &b);
     fixture_do(&fixture, b, puppet_fail, NULL);
     fixture_wait(&fixture, &gate, 2); /* init, down */
@@ -273,18 +275,24 @@ static void run_spawns(bool simulated)
     fixture_do(&fixture, self, spawn_it, &one);
     assert_int_equal(one.err, LP2P_OK);
     assert_true(one.out.slot != 0 && one.out.gen != 0);
-    fixture_do(&fixture, one.out, puppet_block, &(struct gate){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1});
+    fixture_do(&fixture, one.out, puppet_block,
+               &(struct gate){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1});
     /* A permanent dynamic child is addressed by its slot: the address survives its restart. */
-    struct spawning two = {.sup = one.sup, .spec = {.id = "two", .ops = &puppet_ops, .restart = LP2P_PERMANENT}};
+    struct spawning two = {.sup = one.sup,
+                           .spec = {.id = "two", .ops = &puppet_ops, .restart = LP2P_PERMANENT}};
     fixture_do(&fixture, self, spawn_it, &two);
     assert_int_equal(two.err, LP2P_OK);
     assert_int_equal(two.out.gen, 0);
     fixture_do(&fixture, two.out, puppet_fail, NULL);
     fixture_wait_event(&fixture, LP2P_SUP_RESTARTED, "two", 1);
-    fixture_do(&fixture, two.out, puppet_block, &(struct gate){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1});
+    fixture_do(&fixture, two.out, puppet_block,
+               &(struct gate){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 1});
     /* The limit, and that nothing was taken. */
     struct spawning three = {.sup = one.sup,
-                             .spec = {.id = "three", .ops = &owner_ops, .arg = malloc(10), .arg_drop = drop_arg,
+                             .spec = {.id = "three",
+                                      .ops = &owner_ops,
+                                      .arg = malloc(10),
+                                      .arg_drop = drop_arg,
                                       .restart = LP2P_TEMPORARY}};
     fixture_do(&fixture, self, spawn_it, &three);
     assert_int_equal(three.err, LP2P_ELIMIT);
@@ -355,7 +363,9 @@ static void test_spawn_residents(void **state)
     (void)state;
     struct fixture fixture;
     struct lp2p_child_spec children[] = {
-        {.id = "svc", .ops = &puppet_ops, .restart = LP2P_PERMANENT,
+        {.id = "svc",
+         .ops = &puppet_ops,
+         .restart = LP2P_PERMANENT,
          .placement = {.place = LP2P_PLACE_RESIDENT, .resident = 5}},
         {.id = "spawner", .ops = &puppet_ops},
     };
@@ -367,7 +377,9 @@ static void test_spawn_residents(void **state)
     struct spawning conn[4];
     for (unsigned i = 0; i < 4; i++) {
         conn[i] = (struct spawning){.sup = lp2p_whereis(fixture.rt, "root"),
-                                    .spec = {.id = "conn", .ops = &puppet_ops, .restart = LP2P_TEMPORARY,
+                                    .spec = {.id = "conn",
+                                             .ops = &puppet_ops,
+                                             .restart = LP2P_TEMPORARY,
                                              .placement = {.place = LP2P_PLACE_GROUP}}};
         fixture_do(&fixture, self, spawn_it, &conn[i]);
         assert_int_equal(conn[i].err, LP2P_OK);
@@ -375,7 +387,8 @@ static void test_spawn_residents(void **state)
         assert_true(found[i].slot != 0);
     }
     /* Three threads at most: the fourth shares one of them, and its resident. */
-    assert_true(found[3].slot == found[0].slot || found[3].slot == found[1].slot || found[3].slot == found[2].slot);
+    assert_true(found[3].slot == found[0].slot || found[3].slot == found[1].slot ||
+                found[3].slot == found[2].slot);
     assert_true(found[0].slot != found[1].slot && found[1].slot != found[2].slot);
     fixture_wait_event(&fixture, LP2P_SUP_STARTED, "svc@io-2", 1);
     /* A resident that fails comes back on the same thread under the same address. */
@@ -479,10 +492,14 @@ static void test_environment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_timers),          cmocka_unit_test(test_descriptors),
-        cmocka_unit_test(test_monitors),        cmocka_unit_test(test_spawn),
-        cmocka_unit_test(test_spawn_failing_init), cmocka_unit_test(test_spawn_residents),
-        cmocka_unit_test(test_accounting),      cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_timers),
+        cmocka_unit_test(test_descriptors),
+        cmocka_unit_test(test_monitors),
+        cmocka_unit_test(test_spawn),
+        cmocka_unit_test(test_spawn_failing_init),
+        cmocka_unit_test(test_spawn_residents),
+        cmocka_unit_test(test_accounting),
+        cmocka_unit_test(test_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Mailboxes: order for each sender and lane, verdicts when full or gone, what a restart drops and what it keeps. */
+ * Mailboxes: order for each sender and lane, verdicts when full or gone, what a restart drops and what it
+ * keeps. */
 #include "fixture.h"
 
 #include <sched.h>
@@ -44,7 +45,8 @@ static enum lp2p_verdict sink_msg(struct lp2p_actor *self, void *state, struct l
         return what->fn(self, what->arg);
     }
     const struct number *number = (const struct number *)(const void *)*msg;
-    sink->seen[sink->seen_len++ % 4096] = number->value | ((*msg)->cls == &URGENT ? 1u << 31 : 0) | number->sender << 24;
+    sink->seen[sink->seen_len++ % 4096] =
+        number->value | ((*msg)->cls == &URGENT ? 1u << 31 : 0) | number->sender << 24;
     gate_raise(&sink->arrived);
     return LP2P_CONTINUE;
 }
@@ -52,7 +54,8 @@ static enum lp2p_verdict sink_msg(struct lp2p_actor *self, void *state, struct l
 static const struct lp2p_actor_ops sink_ops = {
     .name = "sink", .state_size = sizeof(struct sink *), .init = sink_init, .on_msg = sink_msg};
 
-static enum lp2p_err post(struct fixture *fixture, struct lp2p_ref to, const struct lp2p_msg_class *cls, unsigned value)
+static enum lp2p_err post(struct fixture *fixture, struct lp2p_ref to, const struct lp2p_msg_class *cls,
+                          unsigned value)
 {
     struct lp2p_msg *msg = lp2p_msg_new(cls);
     ((struct number *)(void *)msg)->value = value;
@@ -62,7 +65,8 @@ static enum lp2p_err post(struct fixture *fixture, struct lp2p_ref to, const str
     return err;
 }
 
-static struct lp2p_ref start(struct fixture *fixture, struct sink *sink, struct lp2p_child_spec *spec, bool simulated)
+static struct lp2p_ref start(struct fixture *fixture, struct sink *sink, struct lp2p_child_spec *spec,
+                             bool simulated)
 {
     *sink = (struct sink){.arrived = GATE_INIT, .hold = GATE_INIT};
     *spec = (struct lp2p_child_spec){
@@ -238,7 +242,8 @@ static void test_mailbox_undelivered_are_dropped(void **state)
     for (unsigned i = 0; i < 5; i++) {
         assert_int_equal(post(&fixture, to, &NORMAL, i), LP2P_OK);
     }
-    /* The stop may be served before or after them: each is dropped exactly once, by the handler's end or by the drain. */
+    /* The stop may be served before or after them: each is dropped exactly once, by the handler's end or by
+     * the drain. */
     assert_int_equal(fixture_stop(&fixture), 0);
     assert_int_equal(__atomic_load_n(&drops, __ATOMIC_RELAXED), 5);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The same two actors, client and echo, under every placement and in simulation: messages both ways, a timer, a
- * descriptor, a monitor, a failure and its restart. The actors do not know where they run. */
+ * The same two actors, client and echo, under every placement and in simulation: messages both ways, a timer,
+ * a descriptor, a monitor, a failure and its restart. The actors do not know where they run. */
 #include "fixture.h"
 
 #include <string.h>
@@ -71,7 +71,8 @@ static enum lp2p_err client_init(struct lp2p_actor *self, void *state, const voi
 {
     struct client *client = state;
     client->plan = (struct plan *)(uintptr_t)arg;
-    client->echo = client->plan->residents ? lp2p_resident(self, 3) : lp2p_whereis(lp2p_actor_rt(self), "echo");
+    client->echo =
+        client->plan->residents ? lp2p_resident(self, 3) : lp2p_whereis(lp2p_actor_rt(self), "echo");
     if (lp2p_ref_eq(client->echo, LP2P_REF_NONE)) {
         return LP2P_ENOTFOUND;
     }
@@ -162,7 +163,11 @@ static void run_plan(struct plan *plan)
     struct fixture fixture;
     struct lp2p_child_spec children[] = {
         {.id = "echo", .ops = &echo_ops, .restart = LP2P_PERMANENT, .placement = plan->echo},
-        {.id = "client", .ops = &client_ops, .arg = plan, .restart = LP2P_TEMPORARY, .placement = plan->client},
+        {.id = "client",
+         .ops = &client_ops,
+         .arg = plan,
+         .restart = LP2P_TEMPORARY,
+         .placement = plan->client},
     };
     plan->done = plan->rounds = plan->failed = (struct gate)GATE_INIT;
     fixture_init(&fixture, children, 2);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Pools: what comes out is whole and alone, also after a long way through other threads; caches are bounded. */
+ * Pools: what comes out is whole and alone, also after a long way through other threads; caches are bounded.
+ */
 #include "fixture.h"
 
 #include "runtime/pool.h"
@@ -35,7 +36,8 @@ static void test_pool_messages_are_zeroed(void **state)
 static void test_pool_slabs(void **state)
 {
     (void)state;
-    const size_t caps[] = {1, 512, 513, 4096, 4097, 16384, 16385, LP2P_POOL_BUF_MAX, LP2P_POOL_BUF_MAX + 1, 1 << 20};
+    const size_t caps[] = {
+        1, 512, 513, 4096, 4097, 16384, 16385, LP2P_POOL_BUF_MAX, LP2P_POOL_BUF_MAX + 1, 1 << 20};
     for (int round = 0; round < 3; round++) {
         struct lp2p_buf *bufs[LP2P_ARRAY_LEN(caps)][8];
         for (size_t i = 0; i < LP2P_ARRAY_LEN(caps); i++) {
@@ -82,11 +84,13 @@ static void *make(void *arg)
     return NULL;
 }
 
-/* Made on one thread, dropped on another: the memory finds its way back in batches, and the caches stay bounded. */
+/* Made on one thread, dropped on another: the memory finds its way back in batches, and the caches stay
+ * bounded. */
 static void test_pool_between_threads(void **state)
 {
     (void)state;
-    struct ring ring = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .total = 200000};
+    struct ring ring = {
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .total = 200000};
     pthread_t maker;
     struct mallinfo2 before = mallinfo2();
     assert_int_equal(pthread_create(&maker, NULL, make, &ring), 0);

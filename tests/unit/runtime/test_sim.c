@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Simulation: one seed is one run, virtual time moves only when nothing can run, and never beyond what was allowed. */
+ * Simulation: one seed is one run, virtual time moves only when nothing can run, and never beyond what was
+ * allowed. */
 #include "fixture.h"
 
 #include <string.h>
@@ -51,7 +52,8 @@ static enum lp2p_verdict peer_timer(struct lp2p_actor *self, void *state, unsign
 {
     (void)state;
     send_on(self, 20);
-    lp2p_timer_set(self, timer, lp2p_now(self) + LP2P_MS(10) + lp2p_rand_below(lp2p_actor_rand(self), LP2P_MS(5)));
+    lp2p_timer_set(self, timer,
+                   lp2p_now(self) + LP2P_MS(10) + lp2p_rand_below(lp2p_actor_rand(self), LP2P_MS(5)));
     return LP2P_CONTINUE;
 }
 
@@ -144,7 +146,8 @@ static void test_sim_network_moves_the_clock(void **state)
     struct lp2p_child_spec child = {.id = "a", .ops = &puppet_ops, .arg = &net};
     fixture_init(&fixture, &child, 1);
     fixture.config.simulated = true;
-    fixture.config.sim_io = (struct lp2p_sim_io){.ctx = &net, .ready = net_ready, .next = net_next, .advance = net_advance};
+    fixture.config.sim_io =
+        (struct lp2p_sim_io){.ctx = &net, .ready = net_ready, .next = net_next, .advance = net_advance};
     assert_int_equal(fixture_start(&fixture), LP2P_OK);
     fixture_do(&fixture, lp2p_whereis(fixture.rt, "a"), watch_seven, NULL);
     lp2p_sim_run(fixture.rt, LP2P_SEC(2));

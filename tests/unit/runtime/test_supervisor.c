@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Supervision: restart type by reason, intensity, escalation, starts that fail, the order of the end and its deadlines. */
+ * Supervision: restart type by reason, intensity, escalation, starts that fail, the order of the end and its
+ * deadlines. */
 #include "fixture.h"
 
 #include <string.h>
@@ -27,15 +28,18 @@ static void test_supervisor_restart_rules(void **state)
         puppet_fn end; /* NULL: injected failure */
         bool restarted;
     } rows[] = {
-        {LP2P_PERMANENT, puppet_stop, true},  {LP2P_PERMANENT, puppet_fail, true},  {LP2P_PERMANENT, NULL, true},
-        {LP2P_TRANSIENT, puppet_stop, false}, {LP2P_TRANSIENT, puppet_fail, true},  {LP2P_TRANSIENT, NULL, true},
-        {LP2P_TEMPORARY, puppet_stop, false}, {LP2P_TEMPORARY, puppet_fail, false}, {LP2P_TEMPORARY, NULL, false},
+        {LP2P_PERMANENT, puppet_stop, true},  {LP2P_PERMANENT, puppet_fail, true},
+        {LP2P_PERMANENT, NULL, true},         {LP2P_TRANSIENT, puppet_stop, false},
+        {LP2P_TRANSIENT, puppet_fail, true},  {LP2P_TRANSIENT, NULL, true},
+        {LP2P_TEMPORARY, puppet_stop, false}, {LP2P_TEMPORARY, puppet_fail, false},
+        {LP2P_TEMPORARY, NULL, false},
     };
     for (size_t i = 0; i < LP2P_ARRAY_LEN(rows); i++) {
         print_message("%s, row %zu\n", restart_names[rows[i].restart], i);
         struct fixture fixture;
         struct puppet puppet = {0};
-        struct lp2p_child_spec child = {.id = "a", .ops = &puppet_ops, .arg = &puppet, .restart = rows[i].restart};
+        struct lp2p_child_spec child = {
+            .id = "a", .ops = &puppet_ops, .arg = &puppet, .restart = rows[i].restart};
         start_sim(&fixture, &child, 1);
         struct lp2p_ref a = lp2p_whereis(fixture.rt, "a");
         if (rows[i].end != NULL) {
@@ -56,12 +60,14 @@ static void test_supervisor_restart_rules(void **state)
             assert_int_equal(fixture.events[2].ref.slot, fixture.events[0].ref.slot);
             assert_true(fixture.events[2].ref.gen != fixture.events[0].ref.gen);
         }
-        assert_int_equal(lp2p_rt_fail(fixture.rt, fixture.events[0].ref), LP2P_EGONE); /* the old generation */
+        assert_int_equal(lp2p_rt_fail(fixture.rt, fixture.events[0].ref),
+                         LP2P_EGONE); /* the old generation */
         assert_int_equal(fixture_stop(&fixture), 0);
     }
 }
 
-/* restarts_max failures within the period are survived, one more is not; a failure outside of it does not count. */
+/* restarts_max failures within the period are survived, one more is not; a failure outside of it does not
+ * count. */
 static void test_supervisor_intensity(void **state)
 {
     (void)state;
@@ -95,7 +101,8 @@ static void test_supervisor_intensity(void **state)
     }
 }
 
-/* Two levels: the inner supervisor gives up, the outer one restarts it with its children under their old addresses. */
+/* Two levels: the inner supervisor gives up, the outer one restarts it with its children under their old
+ * addresses. */
 static void test_supervisor_escalation(void **state)
 {
     (void)state;
@@ -105,7 +112,8 @@ static void test_supervisor_escalation(void **state)
         {.id = "x", .ops = &puppet_ops, .restart = LP2P_PERMANENT},
         {.id = "y", .ops = &puppet_ops, .restart = LP2P_PERMANENT},
     };
-    struct lp2p_sup_spec inner_sup = {.restarts_max = 1, .period_ms = 1000, .children = inner, .children_len = 2};
+    struct lp2p_sup_spec inner_sup = {
+        .restarts_max = 1, .period_ms = 1000, .children = inner, .children_len = 2};
     struct lp2p_child_spec children[] = {
         {.id = "a", .ops = &puppet_ops, .restart = LP2P_PERMANENT},
         {.id = "in", .ops = &lp2p_supervisor_ops, .arg = &inner_sup, .restart = LP2P_PERMANENT},
@@ -147,7 +155,8 @@ static void test_supervisor_start_fails(void **state)
             {.id = "bad", .ops = &puppet_ops, .arg = &bad, .restart = LP2P_PERMANENT},
             {.id = "z", .ops = &puppet_ops, .restart = LP2P_PERMANENT},
         };
-        struct lp2p_sup_spec inner_sup = {.restarts_max = 1, .period_ms = 1000, .children = inner, .children_len = 3};
+        struct lp2p_sup_spec inner_sup = {
+            .restarts_max = 1, .period_ms = 1000, .children = inner, .children_len = 3};
         struct lp2p_child_spec children[] = {
             {.id = "a", .ops = &puppet_ops, .restart = LP2P_PERMANENT},
             {.id = "in", .ops = &lp2p_supervisor_ops, .arg = &inner_sup, .restart = LP2P_PERMANENT},
@@ -162,8 +171,9 @@ static void test_supervisor_start_fails(void **state)
         assert_int_equal(bad.finis, 0);
         assert_int_equal(gate_count(&fixture.root_failed), 0);
         fixture_log(&fixture, log, sizeof(log));
-        assert_string_equal(log, "root/a started, in/x started, in/bad start failed, in/x stopping, in/x ended, "
-                                 "root/in start failed, root/a stopping, root/a ended");
+        assert_string_equal(log,
+                            "root/a started, in/x started, in/bad start failed, in/x stopping, in/x ended, "
+                            "root/in start failed, root/a stopping, root/a ended");
         assert_int_equal(fixture_stop(&fixture), 0);
     }
 }
@@ -175,7 +185,8 @@ static void test_supervisor_restart_fails(void **state)
     for (unsigned fails = 1; fails <= 3; fails++) {
         struct fixture fixture;
         struct puppet puppet = {0};
-        struct lp2p_child_spec child = {.id = "a", .ops = &puppet_ops, .arg = &puppet, .restart = LP2P_TRANSIENT};
+        struct lp2p_child_spec child = {
+            .id = "a", .ops = &puppet_ops, .arg = &puppet, .restart = LP2P_TRANSIENT};
         start_sim(&fixture, &child, 1); /* 3 restarts at most */
         puppet.fail_inits = fails;
         fixture_do(&fixture, lp2p_whereis(fixture.rt, "a"), puppet_fail, NULL);
@@ -205,20 +216,26 @@ static void test_supervisor_ordered_stop(void **state)
     (void)state;
     struct fixture fixture;
     char log[2048];
-    struct puppet slow = {.keeps_running = true, .on_timer = end_by_timer}, stubborn = {.keeps_running = true};
+    struct puppet slow = {.keeps_running = true, .on_timer = end_by_timer},
+                  stubborn = {.keeps_running = true};
     struct lp2p_child_spec children[] = {
         {.id = "a", .ops = &puppet_ops, .restart = LP2P_PERMANENT},
         {.id = "slow", .ops = &puppet_ops, .arg = &slow, .restart = LP2P_PERMANENT, .shutdown_ms = 1000},
-        {.id = "stubborn", .ops = &puppet_ops, .arg = &stubborn, .restart = LP2P_PERMANENT, .shutdown_ms = 300},
+        {.id = "stubborn",
+         .ops = &puppet_ops,
+         .arg = &stubborn,
+         .restart = LP2P_PERMANENT,
+         .shutdown_ms = 300},
     };
     start_sim(&fixture, children, 3);
     lp2p_time begin = lp2p_sim_now(fixture.rt), timer = begin + LP2P_MS(700);
     fixture_do(&fixture, lp2p_whereis(fixture.rt, "slow"), set_timer, &timer);
     assert_int_equal(fixture_stop(&fixture), 0);
     fixture_log(&fixture, log, sizeof(log));
-    assert_string_equal(log, "root/a started, root/slow started, root/stubborn started, "
-                             "root/stubborn stopping, root/stubborn ended, root/slow stopping, root/slow ended, "
-                             "root/a stopping, root/a ended");
+    assert_string_equal(log,
+                        "root/a started, root/slow started, root/stubborn started, "
+                        "root/stubborn stopping, root/stubborn ended, root/slow stopping, root/slow ended, "
+                        "root/a stopping, root/a ended");
     assert_int_equal(fixture.events[4].reason, LP2P_EFAILED); /* it had to be ended */
     assert_int_equal(stubborn.fini_why, LP2P_FAIL);
     assert_int_equal(fixture.events[6].reason, LP2P_OK);
@@ -232,15 +249,17 @@ static void test_supervisor_injected_failure(void **state)
     struct fixture fixture;
     char log[2048];
     struct lp2p_child_spec inner = {.id = "x", .ops = &puppet_ops, .restart = LP2P_PERMANENT};
-    struct lp2p_sup_spec inner_sup = {.restarts_max = 1, .period_ms = 1000, .children = &inner, .children_len = 1};
+    struct lp2p_sup_spec inner_sup = {
+        .restarts_max = 1, .period_ms = 1000, .children = &inner, .children_len = 1};
     struct lp2p_child_spec child = {
         .id = "in", .ops = &lp2p_supervisor_ops, .arg = &inner_sup, .restart = LP2P_TRANSIENT};
     start_sim(&fixture, &child, 1);
     assert_int_equal(lp2p_rt_fail(fixture.rt, lp2p_whereis(fixture.rt, "in")), LP2P_OK);
     settle(&fixture);
     fixture_log(&fixture, log, sizeof(log));
-    assert_string_equal(log, "in/x started, root/in started, in/x stopping, in/x ended, root/in ended, in/x started, "
-                             "root/in restarted");
+    assert_string_equal(
+        log, "in/x started, root/in started, in/x stopping, in/x ended, root/in ended, in/x started, "
+             "root/in restarted");
     assert_int_equal(fixture_stop(&fixture), 0);
 }
 
@@ -259,16 +278,16 @@ static void test_supervisor_stop_static(void **state)
     assert_int_equal(fixture_stop(&fixture), 0);
 }
 
-/* A handler that blocks on a thread of its own is a failure after stall_ms: the slot goes on on a new thread, and the old
- * one finds out when it comes back. */
+/* A handler that blocks on a thread of its own is a failure after stall_ms: the slot goes on on a new thread,
+ * and the old one finds out when it comes back. */
 static void test_supervisor_stall(void **state)
 {
     (void)state;
     struct fixture fixture;
     struct gate blocked = GATE_INIT, gate = GATE_INIT;
     struct puppet puppet = {.gate = &gate};
-    struct lp2p_child_spec child = {.id = "a", .ops = &puppet_ops, .arg = &puppet, .restart = LP2P_PERMANENT,
-                                    .stall_ms = 20};
+    struct lp2p_child_spec child = {
+        .id = "a", .ops = &puppet_ops, .arg = &puppet, .restart = LP2P_PERMANENT, .stall_ms = 20};
     fixture_init(&fixture, &child, 1);
     assert_int_equal(fixture_start(&fixture), LP2P_OK);
     struct lp2p_ref a = lp2p_whereis(fixture.rt, "a");
@@ -294,8 +313,8 @@ static void test_supervisor_blocked_for_ever(void **state)
     static struct gate blocked = GATE_INIT, running = GATE_INIT; /* the thread outlives the test */
     static struct puppet puppet;
     static struct fixture fixture;
-    static struct lp2p_child_spec child = {.id = "a", .ops = &puppet_ops, .arg = &puppet, .restart = LP2P_PERMANENT,
-                                           .shutdown_ms = 20};
+    static struct lp2p_child_spec child = {
+        .id = "a", .ops = &puppet_ops, .arg = &puppet, .restart = LP2P_PERMANENT, .shutdown_ms = 20};
     fixture_init(&fixture, &child, 1);
     assert_int_equal(fixture_start(&fixture), LP2P_OK);
     assert_true(fixture_post(&fixture, lp2p_whereis(fixture.rt, "a"), puppet_tell_and_block,
@@ -315,9 +334,17 @@ static void test_supervisor_blocked_thread(void **state)
     static struct puppet a = {.gate = &fini}, b = {.gate = &fini};
     static struct fixture fixture;
     static struct lp2p_child_spec children[] = {
-        {.id = "a", .ops = &puppet_ops, .arg = &a, .restart = LP2P_PERMANENT, .shutdown_ms = 10,
+        {.id = "a",
+         .ops = &puppet_ops,
+         .arg = &a,
+         .restart = LP2P_PERMANENT,
+         .shutdown_ms = 10,
          .placement = {.place = LP2P_PLACE_GROUP}},
-        {.id = "b", .ops = &puppet_ops, .arg = &b, .restart = LP2P_PERMANENT, .shutdown_ms = 10,
+        {.id = "b",
+         .ops = &puppet_ops,
+         .arg = &b,
+         .restart = LP2P_PERMANENT,
+         .shutdown_ms = 10,
          .placement = {.place = LP2P_PLACE_GROUP}},
     };
     fixture_init(&fixture, children, 2);
@@ -337,11 +364,16 @@ static void test_supervisor_blocked_thread(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_supervisor_restart_rules),   cmocka_unit_test(test_supervisor_intensity),
-        cmocka_unit_test(test_supervisor_escalation),      cmocka_unit_test(test_supervisor_start_fails),
-        cmocka_unit_test(test_supervisor_restart_fails),   cmocka_unit_test(test_supervisor_ordered_stop),
-        cmocka_unit_test(test_supervisor_injected_failure), cmocka_unit_test(test_supervisor_stop_static),
-        cmocka_unit_test(test_supervisor_stall),           cmocka_unit_test(test_supervisor_blocked_for_ever),
+        cmocka_unit_test(test_supervisor_restart_rules),
+        cmocka_unit_test(test_supervisor_intensity),
+        cmocka_unit_test(test_supervisor_escalation),
+        cmocka_unit_test(test_supervisor_start_fails),
+        cmocka_unit_test(test_supervisor_restart_fails),
+        cmocka_unit_test(test_supervisor_ordered_stop),
+        cmocka_unit_test(test_supervisor_injected_failure),
+        cmocka_unit_test(test_supervisor_stop_static),
+        cmocka_unit_test(test_supervisor_stall),
+        cmocka_unit_test(test_supervisor_blocked_for_ever),
         cmocka_unit_test(test_supervisor_blocked_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
