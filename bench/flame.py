@@ -25,8 +25,10 @@ def fold(text):
         if line and not line[0].isspace():
             comm = re.sub(r'-\d+$', '', line.split()[0])
         elif line.strip():
-            words = line.split()
-            frames.append(re.sub(r'\+0x[0-9a-f]+$', '', words[1]) if len(words) > 1 else words[0])
+            found = re.match(r'\s*[0-9a-f]+ (.*) \((.*)\)$', line)
+            name, where = found.groups() if found else (line.strip(), '')
+            # A library without symbols is known by its name only.
+            frames.append('[' + os.path.basename(where) + ']' if name == '[unknown]' else name.split('+0x')[0])
         elif frames:
             key = (comm,) + tuple(reversed(frames))
             stacks[key] = stacks.get(key, 0) + 1
@@ -115,7 +117,7 @@ def record(a, say):
         client.stop()
     finally:
         server.stop()
-    text = subprocess.run([perf, 'script', '-i', data, '-F', 'comm,ip,sym'], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run([perf, 'script', '-i', data, '-F', 'comm,ip,sym,dso'], capture_output=True, text=True, check=True).stdout
     os.unlink(data)
     stacks = fold(text)
     say.end()
