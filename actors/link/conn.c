@@ -193,7 +193,10 @@ static enum lp2p_verdict conn_on_timer(struct lp2p_actor *self, void *state, uns
     case LP2P_CONN_TIMER_WRITE:
         return conn->fd >= 0 && !conn->blocked ? lp2p_conn_write(self, conn) : LP2P_CONTINUE;
     case LP2P_CONN_TIMER_STALL:
-        return conn->state == LP2P_CONN_ENDED ? LP2P_STOP : lp2p_conn_end(self, conn, LP2P_ETIMEDOUT);
+        if (conn->state == LP2P_CONN_ENDED) {
+            return LP2P_STOP;
+        }
+        return lp2p_conn_end(self, conn, conn->hung_up ? LP2P_ECONNRESET : LP2P_ETIMEDOUT);
     case LP2P_CONN_TIMER_READ:
         if (conn->state == LP2P_CONN_ENDED) {
             return LP2P_CONTINUE;

@@ -126,9 +126,12 @@ static enum lp2p_err start_attempt(struct lp2p_actor *self, struct dialer *diale
     arg->outbound = true;
     arg->fd = -1;
     arg->remote = dial->addrs->items[dial->next];
-    lp2p_multiaddr_strip_peer(&arg->remote);
     arg->dial = dial->number;
     arg->peer = dial->peer;
+    if (arg->peer.len == 0 && lp2p_multiaddr_peer(&arg->remote, &arg->peer) != LP2P_OK) {
+        arg->peer.len = 0; /* nobody is named: whoever answers */
+    }
+    lp2p_multiaddr_strip_peer(&arg->remote);
     arg->deadline = lp2p_time_min(dial->deadline, lp2p_time_add(lp2p_now(self), LP2P_UPGRADE_OUT_NS));
     char id[40];
     (void)snprintf(id, sizeof(id), "upgrade-out-%llu", (unsigned long long)++dialer->serial);

@@ -141,6 +141,16 @@ static bool admits(const struct listener *listener, const struct lp2p_ip_port *r
     return same_ip < LP2P_PENDING_IP_MAX && same_net < LP2P_PENDING_NET_MAX;
 }
 
+/** Who is slow on purpose gets less time when places run short: from half of them on, down to a fifth. */
+static uint64_t upgrade_span(const struct listener *listener)
+{
+    uint64_t half = LP2P_PENDING_MAX / 2, taken = listener->pending_len;
+    if (taken <= half) {
+        return LP2P_UPGRADE_IN_NS;
+    }
+    return LP2P_UPGRADE_IN_NS - LP2P_UPGRADE_IN_NS * 4 / 5 * (taken - half) / half;
+}
+
 static enum lp2p_err spawn_upgrade(struct lp2p_actor *self, struct listener *listener, int fd,
                                    const struct lp2p_ip_port *remote, const struct lp2p_ip_port *local,
                                    struct lp2p_ref *out)
@@ -151,7 +161,7 @@ static enum lp2p_err spawn_upgrade(struct lp2p_actor *self, struct listener *lis
     }
     arg->ctx = listener->ctx;
     arg->fd = fd;
-    arg->deadline = lp2p_time_add(lp2p_now(self), LP2P_UPGRADE_IN_NS);
+    arg->deadline = lp2p_time_add(lp2p_now(self), upgrade_span(listener));
     to_multiaddr(remote, &arg->remote);
     to_multiaddr(local, &arg->local);
     char id[40];

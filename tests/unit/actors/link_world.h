@@ -24,11 +24,12 @@ enum world_mode {
 
 /** What happened on one node; read it with world_look, under the world's lock. */
 struct record {
-    unsigned upgraded, links_up, links_ended, dials_ended, listening;
+    unsigned upgraded, links_up, links_ended, wrong_ends, dials_ended, listening;
     enum lp2p_err link_reason, dial_reason;
     char dial_text[512];
     struct lp2p_ref muxer, connection; /* of the newest link */
     struct lp2p_peer_id peer;
+    struct lp2p_multiaddr addr; /* listened on */
     uint32_t status_streams;
     /* the worker */
     unsigned opened_in, opened_out, open_failed, done, eofs, resets;
@@ -81,6 +82,9 @@ void node_order(struct node *node, struct order order);
 /** Streams of /stall consume what they hold, and go on as /sink. */
 void node_release(struct node *node);
 void node_close_link(struct node *node, enum lp2p_err reason);
+/** The same without insisting that the receiver is there. */
+void node_try_order(struct node *node, struct order order);
+void node_try_close_link(struct node *node, enum lp2p_err reason);
 void node_fail(struct node *node, struct lp2p_ref who);
 
 /* Predicates for world_until; arg points to an unsigned. */

@@ -31,14 +31,19 @@ static void test_dial_wrong_peer_and_self(void **state)
         node_dial(a, node_addr(a), 1, NULL);
         WAIT_FOR(world, at_least_dials_ended, a, 2);
         assert_int_equal(node_look(a).dial_reason, LP2P_ESELF);
-        node_dial(a, node_addr(a), 1, &node_ctx(a)->self);
+        struct lp2p_multiaddr named = *node_addr(b); /* an address that names a peer is meant so */
+        assert_int_equal(lp2p_multiaddr_add_peer(&named, &node_ctx(c)->self), LP2P_OK);
+        node_dial(a, &named, 1, NULL);
         WAIT_FOR(world, at_least_dials_ended, a, 3);
+        assert_int_equal(node_look(a).dial_reason, LP2P_EWRONGPEER);
+        node_dial(a, node_addr(a), 1, &node_ctx(a)->self);
+        WAIT_FOR(world, at_least_dials_ended, a, 4);
         assert_int_equal(node_look(a).dial_reason, LP2P_ESELF);
         assert_true(world_until(world, no_upgrade_pending, a, NULL));
         assert_true(world_until(world, no_upgrade_pending, b, NULL));
         assert_int_equal(node_look(a).links_up + node_look(b).links_up, 0);
-        assert_int_equal(LP2P_READ(node_ctx(a), dials), 3);
-        assert_int_equal(LP2P_READ(node_ctx(a), dials_failed), 3);
+        assert_int_equal(LP2P_READ(node_ctx(a), dials), 4);
+        assert_int_equal(LP2P_READ(node_ctx(a), dials_failed), 4);
         world_free(world);
     }
 }
