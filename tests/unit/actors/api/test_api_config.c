@@ -22,7 +22,7 @@ static int setup(void **state)
 {
     (void)state;
     config = lp2p_config_new();
-    (void)snprintf(dir, sizeof(dir), "/tmp/lp2p-test-XXXXXX");
+    (void)snprintf(dir, sizeof(dir), "/tmp/lotus-p2p-test-XXXXXX");
     return config == NULL || mkdtemp(dir) == NULL ? -1 : 0;
 }
 
