@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #define ATTACH_NS LP2P_SEC(10)
-#define ENDED_NS LP2P_SEC(5)      /* how long a muxer may be too full to hear of the end */
-#define STOP_NS LP2P_SEC(3)       /* a muxer that is being stopped too has that long for its last write */
-#define OUTBOX_MAX 8192           /* two reads of the smallest frames fit */
+#define ENDED_NS LP2P_SEC(5) /* how long a muxer may be too full to hear of the end */
+#define STOP_NS LP2P_SEC(3)  /* a muxer that is being stopped too has that long for its last write */
+#define OUTBOX_MAX 8192      /* two reads of the smallest frames fit */
 #define DISCARDS_MAX 8
 #define HUNG_UP_READ_NS LP2P_MS(1) /* between reads of what a dead socket still holds */
 
@@ -47,7 +47,8 @@ void lp2p_conn_account(struct lp2p_actor *self, const struct lp2p_conn *conn)
     lp2p_account_bytes(self, conn->queued_bytes + (conn->slab != NULL ? conn->slab->cap : 0));
 }
 
-/** A socket that is closed with unread bytes sends a reset, which can overtake our last words: read them away first. */
+/** A socket that is closed with unread bytes sends a reset, which can overtake our last words: read them away
+ * first. */
 static void discard_unread(const struct lp2p_conn *conn)
 {
     const struct lp2p_net *net = conn->ctx->net;
@@ -99,12 +100,14 @@ enum lp2p_verdict lp2p_conn_watch(struct lp2p_actor *self, struct lp2p_conn *con
     if (conn->fd < 0 || conn->hung_up) {
         return LP2P_CONTINUE;
     }
-    unsigned interest = (lp2p_conn_may_read(conn) ? LP2P_READABLE : 0u) | (conn->blocked ? LP2P_WRITABLE : 0u);
+    unsigned interest =
+        (lp2p_conn_may_read(conn) ? LP2P_READABLE : 0u) | (conn->blocked ? LP2P_WRITABLE : 0u);
     if (interest == conn->interest) {
         return LP2P_CONTINUE;
     }
     conn->interest = interest;
-    return lp2p_fd_watch(self, conn->fd, interest) == LP2P_OK ? LP2P_CONTINUE : lp2p_conn_end(self, conn, LP2P_EIO);
+    return lp2p_fd_watch(self, conn->fd, interest) == LP2P_OK ? LP2P_CONTINUE
+                                                              : lp2p_conn_end(self, conn, LP2P_EIO);
 }
 
 enum lp2p_verdict lp2p_conn_hang_up(struct lp2p_actor *self, struct lp2p_conn *conn)
@@ -137,8 +140,8 @@ static enum lp2p_verdict conn_on_fd(struct lp2p_actor *self, void *state, int fd
     if (verdict != LP2P_CONTINUE || (ready & LP2P_READABLE) == 0) {
         return verdict;
     }
-    /* The interest is taken back only when the socket calls during a pause: most pauses are over before that, and cost no
-     * system call this way. */
+    /* The interest is taken back only when the socket calls during a pause: most pauses are over before that,
+     * and cost no system call this way. */
     return lp2p_conn_may_read(conn) ? lp2p_conn_read(self, conn) : lp2p_conn_watch(self, conn);
 }
 
@@ -208,7 +211,8 @@ static enum lp2p_verdict conn_on_timer(struct lp2p_actor *self, void *state, uns
     }
 }
 
-/** The muxer is stopped by the same supervisor and says goodbye through us; without one there is nothing to wait for. */
+/** The muxer is stopped by the same supervisor and says goodbye through us; without one there is nothing to
+ * wait for. */
 static enum lp2p_verdict conn_on_stop(struct lp2p_actor *self, void *state)
 {
     struct lp2p_conn *conn = state;

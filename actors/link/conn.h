@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The connection actor from the inside: a socket and its cipher. It knows frames of Noise and nothing of streams. Buffers belong
- * to data in flight: an idle connection holds none. Owned by the actor; its muxer runs on the same thread. */
+ * The connection actor from the inside: a socket and its cipher. It knows frames of Noise and nothing of
+ * streams. Buffers belong to data in flight: an idle connection holds none. Owned by the actor; its muxer
+ * runs on the same thread. */
 #ifndef LP2P_ACTORS_LINK_CONN_H
 #define LP2P_ACTORS_LINK_CONN_H
 
@@ -17,7 +18,7 @@ enum {
 };
 
 enum lp2p_conn_state {
-    LP2P_CONN_WAITING,  /* for CONN_ATTACH */
+    LP2P_CONN_WAITING, /* for CONN_ATTACH */
     LP2P_CONN_OPEN,
     LP2P_CONN_FLUSHING, /* the muxer's last write is queued; nothing is read any more */
     LP2P_CONN_ENDED,    /* the socket is closed; CONN_ENDED is on its way */
@@ -49,7 +50,8 @@ struct lp2p_conn {
 
 /** Ends the connection: closes the socket and tells the muxer. */
 enum lp2p_verdict lp2p_conn_end(struct lp2p_actor *self, struct lp2p_conn *conn, enum lp2p_err reason);
-/** Both directions are dead. What was received before still counts: data that came in front of the end must reach its owners. */
+/** Both directions are dead. What was received before still counts: data that came in front of the end must
+ * reach its owners. */
 enum lp2p_verdict lp2p_conn_hang_up(struct lp2p_actor *self, struct lp2p_conn *conn);
 /** Sets the interest in the socket to what the state asks for. */
 enum lp2p_verdict lp2p_conn_watch(struct lp2p_actor *self, struct lp2p_conn *conn);

@@ -34,7 +34,8 @@ static enum lp2p_err deliver(struct lp2p_actor *self, struct lp2p_conn *conn, st
     return LP2P_OK;
 }
 
-/** Opens every whole frame in the slab. *want: bytes that the frame behind them still lacks, 0 if its size is not known. */
+/** Opens every whole frame in the slab. *want: bytes that the frame behind them still lacks, 0 if its size is
+ * not known. */
 static enum lp2p_err open_frames(struct lp2p_actor *self, struct lp2p_conn *conn, size_t *want)
 {
     *want = 0;
@@ -65,17 +66,20 @@ static enum lp2p_err open_frames(struct lp2p_actor *self, struct lp2p_conn *conn
     return LP2P_OK;
 }
 
-/** Makes room for the next read: `want` bytes at least, and as many as reads gave lately. What is unread moves along. */
+/** Makes room for the next read: `want` bytes at least, and as many as reads gave lately. What is unread
+ * moves along. */
 static enum lp2p_err make_room(struct lp2p_conn *conn, size_t want)
 {
     size_t unread = conn->len - conn->at;
     if (conn->slab != NULL && unread == 0 && lp2p_buf_alone(conn->slab)) {
         conn->at = conn->len = 0;
     }
-    /* A whole frame of the largest size and the beginning of the next always fit into one slab of the pool. */
+    /* A whole frame of the largest size and the beginning of the next always fit into one slab of the pool.
+     */
     size_t read = LP2P_MAX(want, conn->hint_bytes);
     read = LP2P_MIN(read, LP2P_POOL_BUF_MAX - unread);
-    if (conn->slab != NULL && conn->slab->cap - conn->len >= LP2P_MIN(read, LP2P_MAX(want, conn->hint_bytes / 4))) {
+    if (conn->slab != NULL &&
+        conn->slab->cap - conn->len >= LP2P_MIN(read, LP2P_MAX(want, conn->hint_bytes / 4))) {
         return LP2P_OK;
     }
     struct lp2p_buf *slab = lp2p_pool_buf(unread + read);
@@ -92,7 +96,8 @@ static enum lp2p_err make_room(struct lp2p_conn *conn, size_t want)
     return LP2P_OK;
 }
 
-/** Bulk needs large slabs, an echo of 32 bytes a small one: the next read expects a little more than the last one gave. */
+/** Bulk needs large slabs, an echo of 32 bytes a small one: the next read expects a little more than the last
+ * one gave. */
 static void adapt(struct lp2p_conn *conn, size_t room, size_t got)
 {
     conn->hint_bytes = got == room ? LP2P_POOL_BUF_MAX : LP2P_MAX(got * 2, (size_t)LP2P_CONN_SLAB_MIN);
@@ -106,7 +111,8 @@ static void release_slab(struct lp2p_conn *conn)
     }
 }
 
-/** One read. EAGAIN: nothing is there any more; EEOF, ETRUNCATED: the end of the stream, between frames or inside one. */
+/** One read. EAGAIN: nothing is there any more; EEOF, ETRUNCATED: the end of the stream, between frames or
+ * inside one. */
 static enum lp2p_err read_once(struct lp2p_actor *self, struct lp2p_conn *conn, size_t *want)
 {
     const struct lp2p_net *net = conn->ctx->net;

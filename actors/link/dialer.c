@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The dialer: tries the addresses of a peer, staggered and a few at a time, until one gives an authenticated connection. Each attempt
- * is an upgrade actor; the first success ends the others. */
+ * The dialer: tries the addresses of a peer, staggered and a few at a time, until one gives an authenticated
+ * connection. Each attempt is an upgrade actor; the first success ends the others. */
 #include "actors/context.h"
 #include "actors/link/limits.h"
 
@@ -26,7 +26,7 @@ struct dial {
 /** An upgrade actor that has not ended. */
 struct attempt {
     struct lp2p_ref upgrade;
-    uint64_t serial; /* never 0 */
+    uint64_t serial;   /* never 0 */
     struct dial *dial; /* NULL: its dial is over, it was asked to stop */
     uint32_t addr;     /* index in the dial's addresses */
 };
@@ -68,18 +68,20 @@ static void note(struct dial *dial, uint32_t addr, const char *stage, const char
     }
 }
 
-/** Of several failures the one that says most of the peer is told: that it was someone else, rather than that a port was closed. */
+/** Of several failures the one that says most of the peer is told: that it was someone else, rather than that
+ * a port was closed. */
 static void remember(struct dial *dial, enum lp2p_err reason)
 {
-    if (dial->reason == LP2P_OK || (lp2p_err_fault(reason) == LP2P_FAULT_PEER && lp2p_err_fault(dial->reason) != LP2P_FAULT_PEER) ||
+    if (dial->reason == LP2P_OK ||
+        (lp2p_err_fault(reason) == LP2P_FAULT_PEER && lp2p_err_fault(dial->reason) != LP2P_FAULT_PEER) ||
         dial->reason == LP2P_EUNSUPPORTED) {
         dial->reason = reason;
     }
     dial->failed++;
 }
 
-static void answer(struct lp2p_actor *self, struct dialer *dialer, uint64_t number, const struct lp2p_peer_id *peer,
-                   enum lp2p_err reason, const char *text)
+static void answer(struct lp2p_actor *self, struct dialer *dialer, uint64_t number,
+                   const struct lp2p_peer_id *peer, enum lp2p_err reason, const char *text)
 {
     if (reason != LP2P_OK) {
         LP2P_COUNT(dialer->ctx, dials_failed, 1);
@@ -168,19 +170,23 @@ static const char *unusable(const struct lp2p_multiaddr *addr, const struct lp2p
     if (to.port == 0 || lp2p_multiaddr_scope(addr) == LP2P_SCOPE_UNSPECIFIED) {
         return "not an address that can be dialed";
     }
-    if (expected->len > 0 && lp2p_multiaddr_peer(addr, &named) == LP2P_OK && !lp2p_peer_id_eq(&named, expected)) {
+    if (expected->len > 0 && lp2p_multiaddr_peer(addr, &named) == LP2P_OK &&
+        !lp2p_peer_id_eq(&named, expected)) {
         return "the address names another peer";
     }
     return NULL;
 }
 
-/** Starts what may be started of one dial, and ends it when nothing is left to hope for. True: the dial is gone. */
+/** Starts what may be started of one dial, and ends it when nothing is left to hope for. True: the dial is
+ * gone. */
 static bool pump(struct lp2p_actor *self, struct dialer *dialer, struct dial *dial)
 {
     while (dial->next < dial->addrs->len && dial->running < LP2P_DIAL_PARALLEL &&
-           dialer->attempts_len < LP2P_DIALS_PARALLEL && (dial->running == 0 || lp2p_now(self) >= dial->next_start)) {
-        const char *why = dial->next < LP2P_DIAL_ADDRS_MAX ? unusable(&dial->addrs->items[dial->next], &dial->peer)
-                                                           : "not tried: too many addresses";
+           dialer->attempts_len < LP2P_DIALS_PARALLEL &&
+           (dial->running == 0 || lp2p_now(self) >= dial->next_start)) {
+        const char *why = dial->next < LP2P_DIAL_ADDRS_MAX
+                              ? unusable(&dial->addrs->items[dial->next], &dial->peer)
+                              : "not tried: too many addresses";
         enum lp2p_err err = LP2P_EUNSUPPORTED;
         if (why == NULL) {
             err = start_attempt(self, dialer, dial);
@@ -203,7 +209,8 @@ static bool pump(struct lp2p_actor *self, struct dialer *dialer, struct dial *di
     return false;
 }
 
-/** Goes over all dials, oldest first, and sets the timer to the next moment at which one has something to do. */
+/** Goes over all dials, oldest first, and sets the timer to the next moment at which one has something to do.
+ */
 static void pump_all(struct lp2p_actor *self, struct dialer *dialer)
 {
     lp2p_time now = lp2p_now(self), next = LP2P_NEVER;
@@ -267,8 +274,8 @@ static void forget_attempt(struct dialer *dialer, struct attempt *attempt)
     *attempt = dialer->attempts[--dialer->attempts_len];
 }
 
-static void attempt_over(struct lp2p_actor *self, struct dialer *dialer, struct attempt *attempt, enum lp2p_err reason,
-                         const char *stage, const char *text)
+static void attempt_over(struct lp2p_actor *self, struct dialer *dialer, struct attempt *attempt,
+                         enum lp2p_err reason, const char *stage, const char *text)
 {
     struct dial *dial = attempt->dial;
     uint32_t addr = attempt->addr;
@@ -286,7 +293,8 @@ static void attempt_over(struct lp2p_actor *self, struct dialer *dialer, struct 
     dial->next_start = lp2p_now(self); /* the next address at once */
 }
 
-static void on_attempt_ended(struct lp2p_actor *self, struct dialer *dialer, const struct lp2p_m_attempt_ended *m)
+static void on_attempt_ended(struct lp2p_actor *self, struct dialer *dialer,
+                             const struct lp2p_m_attempt_ended *m)
 {
     struct attempt *attempt = NULL;
     for (size_t i = 0; i < dialer->attempts_len && m->msg.tag != 0; i++) {
@@ -301,7 +309,8 @@ static void on_attempt_ended(struct lp2p_actor *self, struct dialer *dialer, con
     }
 }
 
-/** An attempt has ended. Its own word, if it sent one, lies in the slower lane in front of a word that we send to ourselves now. */
+/** An attempt has ended. Its own word, if it sent one, lies in the slower lane in front of a word that we
+ * send to ourselves now. */
 static void on_down(struct lp2p_actor *self, struct dialer *dialer, const struct lp2p_msg_down *down)
 {
     struct attempt *attempt = find_attempt(dialer, down->who);
@@ -370,7 +379,8 @@ static void dialer_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict 
     (void)why;
     struct dialer *dialer = state;
     struct lp2p_list *it;
-    /* A successor knows nothing of these dials: end them here, and their attempts, which would only disturb it. */
+    /* A successor knows nothing of these dials: end them here, and their attempts, which would only disturb
+     * it. */
     for (size_t i = 0; i < dialer->attempts_len; i++) {
         lp2p_stop(self, dialer->attempts[i].upgrade);
     }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * What an upgrade had already read when it was done, as the `leftover` slice that travels from the upgrade over the swarm to the
- * connection: four bytes with the length of the plaintext that came in the same Noise frame as the end of the muxer's
- * negotiation (a lazy dialer sends its first streams there), that plaintext, then whole and partial Noise frames. The swarm
- * only carries it. An empty slice means that nothing was left. */
+ * What an upgrade had already read when it was done, as the `leftover` slice that travels from the upgrade
+ * over the swarm to the connection: four bytes with the length of the plaintext that came in the same Noise
+ * frame as the end of the muxer's negotiation (a lazy dialer sends its first streams there), that plaintext,
+ * then whole and partial Noise frames. The swarm only carries it. An empty slice means that nothing was left.
+ */
 #ifndef LP2P_ACTORS_LINK_LEFTOVER_H
 #define LP2P_ACTORS_LINK_LEFTOVER_H
 
@@ -12,7 +13,8 @@
 #define LP2P_LEFTOVER_HEAD 4u
 
 /** Both parts copied into a slab of their own; *out is empty when both are. ENOMEM. */
-static inline enum lp2p_err lp2p_leftover_pack(struct lp2p_span plain, struct lp2p_span frames, struct lp2p_slice *out)
+static inline enum lp2p_err lp2p_leftover_pack(struct lp2p_span plain, struct lp2p_span frames,
+                                               struct lp2p_slice *out)
 {
     *out = (struct lp2p_slice){0};
     if (plain.len + frames.len == 0) {
@@ -36,7 +38,8 @@ static inline enum lp2p_err lp2p_leftover_pack(struct lp2p_span plain, struct lp
 }
 
 /** The parts of a slice made by pack; borrowed from it. */
-static inline void lp2p_leftover_unpack(const struct lp2p_slice *in, struct lp2p_span *plain, struct lp2p_span *frames)
+static inline void lp2p_leftover_unpack(const struct lp2p_slice *in, struct lp2p_span *plain,
+                                        struct lp2p_span *frames)
 {
     *plain = *frames = lp2p_span(NULL, 0);
     if (in->len == 0) {

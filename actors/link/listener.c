@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The listener: one listening socket; each accepted connection becomes an upgrade actor, within limits that cost no cryptography. */
+ * The listener: one listening socket; each accepted connection becomes an upgrade actor, within limits that
+ * cost no cryptography. */
 #include "actors/context.h"
 #include "actors/link/limits.h"
 
@@ -98,7 +99,8 @@ static enum lp2p_err listener_init(struct lp2p_actor *self, void *state, const v
     if (err != LP2P_OK) {
         char text[LP2P_MULTIADDR_TEXT_MAX];
         lp2p_multiaddr_text(&listener->ctx->config.listen[listener->arg->index], text);
-        lp2p_log(listener->ctx, LP2P_LOG_ERROR, "listener", "cannot listen on %s: %s", text, lp2p_strerror(err));
+        lp2p_log(listener->ctx, LP2P_LOG_ERROR, "listener", "cannot listen on %s: %s", text,
+                 lp2p_strerror(err));
         return err;
     }
     err = lp2p_fd_watch(self, listener->fd, LP2P_READABLE);
@@ -165,7 +167,8 @@ static enum lp2p_err spawn_upgrade(struct lp2p_actor *self, struct listener *lis
     to_multiaddr(remote, &arg->remote);
     to_multiaddr(local, &arg->local);
     char id[40];
-    (void)snprintf(id, sizeof(id), "upgrade-in-%u-%llu", listener->arg->index, (unsigned long long)listener->serial++);
+    (void)snprintf(id, sizeof(id), "upgrade-in-%u-%llu", listener->arg->index,
+                   (unsigned long long)listener->serial++);
     const struct lp2p_child_spec spec = {
         .id = id,
         .ops = &lp2p_upgrade_ops,
@@ -183,13 +186,12 @@ static enum lp2p_err spawn_upgrade(struct lp2p_actor *self, struct listener *lis
     return err;
 }
 
-static void admit(struct lp2p_actor *self, struct listener *listener, int fd, const struct lp2p_ip_port *remote,
-                  const struct lp2p_ip_port *local)
+static void admit(struct lp2p_actor *self, struct listener *listener, int fd,
+                  const struct lp2p_ip_port *remote, const struct lp2p_ip_port *local)
 {
     const struct lp2p_net *net = listener->ctx->net;
     struct lp2p_ref upgrade;
-    if (!admits(listener, remote) ||
-        spawn_upgrade(self, listener, fd, remote, local, &upgrade) != LP2P_OK) {
+    if (!admits(listener, remote) || spawn_upgrade(self, listener, fd, remote, local, &upgrade) != LP2P_OK) {
         LP2P_COUNT(listener->ctx, connections_refused, 1);
         net->close(net->ctx, fd);
         return;
@@ -199,13 +201,14 @@ static void admit(struct lp2p_actor *self, struct listener *listener, int fd, co
 }
 
 /** Without descriptors the socket stays readable: stop looking for a while, or the thread would spin. */
-static enum lp2p_verdict pause_accepting(struct lp2p_actor *self, struct listener *listener, enum lp2p_err why)
+static enum lp2p_verdict pause_accepting(struct lp2p_actor *self, struct listener *listener,
+                                         enum lp2p_err why)
 {
     listener->accept_pause_ns = listener->accept_pause_ns == 0
                                     ? LP2P_ACCEPT_PAUSE_MIN_NS
                                     : LP2P_MIN(listener->accept_pause_ns * 2, LP2P_ACCEPT_PAUSE_MAX_NS);
-    lp2p_log(listener->ctx, LP2P_LOG_WARN, "listener", "cannot accept: %s; next try in %llu ms", lp2p_strerror(why),
-             (unsigned long long)(listener->accept_pause_ns / 1000000));
+    lp2p_log(listener->ctx, LP2P_LOG_WARN, "listener", "cannot accept: %s; next try in %llu ms",
+             lp2p_strerror(why), (unsigned long long)(listener->accept_pause_ns / 1000000));
     lp2p_timer_set(self, TIMER_ACCEPT, lp2p_time_add(lp2p_now(self), listener->accept_pause_ns));
     return lp2p_fd_watch(self, listener->fd, 0) == LP2P_OK ? LP2P_CONTINUE : LP2P_FAIL;
 }

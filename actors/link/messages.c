@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
-/* A message may be dropped anywhere: in a mailbox whose actor has ended, by a sender that cannot wait, or by the runtime after a
- * handler that left it. Whoever waits for an operation must hear of it even then, so a dropped operation is a finished one;
- * an operation that is already finished is not changed by this. */
+/* A message may be dropped anywhere: in a mailbox whose actor has ended, by a sender that cannot wait, or by
+ * the runtime after a handler that left it. Whoever waits for an operation must hear of it even then, so a
+ * dropped operation is a finished one; an operation that is already finished is not changed by this. */
 static void give_up(struct lp2p_op **op)
 {
     if (*op != NULL) {
@@ -216,12 +216,12 @@ static void drop_notify(struct lp2p_msg *msg)
 #define drop_subscribe NULL
 #define drop_message_route NULL
 
-#define DEFINE(NAME, type, which)                                                                     \
-    _Static_assert(sizeof(struct lp2p_m_##type) <= LP2P_MSG_SIZE_MAX, #NAME " fits in a message");    \
-    const struct lp2p_msg_class LP2P_M_##NAME = {                                                     \
-        .name = #NAME,                                                                                \
-        .size = sizeof(struct lp2p_m_##type),                                                         \
-        .lane = LP2P_LANE_##which,                                                                    \
-        .drop = drop_##type,                                                                          \
+#define DEFINE(NAME, type, which)                                                                            \
+    _Static_assert(sizeof(struct lp2p_m_##type) <= LP2P_MSG_SIZE_MAX, #NAME " fits in a message");           \
+    const struct lp2p_msg_class LP2P_M_##NAME = {                                                            \
+        .name = #NAME,                                                                                       \
+        .size = sizeof(struct lp2p_m_##type),                                                                \
+        .lane = LP2P_LANE_##which,                                                                           \
+        .drop = drop_##type,                                                                                 \
     };
 LP2P_MESSAGES(DEFINE)

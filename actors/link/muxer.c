@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
-#define HOLD_AT 256u            /* messages in the outbox: beyond, nothing more is taken from the connection */
-#define DRAIN_NS LP2P_SEC(2)    /* for what owners had queued when we close */
-#define LAST_NS LP2P_SEC(3)     /* for the connection to write its last; it has a shorter limit of its own */
-#define ENDED_NS LP2P_SEC(5)    /* for owners to make room for the word of the end */
+#define HOLD_AT 256u         /* messages in the outbox: beyond, nothing more is taken from the connection */
+#define DRAIN_NS LP2P_SEC(2) /* for what owners had queued when we close */
+#define LAST_NS LP2P_SEC(3)  /* for the connection to write its last; it has a shorter limit of its own */
+#define ENDED_NS LP2P_SEC(5) /* for owners to make room for the word of the end */
 
 void lp2p_muxer_arg_drop(void *arg)
 {
@@ -181,7 +181,8 @@ static enum lp2p_verdict finish(struct lp2p_actor *self, struct lp2p_muxer *muxe
     return lp2p_outbox_blocked(&muxer->outbox) ? LP2P_CONTINUE : LP2P_STOP;
 }
 
-static enum lp2p_verdict from_connection(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_msg *msg)
+static enum lp2p_verdict from_connection(struct lp2p_actor *self, struct lp2p_muxer *muxer,
+                                         struct lp2p_msg *msg)
 {
     if (LP2P_IS(msg, CONN_BYTES)) {
         lp2p_muxer_feed(self, muxer, LP2P_AS(msg, CONN_BYTES, conn_bytes));
@@ -230,13 +231,15 @@ static enum lp2p_verdict retry(struct lp2p_actor *self, struct lp2p_muxer *muxer
         verdict = from_connection(self, muxer, msg);
         lp2p_msg_drop(&msg);
     }
-    if (verdict == LP2P_CONTINUE && muxer->state == LP2P_MUXER_ENDED && !lp2p_outbox_blocked(&muxer->outbox)) {
+    if (verdict == LP2P_CONTINUE && muxer->state == LP2P_MUXER_ENDED &&
+        !lp2p_outbox_blocked(&muxer->outbox)) {
         return LP2P_STOP;
     }
     return verdict;
 }
 
-/** The connection has ended without a word, or its word and its last bytes are still in the slower lane: get behind them. */
+/** The connection has ended without a word, or its word and its last bytes are still in the slower lane: get
+ * behind them. */
 static enum lp2p_verdict on_connection_down(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 {
     struct lp2p_m_conn_ended *m = LP2P_NEW(CONN_ENDED, conn_ended);
@@ -252,7 +255,8 @@ static enum lp2p_verdict on_connection_down(struct lp2p_actor *self, struct lp2p
     return muxer->state == LP2P_MUXER_ENDED ? LP2P_CONTINUE : finish(self, muxer, LP2P_ECONNRESET);
 }
 
-static enum lp2p_verdict on_down(struct lp2p_actor *self, struct lp2p_muxer *muxer, const struct lp2p_msg_down *down)
+static enum lp2p_verdict on_down(struct lp2p_actor *self, struct lp2p_muxer *muxer,
+                                 const struct lp2p_msg_down *down)
 {
     if (lp2p_ref_eq(down->who, muxer->arg->connection)) {
         return on_connection_down(self, muxer);
@@ -363,7 +367,8 @@ static enum lp2p_verdict muxer_on_stop(struct lp2p_actor *self, void *state)
 static void last_words(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 {
     for (struct lp2p_msg *it = muxer->outbox.first; it != NULL; it = next_of(it)) {
-        struct lp2p_m_stream_reset *m = LP2P_IS(it, STREAM_RESET) ? LP2P_NEW(STREAM_RESET_URGENT, stream_reset) : NULL;
+        struct lp2p_m_stream_reset *m =
+            LP2P_IS(it, STREAM_RESET) ? LP2P_NEW(STREAM_RESET_URGENT, stream_reset) : NULL;
         if (m != NULL) {
             const struct lp2p_m_stream_reset *waiting = LP2P_AS(it, STREAM_RESET, stream_reset);
             m->id = waiting->id;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * The muxer actor from the inside: it drives one session of yamux or mplex, negotiates the protocol of each stream, and passes
- * bytes between its connection (an actor on the same thread) and the owners of streams (actors anywhere). Owned by the actor.
+ * The muxer actor from the inside: it drives one session of yamux or mplex, negotiates the protocol of each
+ * stream, and passes bytes between its connection (an actor on the same thread) and the owners of streams
+ * (actors anywhere). Owned by the actor.
  *
  *   muxer.c       life of the link              muxer_in.c         what the session tells; delivery to owners
- *   streams.c     the table of streams          muxer_negotiate.c  multistream-select on streams, both directions
- *   muxer_out.c   from the session to the connection   muxer_owner.c   what owners ask for */
+ *   streams.c     the table of streams          muxer_negotiate.c  multistream-select on streams, both
+ * directions muxer_out.c   from the session to the connection   muxer_owner.c   what owners ask for */
 #ifndef LP2P_ACTORS_LINK_MUXER_H
 #define LP2P_ACTORS_LINK_MUXER_H
 
@@ -15,12 +16,12 @@
 #include "multistream/multistream.h"
 
 enum {
-    LP2P_MUXER_TIMER_PUMP,      /* at the end of the turn: frames of several messages leave together */
-    LP2P_MUXER_TIMER_SESSION,   /* the session's own deadline */
+    LP2P_MUXER_TIMER_PUMP,    /* at the end of the turn: frames of several messages leave together */
+    LP2P_MUXER_TIMER_SESSION, /* the session's own deadline */
     LP2P_MUXER_TIMER_OUTBOX,
     LP2P_MUXER_TIMER_NEGOTIATE, /* the next negotiation that takes too long */
     LP2P_MUXER_TIMER_STATUS,
-    LP2P_MUXER_TIMER_CLOSE,     /* the time for goodbyes is over */
+    LP2P_MUXER_TIMER_CLOSE, /* the time for goodbyes is over */
 };
 
 enum lp2p_muxer_state {
@@ -43,16 +44,17 @@ struct lp2p_link_stream {
 
     /* negotiation */
     struct lp2p_mss *mss;
-    struct lp2p_msg *open;                /* outbound: STREAM_OPEN */
-    const char *names[4];                 /* into it */
-    struct lp2p_heap_node deadline;       /* muxer->negotiations */
-    uint32_t negotiation_bytes;           /* of the negotiation, queued in the session in front of the owner's bytes */
+    struct lp2p_msg *open;          /* outbound: STREAM_OPEN */
+    const char *names[4];           /* into it */
+    struct lp2p_heap_node deadline; /* muxer->negotiations */
+    uint32_t negotiation_bytes; /* of the negotiation, queued in the session in front of the owner's bytes */
 
     /* open */
-    uint32_t queued_bytes, credit_bytes;  /* of the owner: not yet framed; framed and not yet given back as credit */
-    struct lp2p_m_stream_data *batch;     /* under construction */
-    struct lp2p_list batched;             /* muxer->batched */
-    uint32_t tail_room_bytes;             /* behind the batch's last slice, when that slab is the batch's own */
+    uint32_t queued_bytes,
+        credit_bytes; /* of the owner: not yet framed; framed and not yet given back as credit */
+    struct lp2p_m_stream_data *batch; /* under construction */
+    struct lp2p_list batched;         /* muxer->batched */
+    uint32_t tail_room_bytes;         /* behind the batch's last slice, when that slab is the batch's own */
 };
 
 /** An actor that owns streams, monitored once. */
@@ -79,10 +81,12 @@ struct lp2p_muxer {
     uint32_t negotiating_in, open_len;
     struct lp2p_outbox outbox;
 
-    struct lp2p_msg *held_first, *held_last; /* from the connection, while owners are too full; linked by mailbox links */
-    uint32_t credit_bytes;                   /* dealt with and not yet told to the connection */
+    struct lp2p_msg *held_first,
+        *held_last;        /* from the connection, while owners are too full; linked by mailbox links */
+    uint32_t credit_bytes; /* dealt with and not yet told to the connection */
 
-    uint32_t ahead[LP2P_MUXER_AHEAD_MAX], ahead_at, ahead_len, ahead_bytes; /* sizes of what is with the connection */
+    uint32_t ahead[LP2P_MUXER_AHEAD_MAX], ahead_at, ahead_len,
+        ahead_bytes; /* sizes of what is with the connection */
 
     lp2p_time status_at;
     bool status_due;
@@ -93,7 +97,8 @@ struct lp2p_muxer {
 
 struct lp2p_link_stream *lp2p_streams_find(const struct lp2p_muxer *muxer, uint64_t handle);
 /** A new entry; NULL: no memory. */
-struct lp2p_link_stream *lp2p_streams_add(struct lp2p_muxer *muxer, uint64_t handle, enum lp2p_link_stream_state state);
+struct lp2p_link_stream *lp2p_streams_add(struct lp2p_muxer *muxer, uint64_t handle,
+                                          enum lp2p_link_stream_state state);
 /** The one way from negotiation to OPEN: counts. */
 void lp2p_streams_opened(struct lp2p_muxer *muxer, struct lp2p_link_stream *stream);
 /** Forgets the entry and frees what it holds; tells nobody. */
@@ -105,7 +110,8 @@ unsigned lp2p_streams_count(const struct lp2p_muxer *muxer, uint64_t protocol_ha
 
 /* muxer.c */
 
-/** The link ends: the reason that is named first stays. Go-away has been queued or is useless: the connection writes what is left. */
+/** The link ends: the reason that is named first stays. Go-away has been queued or is useless: the connection
+ * writes what is left. */
 void lp2p_muxer_end(struct lp2p_actor *self, struct lp2p_muxer *muxer, enum lp2p_err reason);
 /** Ends every stream: owners hear STREAM_RESET, who waits for one to open hears STREAM_OPEN_FAILED. */
 void lp2p_muxer_reset_all(struct lp2p_actor *self, struct lp2p_muxer *muxer, enum lp2p_err reason);
@@ -120,15 +126,16 @@ void lp2p_muxer_feed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
 /** Adds data for the owner (taken). */
 void lp2p_muxer_deliver(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
                         struct lp2p_slice *data);
-/** Sends to the stream's owner, after the data that came before. False: the owner cannot be reached, the stream is gone. */
+/** Sends to the stream's owner, after the data that came before. False: the owner cannot be reached, the
+ * stream is gone. */
 bool lp2p_muxer_tell(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
                      struct lp2p_msg **msg);
 /** Ends one stream with a reset to the other side, and tells its owner if it is OPEN. */
-void lp2p_muxer_reset(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream, uint32_t code,
-                      enum lp2p_err reason);
+void lp2p_muxer_reset(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                      uint32_t code, enum lp2p_err reason);
 /** Tells the owner that its stream is over and forgets it; nothing is sent to the other side. */
-void lp2p_muxer_over(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream, uint32_t code,
-                     enum lp2p_err reason);
+void lp2p_muxer_over(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                     uint32_t code, enum lp2p_err reason);
 
 /* muxer_negotiate.c */
 
@@ -145,7 +152,8 @@ void lp2p_muxer_negotiations_late(struct lp2p_actor *self, struct lp2p_muxer *mu
 
 /* muxer_out.c */
 
-/** Frames what the session wants to send, as far as the connection takes it, and tells the connection what was dealt with. */
+/** Frames what the session wants to send, as far as the connection takes it, and tells the connection what
+ * was dealt with. */
 void lp2p_muxer_pump(struct lp2p_actor *self, struct lp2p_muxer *muxer);
 void lp2p_muxer_wrote(struct lp2p_muxer *muxer, uint32_t bytes);
 /** Sends what is left and the order to end. */
@@ -153,11 +161,13 @@ void lp2p_muxer_write_last(struct lp2p_actor *self, struct lp2p_muxer *muxer);
 
 /* muxer_owner.c */
 
-void lp2p_muxer_own(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream, struct lp2p_ref owner);
+void lp2p_muxer_own(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                    struct lp2p_ref owner);
 void lp2p_muxer_owner_gone(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_ref owner);
 /** STREAM_WRITE, STREAM_CLOSE_WRITE, STREAM_ABORT, STREAM_CONSUMED; false: another kind. */
 bool lp2p_muxer_on_owner_msg(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_msg *msg);
 /** Bytes of the stream were framed. */
-void lp2p_muxer_framed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream, uint32_t bytes);
+void lp2p_muxer_framed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                       uint32_t bytes);
 
 #endif

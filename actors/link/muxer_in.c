@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors/link/muxer.h"
 
-/* A slice keeps its whole slab alive: one byte of each slab, left unread, could hold a thousand times what the window allows.
- * Data of less than an eighth of its slab is copied, and small pieces that come together share a slab. */
+/* A slice keeps its whole slab alive: one byte of each slab, left unread, could hold a thousand times what
+ * the window allows. Data of less than an eighth of its slab is copied, and small pieces that come together
+ * share a slab. */
 #define SMALL_PART 8
 #define SMALL_SLAB 2048u
 
-static enum lp2p_err post(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_ref owner, struct lp2p_msg **msg)
+static enum lp2p_err post(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_ref owner,
+                          struct lp2p_msg **msg)
 {
     return lp2p_outbox_send(self, &muxer->outbox, owner, msg);
 }
 
-static enum lp2p_err flush_batch(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream)
+static enum lp2p_err flush_batch(struct lp2p_actor *self, struct lp2p_muxer *muxer,
+                                 struct lp2p_link_stream *stream)
 {
     if (stream->batch == NULL) {
         return LP2P_OK;
@@ -24,7 +27,8 @@ static enum lp2p_err flush_batch(struct lp2p_actor *self, struct lp2p_muxer *mux
 }
 
 /** The owner cannot be reached: it has ended, or it is so far behind that a message to it was lost. */
-static void give_up(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream, enum lp2p_err why)
+static void give_up(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                    enum lp2p_err why)
 {
     (void)muxer->ops->reset(muxer->session, stream->handle, 0);
     LP2P_COUNT(muxer->ctx, streams_reset, 1);
@@ -55,8 +59,8 @@ bool lp2p_muxer_tell(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
     return err == LP2P_OK;
 }
 
-void lp2p_muxer_over(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream, uint32_t code,
-                     enum lp2p_err reason)
+void lp2p_muxer_over(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                     uint32_t code, enum lp2p_err reason)
 {
     (void)flush_batch(self, muxer, stream);
     struct lp2p_m_stream_reset *m = LP2P_NEW(STREAM_RESET, stream_reset);
@@ -71,8 +75,8 @@ void lp2p_muxer_over(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
     lp2p_muxer_status_changed(self, muxer);
 }
 
-void lp2p_muxer_reset(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream, uint32_t code,
-                      enum lp2p_err reason)
+void lp2p_muxer_reset(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                      uint32_t code, enum lp2p_err reason)
 {
     (void)muxer->ops->reset(muxer->session, stream->handle, code);
     LP2P_COUNT(muxer->ctx, streams_reset, 1);
@@ -107,8 +111,8 @@ static enum lp2p_err add_copy(struct lp2p_link_stream *stream, const struct lp2p
     return LP2P_OK;
 }
 
-static enum lp2p_err add_to_batch(struct lp2p_muxer *muxer, struct lp2p_link_stream *stream, struct lp2p_stream_id id,
-                                  struct lp2p_slice *data)
+static enum lp2p_err add_to_batch(struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                                  struct lp2p_stream_id id, struct lp2p_slice *data)
 {
     if (stream->batch == NULL) {
         stream->batch = LP2P_NEW(STREAM_DATA, stream_data);
@@ -195,7 +199,8 @@ static void on_closed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct 
 }
 
 /** What concerns the whole session. */
-static void on_session_event(struct lp2p_actor *self, struct lp2p_muxer *muxer, const struct lp2p_mux_event *event)
+static void on_session_event(struct lp2p_actor *self, struct lp2p_muxer *muxer,
+                             const struct lp2p_mux_event *event)
 {
     char peer[LP2P_PEER_ID_TEXT_MAX];
     lp2p_peer_id_text(&muxer->arg->peer, peer);
@@ -203,7 +208,8 @@ static void on_session_event(struct lp2p_actor *self, struct lp2p_muxer *muxer, 
         lp2p_log(muxer->ctx, LP2P_LOG_DEBUG, "muxer", "%s goes away, code %u", peer, event->code);
         lp2p_muxer_end(self, muxer, event->code == 0 ? LP2P_EEOF : LP2P_ECONNRESET);
     } else {
-        lp2p_log(muxer->ctx, LP2P_LOG_INFO, "muxer", "session with %s failed: %s", peer, lp2p_strerror(event->reason));
+        lp2p_log(muxer->ctx, LP2P_LOG_INFO, "muxer", "session with %s failed: %s", peer,
+                 lp2p_strerror(event->reason));
         lp2p_muxer_end(self, muxer, event->reason != LP2P_OK ? event->reason : LP2P_EPROTO);
     }
 }
@@ -250,7 +256,8 @@ static void on_event(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
 static void flush_batches(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 {
     while (!lp2p_list_empty(&muxer->batched)) {
-        struct lp2p_link_stream *stream = LP2P_LIST_ENTRY(muxer->batched.next, struct lp2p_link_stream, batched);
+        struct lp2p_link_stream *stream =
+            LP2P_LIST_ENTRY(muxer->batched.next, struct lp2p_link_stream, batched);
         enum lp2p_err err = flush_batch(self, muxer, stream);
         if (err != LP2P_OK) {
             give_up(self, muxer, stream, err);
@@ -283,7 +290,8 @@ void lp2p_muxer_feed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
         if (muxer->state != LP2P_MUXER_OPEN && muxer->state != LP2P_MUXER_DRAINING) {
             continue; /* over already: what else came is not looked at */
         }
-        (void)muxer->ops->feed(muxer->session, &bytes->slices[i], lp2p_now(self)); /* its verdict is among the events */
+        (void)muxer->ops->feed(muxer->session, &bytes->slices[i],
+                               lp2p_now(self)); /* its verdict is among the events */
         take_events(self, muxer);
     }
     flush_batches(self, muxer);

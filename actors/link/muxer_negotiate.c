@@ -84,8 +84,8 @@ void lp2p_muxer_refuse(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct
 static enum lp2p_err begin(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
                            lp2p_time deadline)
 {
-    enum lp2p_err err = stream->mss == NULL ? LP2P_ENOMEM
-                                            : lp2p_heap_set(&muxer->negotiations, &stream->deadline, deadline);
+    enum lp2p_err err =
+        stream->mss == NULL ? LP2P_ENOMEM : lp2p_heap_set(&muxer->negotiations, &stream->deadline, deadline);
     arm(self, muxer);
     return err;
 }
@@ -155,10 +155,11 @@ void lp2p_muxer_open(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
     for (unsigned i = 0; i < open->protocols_len; i++) {
         stream->names[i] = open->protocols[i];
     }
-    /* Not lazy: js nodes lose what is sent and closed before their answer (a FIN in the flight of the negotiation), and a
-     * protocol that is not spoken is known before the owner has written anything. */
+    /* Not lazy: js nodes lose what is sent and closed before their answer (a FIN in the flight of the
+     * negotiation), and a protocol that is not spoken is known before the owner has written anything. */
     stream->mss = lp2p_mss_new_dialer(stream->names, open->protocols_len, false);
-    err = begin(self, muxer, stream, open->deadline != 0 ? open->deadline : lp2p_time_add(now, LP2P_NEGOTIATION_NS));
+    err = begin(self, muxer, stream,
+                open->deadline != 0 ? open->deadline : lp2p_time_add(now, LP2P_NEGOTIATION_NS));
     if (err == LP2P_OK) {
         err = say(self, muxer, stream);
     }
@@ -196,12 +197,15 @@ static bool hand_to_owner(struct lp2p_actor *self, struct lp2p_muxer *muxer, str
     return lp2p_muxer_tell(self, muxer, stream, &msg);
 }
 
-static bool selected_in(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream, int index)
+static bool selected_in(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                        int index)
 {
     const struct lp2p_protocol_entry *entry = &muxer->protocols->items[index];
-    struct lp2p_ref owner = entry->resident >= 0 ? lp2p_resident(self, (unsigned)entry->resident) : entry->actor;
+    struct lp2p_ref owner =
+        entry->resident >= 0 ? lp2p_resident(self, (unsigned)entry->resident) : entry->actor;
     stream->protocol_hash = hash_of(entry->id);
-    if (entry->streams_in_max > 0 && lp2p_streams_count(muxer, stream->protocol_hash) >= entry->streams_in_max) {
+    if (entry->streams_in_max > 0 &&
+        lp2p_streams_count(muxer, stream->protocol_hash) >= entry->streams_in_max) {
         lp2p_muxer_refuse(self, muxer, stream, LP2P_ELIMIT, true, LP2P_CODE_LIMIT);
         return false;
     }
@@ -212,10 +216,12 @@ static bool selected_in(struct lp2p_actor *self, struct lp2p_muxer *muxer, struc
     return hand_to_owner(self, muxer, stream, owner, entry->resident == LP2P_RESIDENT_IDENTIFY, m);
 }
 
-static bool selected_out(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream, int index)
+static bool selected_out(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                         int index)
 {
     struct lp2p_m_stream_open *open = LP2P_AS(stream->open, STREAM_OPEN, stream_open);
-    struct lp2p_ref owner = open->resident >= 0 ? lp2p_resident(self, (unsigned)open->resident) : open->reply_to;
+    struct lp2p_ref owner =
+        open->resident >= 0 ? lp2p_resident(self, (unsigned)open->resident) : open->reply_to;
     struct lp2p_m_stream_opened *m = new_opened(self, muxer, stream, stream->names[index]);
     if (m != NULL) {
         m->msg.tag = open->reply_tag;
@@ -237,8 +243,8 @@ static bool conclude(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
         return stream->outbound ? selected_out(self, muxer, stream, event.index)
                                 : selected_in(self, muxer, stream, event.index);
     case LP2P_MSS_FAILED:
-        lp2p_muxer_refuse(self, muxer, stream, event.reason != LP2P_OK ? event.reason : LP2P_ENEGOTIATION, true,
-                          LP2P_CODE_NEGOTIATION);
+        lp2p_muxer_refuse(self, muxer, stream, event.reason != LP2P_OK ? event.reason : LP2P_ENEGOTIATION,
+                          true, LP2P_CODE_NEGOTIATION);
         return false;
     }
     return false;

@@ -3,9 +3,9 @@
 #include "runtime/pool.h"
 
 #define SEAL_OVERHEAD (LP2P_NOISE_PREFIX + LP2P_NOISE_TAG)
-#define CONTROL_ROOM 512u    /* for frames that the count of queued bytes does not know */
-#define WASTE_PART 8         /* a slab filled to less than that part is exchanged for a small one */
-#define DRAIN_MIN 64u        /* least room that a session's drain accepts */
+#define CONTROL_ROOM 512u /* for frames that the count of queued bytes does not know */
+#define WASTE_PART 8      /* a slab filled to less than that part is exchanged for a small one */
+#define DRAIN_MIN 64u     /* least room that a session's drain accepts */
 
 void lp2p_muxer_wrote(struct lp2p_muxer *muxer, uint32_t bytes)
 {
@@ -27,7 +27,8 @@ static struct lp2p_buf *new_slab(const struct lp2p_muxer *muxer)
     return lp2p_pool_buf((size_t)plain + SEAL_OVERHEAD);
 }
 
-/** Windows may let out less than is queued: what is nearly empty must not keep a large slab until the socket takes it. */
+/** Windows may let out less than is queued: what is nearly empty must not keep a large slab until the socket
+ * takes it. */
 static struct lp2p_buf *shrink(struct lp2p_buf *slab, size_t plain_len)
 {
     if (plain_len + SEAL_OVERHEAD >= slab->cap / WASTE_PART) {
@@ -43,8 +44,8 @@ static struct lp2p_buf *shrink(struct lp2p_buf *slab, size_t plain_len)
     return small;
 }
 
-static enum lp2p_err send_write(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_buf *slab, size_t plain_len,
-                                bool last)
+static enum lp2p_err send_write(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_buf *slab,
+                                size_t plain_len, bool last)
 {
     struct lp2p_m_conn_write *m = LP2P_NEW(CONN_WRITE, conn_write);
     if (m == NULL) {
@@ -83,7 +84,8 @@ static enum lp2p_err frame_one(struct lp2p_actor *self, struct lp2p_muxer *muxer
     return send_write(self, muxer, shrink(slab, n), n, false);
 }
 
-/** Fills what the connection may hold. While the socket is busy that is a few messages, so that full ones form meanwhile. */
+/** Fills what the connection may hold. While the socket is busy that is a few messages, so that full ones
+ * form meanwhile. */
 static void frame_all(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 {
     while (muxer->ahead_bytes < LP2P_WRITES_AHEAD && muxer->ahead_len < LP2P_MUXER_AHEAD_MAX &&
@@ -139,7 +141,8 @@ void lp2p_muxer_pump(struct lp2p_actor *self, struct lp2p_muxer *muxer)
     }
     frame_all(self, muxer);
     lp2p_muxer_events(self, muxer); /* what was framed is credit for owners */
-    if (muxer->state == LP2P_MUXER_DRAINING && muxer->ahead_len == 0 && !muxer->ops->wants_write(muxer->session)) {
+    if (muxer->state == LP2P_MUXER_DRAINING && muxer->ahead_len == 0 &&
+        !muxer->ops->wants_write(muxer->session)) {
         muxer->ops->go_away(muxer->session, 0);
         lp2p_muxer_write_last(self, muxer);
     }
@@ -154,7 +157,8 @@ void lp2p_muxer_write_last(struct lp2p_actor *self, struct lp2p_muxer *muxer)
     struct lp2p_buf *slab = muxer->ops->wants_write(muxer->session) ? lp2p_pool_buf(CONTROL_ROOM) : NULL;
     size_t n = 0;
     if (slab != NULL) {
-        n = muxer->ops->drain(muxer->session, slab->bytes + LP2P_NOISE_PREFIX, slab->cap - SEAL_OVERHEAD, lp2p_now(self));
+        n = muxer->ops->drain(muxer->session, slab->bytes + LP2P_NOISE_PREFIX, slab->cap - SEAL_OVERHEAD,
+                              lp2p_now(self));
         if (n == 0) {
             lp2p_buf_drop(&slab);
         }

@@ -15,7 +15,8 @@ static struct lp2p_link_owner *find_owner(const struct lp2p_muxer *muxer, struct
     return NULL;
 }
 
-void lp2p_muxer_own(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream, struct lp2p_ref owner)
+void lp2p_muxer_own(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                    struct lp2p_ref owner)
 {
     stream->owner = owner;
     if (lp2p_ref_eq(owner, LP2P_REF_NONE) || find_owner(muxer, owner) != NULL) {
@@ -64,8 +65,8 @@ static struct lp2p_link_stream *open_stream(const struct lp2p_actor *self, const
 static void broke_contract(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
                            enum lp2p_err reason)
 {
-    lp2p_log(muxer->ctx, LP2P_LOG_ERROR, "muxer", "owner of stream %llu: %s", (unsigned long long)stream->handle,
-             lp2p_strerror(reason));
+    lp2p_log(muxer->ctx, LP2P_LOG_ERROR, "muxer", "owner of stream %llu: %s",
+             (unsigned long long)stream->handle, lp2p_strerror(reason));
     lp2p_muxer_reset(self, muxer, stream, 0, reason);
 }
 
@@ -130,7 +131,8 @@ bool lp2p_muxer_on_owner_msg(struct lp2p_actor *self, struct lp2p_muxer *muxer, 
     return true;
 }
 
-void lp2p_muxer_framed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream, uint32_t bytes)
+void lp2p_muxer_framed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                       uint32_t bytes)
 {
     uint32_t of_negotiation = LP2P_MIN(bytes, stream->negotiation_bytes); /* it was queued first */
     stream->negotiation_bytes -= of_negotiation;
@@ -148,7 +150,8 @@ void lp2p_muxer_framed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct
     struct lp2p_msg *msg = m != NULL ? &m->msg : NULL;
     if (m == NULL || lp2p_ref_eq(stream->owner, LP2P_REF_NONE)) {
         lp2p_msg_drop(&msg);
-        lp2p_muxer_reset(self, muxer, stream, 0, LP2P_ENOMEM); /* an owner that never gets its credit back waits for ever */
+        lp2p_muxer_reset(self, muxer, stream, 0,
+                         LP2P_ENOMEM); /* an owner that never gets its credit back waits for ever */
         return;
     }
     m->id = lp2p_streams_id(self, stream);

@@ -108,7 +108,8 @@ static void local_of(int fd, struct lp2p_ip_port *out)
     }
 }
 
-/* The options improve a connection; one that the kernel does not know is not a reason to do without the connection. */
+/* The options improve a connection; one that the kernel does not know is not a reason to do without the
+ * connection. */
 static void set_stream_options(int fd)
 {
     const int on = 1, idle = KEEPALIVE_IDLE_S;
@@ -168,8 +169,8 @@ static enum lp2p_err net_accept(void *ctx, int listen_fd, int *fd, struct lp2p_i
     if (*fd < 0) {
         enum lp2p_err err = from_errno(errno);
         /* accept(2): errors of a connection that ended while it waited are to be treated like EAGAIN. */
-        bool of_peer = err == LP2P_ECONNRESET || err == LP2P_EUNREACHABLE || err == LP2P_ETIMEDOUT || errno == EPROTO ||
-                       errno == ENOPROTOOPT || errno == ENONET || errno == EOPNOTSUPP;
+        bool of_peer = err == LP2P_ECONNRESET || err == LP2P_EUNREACHABLE || err == LP2P_ETIMEDOUT ||
+                       errno == EPROTO || errno == ENOPROTOOPT || errno == ENONET || errno == EOPNOTSUPP;
         return of_peer ? LP2P_EAGAIN : err;
     }
     if (!from_sockaddr(&raw, remote)) {

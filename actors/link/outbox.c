@@ -29,7 +29,8 @@ static bool same_way(const struct lp2p_msg *a, struct lp2p_ref to, const struct 
     return lp2p_ref_eq(a->to, to) && a->cls->lane == cls->lane;
 }
 
-static bool waits_behind(const struct lp2p_outbox *outbox, struct lp2p_ref to, const struct lp2p_msg_class *cls)
+static bool waits_behind(const struct lp2p_outbox *outbox, struct lp2p_ref to,
+                         const struct lp2p_msg_class *cls)
 {
     for (const struct lp2p_msg *it = outbox->first; it != NULL; it = next_of(it)) {
         if (same_way(it, to, cls)) {

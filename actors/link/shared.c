@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-/* All counts work alike: taking a reference needs no order, because who takes one holds one; the release of the last holder
- * pairs with the acquire of whoever frees. */
+/* All counts work alike: taking a reference needs no order, because who takes one holds one; the release of
+ * the last holder pairs with the acquire of whoever frees. */
 static void take(uint32_t *refs)
 {
     __atomic_fetch_add(refs, 1, __ATOMIC_RELAXED);

@@ -8,7 +8,8 @@ struct lp2p_link_stream *lp2p_streams_find(const struct lp2p_muxer *muxer, uint6
     return (struct lp2p_link_stream *)lp2p_mux_map_get(&muxer->by_handle, handle);
 }
 
-struct lp2p_link_stream *lp2p_streams_add(struct lp2p_muxer *muxer, uint64_t handle, enum lp2p_link_stream_state state)
+struct lp2p_link_stream *lp2p_streams_add(struct lp2p_muxer *muxer, uint64_t handle,
+                                          enum lp2p_link_stream_state state)
 {
     struct lp2p_link_stream *stream = calloc(1, sizeof(*stream));
     if (stream == NULL || lp2p_mux_map_put(&muxer->by_handle, handle, stream) != LP2P_OK) {
@@ -72,7 +73,8 @@ unsigned lp2p_streams_count(const struct lp2p_muxer *muxer, uint64_t protocol_ha
     LP2P_LIST_FOREACH(it, &muxer->streams)
     {
         const struct lp2p_link_stream *stream = LP2P_LIST_ENTRY(it, struct lp2p_link_stream, link);
-        count += stream->state == LP2P_LINK_OPEN && !stream->outbound && stream->protocol_hash == protocol_hash;
+        count +=
+            stream->state == LP2P_LINK_OPEN && !stream->outbound && stream->protocol_hash == protocol_hash;
     }
     return count;
 }

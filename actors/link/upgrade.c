@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The upgrade actor: connects or takes an accepted socket, moves bytes for the steps in upgrade_steps.c, and hands the result to the
- * swarm. One absolute deadline. The descriptor has one owner on every path: the arg, this actor, or the UPGRADED message. */
+ * The upgrade actor: connects or takes an accepted socket, moves bytes for the steps in upgrade_steps.c, and
+ * hands the result to the swarm. One absolute deadline. The descriptor has one owner on every path: the arg,
+ * this actor, or the UPGRADED message. */
 #include "actors/link/upgrade.h"
 
 #include "actors/link/leftover.h"
@@ -44,8 +45,8 @@ static enum lp2p_verdict end(struct lp2p_actor *self, struct lp2p_upgrade *upgra
     upgrade->stage = LP2P_UPGRADE_ENDING;
     if (reason != LP2P_OK) {
         lp2p_multiaddr_text(&upgrade->arg->remote, addr);
-        lp2p_log(upgrade->ctx, LP2P_LOG_DEBUG, "upgrade", "%s %s: %s: %s", upgrade->arg->outbound ? "to" : "from", addr,
-                 lp2p_upgrade_stage_name(stage), text);
+        lp2p_log(upgrade->ctx, LP2P_LOG_DEBUG, "upgrade", "%s %s: %s: %s",
+                 upgrade->arg->outbound ? "to" : "from", addr, lp2p_upgrade_stage_name(stage), text);
     }
     if (!upgrade->arg->outbound) {
         return LP2P_STOP;
@@ -157,7 +158,8 @@ static enum lp2p_verdict proceed(struct lp2p_actor *self, struct lp2p_upgrade *u
     }
     /* What comes behind the handshake stays in the kernel until the connection reads it. */
     unsigned interest = (done ? 0 : LP2P_READABLE) | (waiting ? LP2P_WRITABLE : 0);
-    return lp2p_fd_watch(self, upgrade->fd, interest) == LP2P_OK ? LP2P_CONTINUE : end(self, upgrade, LP2P_EIO);
+    return lp2p_fd_watch(self, upgrade->fd, interest) == LP2P_OK ? LP2P_CONTINUE
+                                                                 : end(self, upgrade, LP2P_EIO);
 }
 
 /** Makes room for one read behind what is unread. */
@@ -174,7 +176,8 @@ static enum lp2p_err make_room(struct lp2p_upgrade *upgrade)
     }
     size_t cap = LP2P_MIN(upgrade->in_cap * 2, (size_t)LP2P_UPGRADE_BUFFER_MAX);
     if (cap == upgrade->in_cap) {
-        /* Full with less than one frame: possible only for a muxer's negotiation inside a frame of the largest size. */
+        /* Full with less than one frame: possible only for a muxer's negotiation inside a frame of the
+         * largest size. */
         return unread == cap ? LP2P_EOVERSIZE : LP2P_OK;
     }
     uint8_t *grown = realloc(upgrade->in, cap);
@@ -194,7 +197,8 @@ static enum lp2p_verdict on_readable(struct lp2p_actor *self, struct lp2p_upgrad
     if (err != LP2P_OK) {
         return end(self, upgrade, err);
     }
-    err = net->read(net->ctx, upgrade->fd, upgrade->in + upgrade->in_len, upgrade->in_cap - upgrade->in_len, &got);
+    err = net->read(net->ctx, upgrade->fd, upgrade->in + upgrade->in_len, upgrade->in_cap - upgrade->in_len,
+                    &got);
     if (err == LP2P_EAGAIN) {
         return LP2P_CONTINUE;
     }
@@ -243,7 +247,8 @@ static enum lp2p_verdict upgrade_on_fd(struct lp2p_actor *self, void *state, int
     return LP2P_CONTINUE;
 }
 
-/** Opens or takes the socket. A failure is told by the first timer: init itself must succeed for anyone to hear why. */
+/** Opens or takes the socket. A failure is told by the first timer: init itself must succeed for anyone to
+ * hear why. */
 static enum lp2p_err open_socket(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
 {
     struct lp2p_upgrade_arg *arg = upgrade->arg;

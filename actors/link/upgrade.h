@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The steps of an upgrade, from a connected socket to an authenticated connection with a muxer: multistream-select for the security
- * protocol, Noise, and the muxer, by Noise's extension or by multistream-select inside the channel. Pure but for memory: bytes
- * lie in `in` and `out`, the actor in upgrade.c moves them. Owned by that actor. */
+ * The steps of an upgrade, from a connected socket to an authenticated connection with a muxer:
+ * multistream-select for the security protocol, Noise, and the muxer, by Noise's extension or by
+ * multistream-select inside the channel. Pure but for memory: bytes lie in `in` and `out`, the actor in
+ * upgrade.c moves them. Owned by that actor. */
 #ifndef LP2P_ACTORS_LINK_UPGRADE_H
 #define LP2P_ACTORS_LINK_UPGRADE_H
 
@@ -17,7 +18,8 @@ enum lp2p_upgrade_stage {
     LP2P_UPGRADE_ENDING,   /* only the word to the dialer is left */
 };
 
-#define LP2P_UPGRADE_OUT_MAX 4096u /* bytes; a handshake flight of the largest keys and a negotiation of the longest names */
+#define LP2P_UPGRADE_OUT_MAX                                                                                 \
+    4096u /* bytes; a handshake flight of the largest keys and a negotiation of the longest names */
 
 struct lp2p_upgrade {
     struct lp2p_upgrade_arg *arg;
@@ -50,8 +52,10 @@ struct lp2p_upgrade {
 const char *lp2p_upgrade_stage_name(enum lp2p_upgrade_stage stage);
 /** Begins the negotiation on a connected socket. ENOMEM. */
 enum lp2p_err lp2p_upgrade_begin(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand) LP2P_MUST_CHECK;
-/** Goes as far as the bytes in `in` and the room in `out` allow. OK: more bytes are needed, or the stage is HANDOVER. Errors are final. */
-enum lp2p_err lp2p_upgrade_advance(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand, lp2p_time now) LP2P_MUST_CHECK;
+/** Goes as far as the bytes in `in` and the room in `out` allow. OK: more bytes are needed, or the stage is
+ * HANDOVER. Errors are final. */
+enum lp2p_err lp2p_upgrade_advance(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand,
+                                   lp2p_time now) LP2P_MUST_CHECK;
 
 static inline struct lp2p_span lp2p_upgrade_unread(const struct lp2p_upgrade *upgrade)
 {

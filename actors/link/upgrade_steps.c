@@ -6,7 +6,8 @@
 #include <stdio.h>
 
 #define SECURITY_PROTOCOL "/noise"
-#define MSS_CHUNK 700u /* plaintext of one sealed piece: more than a negotiation ever has to say at one time */
+#define MSS_CHUNK                                                                                            \
+    700u /* plaintext of one sealed piece: more than a negotiation ever has to say at one time */
 #define SEALED_MAX (LP2P_NOISE_PREFIX + MSS_CHUNK + LP2P_NOISE_TAG)
 
 const char *lp2p_upgrade_stage_name(enum lp2p_upgrade_stage stage)
@@ -45,7 +46,8 @@ static int match_muxer(void *ctx, struct lp2p_span protocol)
 
 static enum lp2p_err new_negotiation(struct lp2p_upgrade *upgrade, size_t names_len, lp2p_mss_match match)
 {
-    /* Not lazy: the answer costs a round trip once per connection, and a refusal is known before keys are made. */
+    /* Not lazy: the answer costs a round trip once per connection, and a refusal is known before keys are
+     * made. */
     upgrade->mss = upgrade->arg->outbound ? lp2p_mss_new_dialer(upgrade->names, names_len, false)
                                           : lp2p_mss_new_listener(match, upgrade);
     return upgrade->mss != NULL ? LP2P_OK : LP2P_ENOMEM;
@@ -207,7 +209,8 @@ static enum lp2p_err seal_out(struct lp2p_upgrade *upgrade, lp2p_time now)
     return LP2P_OK;
 }
 
-/** Opens the next whole frame and gives it to the negotiation. EAGAIN: it has not arrived, or is still undecided. */
+/** Opens the next whole frame and gives it to the negotiation. EAGAIN: it has not arrived, or is still
+ * undecided. */
 static enum lp2p_err feed_frame(struct lp2p_upgrade *upgrade, lp2p_time now)
 {
     size_t size = 0, used = 0;

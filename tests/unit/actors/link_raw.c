@@ -40,7 +40,9 @@ struct raw *raw_new(struct world *world, struct node *node)
     assert_int_equal(lp2p_multiaddr_ip_tcp(node_addr(node), &to), LP2P_OK);
     assert_int_equal(raw->net->connect(raw->net->ctx, &to, &raw->fd), LP2P_OK);
     enum lp2p_err err = LP2P_EAGAIN;
-    for (int i = 0; i < PATIENCE && (err = raw->net->connect_result(raw->net->ctx, raw->fd, &local)) == LP2P_EAGAIN; i++) {
+    for (int i = 0;
+         i < PATIENCE && (err = raw->net->connect_result(raw->net->ctx, raw->fd, &local)) == LP2P_EAGAIN;
+         i++) {
         raw_pause(raw);
     }
     assert_int_equal(err, LP2P_OK);
@@ -87,7 +89,8 @@ void raw_receive(struct raw *raw)
 {
     while (!raw->ended && raw->in_len < sizeof(raw->in)) {
         size_t got = 0;
-        enum lp2p_err err = raw->net->read(raw->net->ctx, raw->fd, raw->in + raw->in_len, sizeof(raw->in) - raw->in_len, &got);
+        enum lp2p_err err = raw->net->read(raw->net->ctx, raw->fd, raw->in + raw->in_len,
+                                           sizeof(raw->in) - raw->in_len, &got);
         if (err == LP2P_EAGAIN) {
             return;
         }
@@ -185,7 +188,8 @@ void raw_send_sealed(struct raw *raw, const void *plain, size_t len)
 static void feed_frames(struct raw *raw)
 {
     size_t size = 0;
-    while (lp2p_noise_frame_size(lp2p_span(raw->in, raw->in_len), &size) == LP2P_OK && size > 0 && size <= raw->in_len) {
+    while (lp2p_noise_frame_size(lp2p_span(raw->in, raw->in_len), &size) == LP2P_OK && size > 0 &&
+           size <= raw->in_len) {
         struct lp2p_span plain;
         assert_int_equal(lp2p_noise_open(raw->noise, raw->in, size, &plain), LP2P_OK);
         struct lp2p_slice slice = lp2p_slice_copy(plain.ptr, plain.len);

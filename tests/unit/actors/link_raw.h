@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A remote side under full control of the test: it speaks the protocols itself, and lies or stops wherever it is told to. */
+ * A remote side under full control of the test: it speaks the protocols itself, and lies or stops wherever it
+ * is told to. */
 #ifndef LP2P_TESTS_LINK_RAW_H
 #define LP2P_TESTS_LINK_RAW_H
 
@@ -12,8 +13,8 @@ struct raw {
     struct lp2p_private_key key;
     struct lp2p_noise_identity identity;
     struct lp2p_noise *noise;
-    struct lp2p_mux *mux;  /* a yamux session, after raw_handshake */
-    uint8_t in[1 << 18];   /* received and not understood */
+    struct lp2p_mux *mux; /* a yamux session, after raw_handshake */
+    uint8_t in[1 << 18];  /* received and not understood */
     size_t in_len;
     uint64_t sent, budget; /* bytes sent, and how many may be: then it falls silent */
     bool ended;            /* the node closed or reset the connection */
@@ -35,7 +36,8 @@ bool raw_handshake(struct raw *raw);
 void raw_send_sealed(struct raw *raw, const void *plain, size_t len);
 /** Sends what the yamux session has to say; feeds it what arrived. */
 void raw_mux_turn(struct raw *raw);
-/** Waits for the next event of the session; kind NONE: the connection has ended. The caller drops event.data. */
+/** Waits for the next event of the session; kind NONE: the connection has ended. The caller drops event.data.
+ */
 struct lp2p_mux_event raw_mux_event(struct raw *raw);
 /** Lets a moment pass. */
 void raw_pause(struct raw *raw);

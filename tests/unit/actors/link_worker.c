@@ -33,7 +33,8 @@ struct worker {
 };
 
 const struct lp2p_msg_class WORLD_ORDER = {"WORLD_ORDER", sizeof(struct world_order), LP2P_LANE_NORMAL, NULL};
-const struct lp2p_msg_class WORLD_RELEASE = {"WORLD_RELEASE", sizeof(struct lp2p_msg), LP2P_LANE_NORMAL, NULL};
+const struct lp2p_msg_class WORLD_RELEASE = {"WORLD_RELEASE", sizeof(struct lp2p_msg), LP2P_LANE_NORMAL,
+                                             NULL};
 
 static uint8_t pattern(uint64_t seed, uint64_t at)
 {
@@ -50,12 +51,14 @@ static enum lp2p_err worker_init(struct lp2p_actor *self, void *state, const voi
     return LP2P_OK;
 }
 
-static void send(struct lp2p_actor *self, struct worker *worker, const struct stream *stream, struct lp2p_msg *msg)
+static void send(struct lp2p_actor *self, struct worker *worker, const struct stream *stream,
+                 struct lp2p_msg *msg)
 {
     (void)lp2p_outbox_send(self, &worker->outbox, stream->id.muxer, &msg);
 }
 
-static void consumed(struct lp2p_actor *self, struct worker *worker, const struct stream *stream, uint64_t bytes)
+static void consumed(struct lp2p_actor *self, struct worker *worker, const struct stream *stream,
+                     uint64_t bytes)
 {
     struct lp2p_m_stream_bytes *m = LP2P_NEW(STREAM_CONSUMED, stream_bytes);
     m->id = stream->id;
@@ -183,8 +186,10 @@ static struct stream *find(struct worker *worker, struct lp2p_stream_id id)
 
 static enum role role_of(const char *protocol)
 {
-    static const struct { const char *name; enum role role; } table[] = {
-        {"/sink", SINK}, {"/stall", STALL}, {"/abort", ABORT}, {"/fail", FAIL}};
+    static const struct {
+        const char *name;
+        enum role role;
+    } table[] = {{"/sink", SINK}, {"/stall", STALL}, {"/abort", ABORT}, {"/fail", FAIL}};
     for (size_t i = 0; i < LP2P_ARRAY_LEN(table); i++) {
         if (strcmp(protocol, table[i].name) == 0) {
             return table[i].role;
@@ -324,7 +329,8 @@ static void on_order(struct lp2p_actor *self, struct worker *worker, const struc
         open->resident = -1;
         open->reply_tag = 1000 + i;
         for (size_t p = 0; p < 2 && m->order.protocols[p] != NULL; p++) {
-            snprintf(open->protocols[open->protocols_len++], LP2P_PROTOCOL_ID_MAX, "%s", m->order.protocols[p]);
+            snprintf(open->protocols[open->protocols_len++], LP2P_PROTOCOL_ID_MAX, "%s",
+                     m->order.protocols[p]);
         }
         struct lp2p_msg *msg = &open->msg;
         (void)lp2p_outbox_send(self, &worker->outbox, m->muxer, &msg);

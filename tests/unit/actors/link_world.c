@@ -44,7 +44,10 @@ struct world {
 struct swarm {
     struct node *node;
     uint64_t conns;
-    struct { struct lp2p_ref muxer; unsigned ended; } links[LINKS_MAX];
+    struct {
+        struct lp2p_ref muxer;
+        unsigned ended;
+    } links[LINKS_MAX];
     size_t links_len;
 };
 
@@ -55,7 +58,8 @@ static enum lp2p_err swarm_init(struct lp2p_actor *self, void *state, const void
     lp2p_tree_learn_names(&swarm->node->ctx, lp2p_actor_rt(self));
     struct lp2p_ref worker = lp2p_whereis(lp2p_actor_rt(self), "worker");
     struct lp2p_ref fragile = lp2p_whereis(lp2p_actor_rt(self), "fragile");
-    static const char *const names[] = {"/echo", "/sink", "/stall", "/abort", "/few", "/fail", "/echo-resident"};
+    static const char *const names[] = {"/echo", "/sink", "/stall",        "/abort",
+                                        "/few",  "/fail", "/echo-resident"};
     struct lp2p_protocols *protocols = lp2p_protocols_new(LP2P_ARRAY_LEN(names));
     for (size_t i = 0; i < LP2P_ARRAY_LEN(names); i++) {
         struct lp2p_protocol_entry *entry = &protocols->items[i];
@@ -77,7 +81,10 @@ static void on_upgraded(struct lp2p_actor *self, struct swarm *swarm, struct lp2
     struct lp2p_conn_arg *conn = calloc(1, sizeof(*conn));
     *conn = (struct lp2p_conn_arg){&node->ctx, ++swarm->conns, m->fd, m->noise, m->leftover};
     snprintf(id, sizeof(id), "conn-%u", (unsigned)swarm->conns);
-    struct lp2p_child_spec spec = {.id = id, .ops = &lp2p_conn_ops, .arg = conn, .arg_drop = lp2p_conn_arg_drop,
+    struct lp2p_child_spec spec = {.id = id,
+                                   .ops = &lp2p_conn_ops,
+                                   .arg = conn,
+                                   .arg_drop = lp2p_conn_arg_drop,
                                    .restart = LP2P_TEMPORARY,
                                    .placement = {.place = LP2P_PLACE_GROUP, .group = LP2P_GROUP_IO}};
     if (lp2p_spawn(self, lp2p_names(&node->ctx)->links, &spec, &connection) != LP2P_OK) {
@@ -88,12 +95,21 @@ static void on_upgraded(struct lp2p_actor *self, struct swarm *swarm, struct lp2
     m->noise = NULL;
     m->leftover = (struct lp2p_slice){0};
     struct lp2p_muxer_arg *arg = calloc(1, sizeof(*arg));
-    *arg = (struct lp2p_muxer_arg){.ctx = &node->ctx, .conn = swarm->conns, .connection = connection, .ops = m->mux,
-                                   .outbound = m->outbound, .peer = m->peer, .remote = m->remote,
+    *arg = (struct lp2p_muxer_arg){.ctx = &node->ctx,
+                                   .conn = swarm->conns,
+                                   .connection = connection,
+                                   .ops = m->mux,
+                                   .outbound = m->outbound,
+                                   .peer = m->peer,
+                                   .remote = m->remote,
                                    .protocols = lp2p_protocols_ref(node->protocols)};
     snprintf(id, sizeof(id), "muxer-%u", (unsigned)swarm->conns);
-    spec = (struct lp2p_child_spec){.id = id, .ops = &lp2p_muxer_ops, .arg = arg, .arg_drop = lp2p_muxer_arg_drop,
-                                    .restart = LP2P_TEMPORARY, .placement = {.place = LP2P_PLACE_WITH, .with = connection}};
+    spec = (struct lp2p_child_spec){.id = id,
+                                    .ops = &lp2p_muxer_ops,
+                                    .arg = arg,
+                                    .arg_drop = lp2p_muxer_arg_drop,
+                                    .restart = LP2P_TEMPORARY,
+                                    .placement = {.place = LP2P_PLACE_WITH, .with = connection}};
     if (lp2p_spawn(self, lp2p_names(&node->ctx)->links, &spec, &muxer) != LP2P_OK) {
         lp2p_muxer_arg_drop(arg); /* the connection has ended already, and would soon without a muxer */
         lp2p_stop(self, connection);
@@ -182,8 +198,12 @@ static const struct lp2p_rand randomness = {fill, NULL};
 
 static struct lp2p_child_spec own(const char *id, const struct lp2p_actor_ops *ops, const void *arg)
 {
-    return (struct lp2p_child_spec){.id = id, .ops = ops, .arg = arg, .restart = LP2P_PERMANENT,
-                                    .placement = {.place = LP2P_PLACE_OWN}, .mailbox_max = 4096};
+    return (struct lp2p_child_spec){.id = id,
+                                    .ops = ops,
+                                    .arg = arg,
+                                    .restart = LP2P_PERMANENT,
+                                    .placement = {.place = LP2P_PLACE_OWN},
+                                    .mailbox_max = 4096};
 }
 
 static void make_context(struct node *node, const struct lp2p_mux_ops *mux, const char *listen)
@@ -197,9 +217,11 @@ static void make_context(struct node *node, const struct lp2p_mux_ops *mux, cons
     lp2p_peer_id_from_key(&ctx->public_key, &ctx->self);
     ctx->muxers[0] = mux;
     ctx->muxers_len = 1;
-    /* Alternate nodes do without the extension, so that the muxer is negotiated inside the channel as with rust peers. */
+    /* Alternate nodes do without the extension, so that the muxer is negotiated inside the channel as with
+     * rust peers. */
     const char *names[] = {mux->protocol};
-    lp2p_noise_identity_init(&ctx->noise, &ctx->key, names, node->world->nodes_len % 3 == 2 ? 0 : 1, &randomness);
+    lp2p_noise_identity_init(&ctx->noise, &ctx->key, names, node->world->nodes_len % 3 == 2 ? 0 : 1,
+                             &randomness);
 }
 
 static void make_tree(struct node *node)
@@ -212,13 +234,17 @@ static void make_tree(struct node *node)
     node->children[n++] = own("worker", &world_worker_ops, node);
     node->children[n++] = own("fragile", &world_worker_ops, node);
     node->children[n++] = (struct lp2p_child_spec){
-        .id = "serve", .ops = &world_worker_ops, .arg = node, .restart = LP2P_PERMANENT,
+        .id = "serve",
+        .ops = &world_worker_ops,
+        .arg = node,
+        .restart = LP2P_PERMANENT,
         .placement = {.place = LP2P_PLACE_RESIDENT, .group = LP2P_GROUP_IO, .resident = LP2P_RESIDENT_SERVE}};
     node->children[n++] = (struct lp2p_child_spec){
         .id = "links", .ops = &lp2p_supervisor_ops, .arg = &node->links_sup, .restart = LP2P_PERMANENT};
     node->children[n++] = own("listener", &lp2p_listener_ops, &node->listener);
     LP2P_CHECK(n == CHILDREN);
-    node->root_sup = (struct lp2p_sup_spec){.restarts_max = 100, .period_ms = 1000, .children = node->children, .children_len = n};
+    node->root_sup = (struct lp2p_sup_spec){
+        .restarts_max = 100, .period_ms = 1000, .children = node->children, .children_len = n};
     node->root = (struct lp2p_child_spec){.id = "root", .ops = &lp2p_supervisor_ops, .arg = &node->root_sup};
 }
 
@@ -233,7 +259,8 @@ struct node *world_node(struct world *world, const struct lp2p_mux_ops *mux)
     return world_node_with(world, mux, NULL, NULL);
 }
 
-struct node *world_node_with(struct world *world, const struct lp2p_mux_ops *mux, world_tamper tamper, void *arg)
+struct node *world_node_with(struct world *world, const struct lp2p_mux_ops *mux, world_tamper tamper,
+                             void *arg)
 {
     struct node *node = calloc(1, sizeof(*node));
     assert_non_null(node);
@@ -241,9 +268,11 @@ struct node *world_node_with(struct world *world, const struct lp2p_mux_ops *mux
     node->world = world;
     char listen[64] = "/ip4/127.0.0.1/tcp/0";
     node->ctx.net = &lp2p_net_posix;
-    struct lp2p_rt_config config = {.groups = {{.name = "io", .threads = world->mode == WORLD_THREADS ? 0 : 1, .threads_max = 64},
-                                               {.name = "upgrade", .threads = 2}},
-                                    .groups_len = 2, .root = &node->root};
+    struct lp2p_rt_config config = {
+        .groups = {{.name = "io", .threads = world->mode == WORLD_THREADS ? 0 : 1, .threads_max = 64},
+                   {.name = "upgrade", .threads = 2}},
+        .groups_len = 2,
+        .root = &node->root};
     if (world->mode == WORLD_SIM) {
         unsigned number = (unsigned)world->nodes_len + 1;
         node->host = simnet_host(world->net, number);
@@ -337,7 +366,8 @@ struct record node_look(struct node *node)
 
 const struct lp2p_net *world_stranger(struct world *world)
 {
-    return world->mode == WORLD_SIM ? simhost_net(simnet_host(world->net, 1000 + ++world->strangers)) : &lp2p_net_posix;
+    return world->mode == WORLD_SIM ? simhost_net(simnet_host(world->net, 1000 + ++world->strangers))
+                                    : &lp2p_net_posix;
 }
 
 bool world_is_simulated(const struct world *world)
@@ -349,7 +379,8 @@ lp2p_time world_now(struct world *world)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    return world->mode == WORLD_SIM ? lp2p_sim_now(world->nodes[0]->rt) : LP2P_SEC(ts.tv_sec) + (uint64_t)ts.tv_nsec;
+    return world->mode == WORLD_SIM ? lp2p_sim_now(world->nodes[0]->rt)
+                                    : LP2P_SEC(ts.tv_sec) + (uint64_t)ts.tv_nsec;
 }
 
 void world_pass(struct world *world, uint64_t span_ns)
@@ -365,7 +396,8 @@ void world_pass(struct world *world, uint64_t span_ns)
     simnet_run(world->net, rts, len, lp2p_time_add(lp2p_sim_now(rts[0]), span_ns));
 }
 
-bool world_until(struct world *world, bool (*pred)(struct node *node, const void *arg), struct node *node, const void *arg)
+bool world_until(struct world *world, bool (*pred)(struct node *node, const void *arg), struct node *node,
+                 const void *arg)
 {
     const struct timespec step = {0, 1000000};
     for (int i = 0; i < PATIENCE_S * 1000; i++) {
@@ -395,7 +427,8 @@ static void post(struct node *node, struct lp2p_ref to, struct lp2p_msg *msg)
     assert_int_equal(try_post(node, to, msg), LP2P_OK);
 }
 
-uint64_t node_dial(struct node *node, const struct lp2p_multiaddr *addrs, size_t len, const struct lp2p_peer_id *peer)
+uint64_t node_dial(struct node *node, const struct lp2p_multiaddr *addrs, size_t len,
+                   const struct lp2p_peer_id *peer)
 {
     struct lp2p_m_dial *m = LP2P_NEW(DIAL, dial);
     m->dial = ++node->dials;
@@ -468,10 +501,10 @@ static unsigned number(const void *arg)
     return *(const unsigned *)arg;
 }
 
-#define AT_LEAST(field)                                          \
-    bool at_least_##field(struct node *node, const void *arg)    \
-    {                                                            \
-        return node_look(node).field >= number(arg);             \
+#define AT_LEAST(field)                                                                                      \
+    bool at_least_##field(struct node *node, const void *arg)                                                \
+    {                                                                                                        \
+        return node_look(node).field >= number(arg);                                                         \
     }
 AT_LEAST(links_up)
 AT_LEAST(links_ended)

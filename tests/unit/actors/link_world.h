@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * Small nodes for tests of the link: real listener, dialer, upgrades, connections and muxers under a swarm of a few lines, and a
- * worker that owns streams of every temper. The same world runs on threads over loopback and under virtual time.
+ * Small nodes for tests of the link: real listener, dialer, upgrades, connections and muxers under a swarm of
+ * a few lines, and a worker that owns streams of every temper. The same world runs on threads over loopback
+ * and under virtual time.
  *
- * Protocols of each node: /echo (worker), /echo-resident, /sink, /stall (takes and never consumes, until released), /abort (resets at the
- * first byte), /fail (an actor of its own that fails at the first byte), /few (an echo, two streams in a connection). */
+ * Protocols of each node: /echo (worker), /echo-resident, /sink, /stall (takes and never consumes, until
+ * released), /abort (resets at the first byte), /fail (an actor of its own that fails at the first byte),
+ * /few (an echo, two streams in a connection). */
 #ifndef LP2P_TESTS_LINK_WORLD_H
 #define LP2P_TESTS_LINK_WORLD_H
 
@@ -42,13 +44,15 @@ struct world;
 struct node;
 
 struct world *world_new(enum world_mode mode);
-/** Stops all nodes and checks that nothing is left: no upgrade pending, no stream open, no descriptor (simulation). */
+/** Stops all nodes and checks that nothing is left: no upgrade pending, no stream open, no descriptor
+ * (simulation). */
 void world_free(struct world *world);
 /** A node that listens; the world holds up to 8. */
 struct node *world_node(struct world *world, const struct lp2p_mux_ops *mux);
 /** The same with another table of the network, made from the one the node would have had. */
 typedef void (*world_tamper)(struct lp2p_net *net, void *arg);
-struct node *world_node_with(struct world *world, const struct lp2p_mux_ops *mux, world_tamper tamper, void *arg);
+struct node *world_node_with(struct world *world, const struct lp2p_mux_ops *mux, world_tamper tamper,
+                             void *arg);
 /** The network of a machine without a node. */
 const struct lp2p_net *world_stranger(struct world *world);
 lp2p_time world_now(struct world *world);
@@ -61,12 +65,14 @@ const struct lp2p_multiaddr *node_addr(struct node *node);
 struct record node_look(struct node *node);
 
 /** Waits until pred says so (a minute, real or virtual). */
-bool world_until(struct world *world, bool (*pred)(struct node *node, const void *arg), struct node *node, const void *arg);
+bool world_until(struct world *world, bool (*pred)(struct node *node, const void *arg), struct node *node,
+                 const void *arg);
 /** Lets virtual time pass. */
 void world_pass(struct world *world, uint64_t span_ns);
 
 /** Sends DIAL to the dialer; peer may be NULL. Returns the number of the dial. */
-uint64_t node_dial(struct node *node, const struct lp2p_multiaddr *addrs, size_t len, const struct lp2p_peer_id *peer);
+uint64_t node_dial(struct node *node, const struct lp2p_multiaddr *addrs, size_t len,
+                   const struct lp2p_peer_id *peer);
 /** Dials `to` and waits until both ends are up. */
 void node_connect(struct node *from, struct node *to);
 
@@ -74,9 +80,9 @@ void node_connect(struct node *from, struct node *to);
 struct order {
     const char *protocols[2];
     unsigned streams;
-    uint64_t bytes;   /* written on each, then half closed; echoed bytes are compared */
-    bool hold_open;   /* no half close */
-    uint32_t piece;   /* bytes in one write; 0: 16 KiB */
+    uint64_t bytes; /* written on each, then half closed; echoed bytes are compared */
+    bool hold_open; /* no half close */
+    uint32_t piece; /* bytes in one write; 0: 16 KiB */
 };
 void node_order(struct node *node, struct order order);
 /** Streams of /stall consume what they hold, and go on as /sink. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Two nodes from socket to stream, on threads and under virtual time: handshakes, echoes, half closes, resets, limits, ends. */
+ * Two nodes from socket to stream, on threads and under virtual time: handshakes, echoes, half closes,
+ * resets, limits, ends. */
 #include "link_world.h"
 
 #include <string.h>
@@ -61,9 +62,11 @@ static void test_link_muxer_inside_the_channel(void **state)
             nodes[i] = world_node(world, &lp2p_yamux_ops);
         }
         node_connect(nodes[0], nodes[2]); /* the third sends no list of muxers */
-        echo((struct pair){world, nodes[0], nodes[2]}, (struct order){{"/echo"}, .streams = 2, .bytes = 100000});
+        echo((struct pair){world, nodes[0], nodes[2]},
+             (struct order){{"/echo"}, .streams = 2, .bytes = 100000});
         node_connect(nodes[2], nodes[1]);
-        echo((struct pair){world, nodes[2], nodes[1]}, (struct order){{"/echo"}, .streams = 2, .bytes = 100000});
+        echo((struct pair){world, nodes[2], nodes[1]},
+             (struct order){{"/echo"}, .streams = 2, .bytes = 100000});
         world_free(world);
     }
 }
@@ -170,7 +173,8 @@ static void test_link_failed_owner_loses_only_its_streams(void **state)
     }
 }
 
-/** A reader that stands still stops the writer within the windows and buffers on the way; when it goes on, all arrives. */
+/** A reader that stands still stops the writer within the windows and buffers on the way; when it goes on,
+ * all arrives. */
 static void test_link_slow_reader_stops_the_writer(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Nodes that connect, talk, close and fail in a seeded order, on threads and under virtual time: afterwards every slot, stream and
- * descriptor is free again, and an honest pair still talks. */
+ * Nodes that connect, talk, close and fail in a seeded order, on threads and under virtual time: afterwards
+ * every slot, stream and descriptor is free again, and an honest pair still talks. */
 #include "link_world.h"
 
 #include "base/rand.h"
@@ -13,7 +13,8 @@ static void disturb(struct world *world, struct node **nodes, const struct lp2p_
     struct node *node = nodes[lp2p_rand_below(rand, NODES)], *other = nodes[lp2p_rand_below(rand, NODES)];
     struct record record = node_look(node);
     bool linked = record.links_up > record.links_ended;
-    static const char *const names[] = {"/echo", "/echo-resident", "/sink", "/stall", "/abort", "/fail", "/few", "/unknown"};
+    static const char *const names[] = {"/echo",  "/echo-resident", "/sink", "/stall",
+                                        "/abort", "/fail",          "/few",  "/unknown"};
     switch (lp2p_rand_below(rand, 12)) {
     case 0:
     case 1:
@@ -25,10 +26,11 @@ static void disturb(struct world *world, struct node **nodes, const struct lp2p_
     case 5:
     case 6:
         if (linked) {
-            node_try_order(node, (struct order){.protocols = {names[lp2p_rand_below(rand, LP2P_ARRAY_LEN(names))]},
-                                                .streams = 1 + (unsigned)lp2p_rand_below(rand, 20),
-                                                .bytes = lp2p_rand_below(rand, 100000),
-                                                .hold_open = lp2p_rand_below(rand, 4) == 0});
+            node_try_order(node,
+                           (struct order){.protocols = {names[lp2p_rand_below(rand, LP2P_ARRAY_LEN(names))]},
+                                          .streams = 1 + (unsigned)lp2p_rand_below(rand, 20),
+                                          .bytes = lp2p_rand_below(rand, 100000),
+                                          .hold_open = lp2p_rand_below(rand, 4) == 0});
         }
         break;
     case 7:

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The dialer and the listener: which address is tried when, who wins, what people are told, and what a restart keeps. */
+ * The dialer and the listener: which address is tried when, who wins, what people are told, and what a
+ * restart keeps. */
 #include "link_raw.h"
 
 #include "actors/link/limits.h"
@@ -96,7 +97,8 @@ static void test_dial_next_address_after_a_delay(void **state)
     lp2p_time since = world_now(world);
     node_dial(a, addrs, 3, &node_ctx(b)->self);
     WAIT_FOR(world, at_least_links_up, a, 1);
-    assert_in_range(world_now(world) - since, 2 * LP2P_DIAL_STAGGER_NS, 2 * LP2P_DIAL_STAGGER_NS + LP2P_MS(200));
+    assert_in_range(world_now(world) - since, 2 * LP2P_DIAL_STAGGER_NS,
+                    2 * LP2P_DIAL_STAGGER_NS + LP2P_MS(200));
     WAIT_FOR(world, at_least_dials_ended, a, 1);
     assert_int_equal(node_look(a).dial_reason, LP2P_OK);
     assert_true(world_until(world, no_upgrade_pending, a, NULL)); /* the others were stopped */
@@ -112,11 +114,13 @@ static void test_dial_failure_brings_the_next_at_once(void **state)
     (void)state;
     struct world *world = world_new(WORLD_SIM);
     struct node *a = world_node(world, &lp2p_yamux_ops), *b = world_node(world, &lp2p_yamux_ops);
-    const struct lp2p_multiaddr addrs[] = {addr("/ip4/10.0.9.9/tcp/1"), addr("/ip4/10.0.9.9/tcp/2"), *node_addr(b)};
+    const struct lp2p_multiaddr addrs[] = {addr("/ip4/10.0.9.9/tcp/1"), addr("/ip4/10.0.9.9/tcp/2"),
+                                           *node_addr(b)};
     lp2p_time since = world_now(world);
     node_dial(a, addrs, 3, &node_ctx(b)->self);
     WAIT_FOR(world, at_least_links_up, a, 1);
-    assert_true(world_now(world) - since < LP2P_DIAL_STAGGER_NS); /* two refusals and a handshake of 20 ms round trips */
+    assert_true(world_now(world) - since <
+                LP2P_DIAL_STAGGER_NS); /* two refusals and a handshake of 20 ms round trips */
     world_free(world);
 }
 
@@ -192,7 +196,7 @@ static void test_dial_failed_dialer_says_so(void **state)
             node_fail(a, lp2p_names(node_ctx(a))->dialer);
         }
         WAIT_FOR(world, restarted, a, 1); /* what was sent to the one that failed went with it */
-        node_connect(a, b); /* its successor works */
+        node_connect(a, b);               /* its successor works */
         world_free(world);
     }
 }
@@ -217,12 +221,14 @@ static void test_listener_keeps_its_port(void **state)
 }
 
 struct shortage {
-    enum lp2p_err (*accept)(void *ctx, int fd, int *out, struct lp2p_ip_port *remote, struct lp2p_ip_port *local);
+    enum lp2p_err (*accept)(void *ctx, int fd, int *out, struct lp2p_ip_port *remote,
+                            struct lp2p_ip_port *local);
     unsigned refusals, calls;
 };
 static struct shortage shortage;
 
-static enum lp2p_err short_accept(void *ctx, int fd, int *out, struct lp2p_ip_port *remote, struct lp2p_ip_port *local)
+static enum lp2p_err short_accept(void *ctx, int fd, int *out, struct lp2p_ip_port *remote,
+                                  struct lp2p_ip_port *local)
 {
     shortage.calls++;
     if (shortage.refusals > 0) {

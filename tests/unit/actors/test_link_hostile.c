@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Remote sides that lie, stop or flood, at each stage of the way: they lose their connection, and nothing else happens. */
+ * Remote sides that lie, stop or flood, at each stage of the way: they lose their connection, and nothing
+ * else happens. */
 #include "link_raw.h"
 
 #include "actors/link/limits.h"
@@ -39,15 +40,20 @@ static void test_link_hostile_first_bytes(void **state)
     (void)state;
     static char big[70000];
     memset(big, 'a', sizeof(big));
-    const struct { const char *bytes; size_t len; } first[] = {
+    const struct {
+        const char *bytes;
+        size_t len;
+    } first[] = {
         {BYTES("GET / HTTP/1.1\r\nHost: a\r\n\r\nUser-Agent: a browser that says so much of itself\r\n")},
-        {BYTES("SSH-2.0-OpenSSH_9.2 and a comment that makes the line as long as its first letter says, and more\r\n")},
+        {BYTES("SSH-2.0-OpenSSH_9.2 and a comment that makes the line as long as its first letter says, and "
+               "more\r\n")},
         {BYTES("\0\0\0\0\0\0")},
-        {BYTES("\x81\x08" "x")},                                  /* a token of 1,025 bytes */
+        {BYTES("\x81\x08"
+               "x")}, /* a token of 1,025 bytes */
         {BYTES("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")},
         {BYTES("\x13/multistream/2.0.0\n")},
-        {BYTES("\x13/multistream/1.0.0\n\x07/noise\n\0\0")},      /* a Noise message of no bytes */
-        {BYTES("\x13/multistream/1.0.0\n\x07/noise\n\0\x20")},    /* one that does not come whole: see below */
+        {BYTES("\x13/multistream/1.0.0\n\x07/noise\n\0\0")},   /* a Noise message of no bytes */
+        {BYTES("\x13/multistream/1.0.0\n\x07/noise\n\0\x20")}, /* one that does not come whole: see below */
         {big, sizeof(big)},
     };
     for (size_t m = 0; m < LP2P_ARRAY_LEN(both); m++) {
@@ -189,8 +195,8 @@ static void test_link_hostile_after_the_handshake(void **state)
 {
     (void)state;
     const struct after afters[] = {
-        {"tampered", tampered, LP2P_EAUTH},      {"too short", too_short, LP2P_EMALFORMED},
-        {"cut frame", cut_frame, LP2P_ETRUNCATED}, {"clean end", clean_end, LP2P_EEOF},
+        {"tampered", tampered, LP2P_EAUTH},          {"too short", too_short, LP2P_EMALFORMED},
+        {"cut frame", cut_frame, LP2P_ETRUNCATED},   {"clean end", clean_end, LP2P_EEOF},
         {"bad version", bad_version, LP2P_EVERSION}, {"bad type", empty_frames_then_bad_type, LP2P_EPROTO},
         {"goes away", goes_away, LP2P_EEOF},
     };
@@ -308,7 +314,11 @@ static void test_link_hostile_negotiations(void **state)
         memcpy(many + len, "\x09/nothing\n", 10);
         len += 10;
     }
-    const struct { const char *bytes; size_t len; bool fin; } streams[] = {
+    const struct {
+        const char *bytes;
+        size_t len;
+        bool fin;
+    } streams[] = {
         {many, len, false},
         {BYTES("\x13/multistream/9.9.9\n"), false},
         {BYTES("\x81\x08"), false},
@@ -329,7 +339,8 @@ static void test_link_hostile_negotiations(void **state)
     scene_end(scene);
 }
 
-/** A peer that asks and does not read: the answers stop at a bound, and its connection ends after the stall. */
+/** A peer that asks and does not read: the answers stop at a bound, and its connection ends after the stall.
+ */
 static void test_link_hostile_peer_does_not_read(void **state)
 {
     (void)state;
@@ -352,7 +363,8 @@ static void test_link_hostile_peer_does_not_read(void **state)
     uint64_t held = 0;
     size_t len = lp2p_rt_snapshot(node_rt(scene.node), stats, LP2P_ARRAY_LEN(stats));
     for (size_t i = 0; i < len; i++) {
-        held += strcmp(stats[i].kind, "conn") == 0 || strcmp(stats[i].kind, "muxer") == 0 ? stats[i].bytes : 0;
+        held +=
+            strcmp(stats[i].kind, "conn") == 0 || strcmp(stats[i].kind, "muxer") == 0 ? stats[i].bytes : 0;
     }
     assert_in_range(held, 1, 8 * LP2P_STREAM_CREDIT + LP2P_WRITES_AHEAD + 65536);
     world_pass(scene.world, LP2P_SEC(6));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The small parts of the link: sockets of this machine, shared values, messages that are dropped, and the outbox. */
+ * The small parts of the link: sockets of this machine, shared values, messages that are dropped, and the
+ * outbox. */
 #include "link_world.h"
 
 #include "actors/link/leftover.h"
@@ -125,7 +126,8 @@ static void test_net_posix_names_its_errors(void **state)
 static void test_shared_values(void **state)
 {
     (void)state;
-    const struct lp2p_span texts[] = {lp2p_span_str("/a"), lp2p_span("b\0c", 3), lp2p_span_str(""), lp2p_span_str("/ping")};
+    const struct lp2p_span texts[] = {lp2p_span_str("/a"), lp2p_span("b\0c", 3), lp2p_span_str(""),
+                                      lp2p_span_str("/ping")};
     struct lp2p_strings *strings = lp2p_strings_new(texts, LP2P_ARRAY_LEN(texts));
     assert_int_equal(strings->len, 3);
     assert_string_equal(strings->items[0], "/a");
@@ -233,8 +235,13 @@ static void test_leftover_round_trip(void **state)
 #define SENT 1000u
 static const struct lp2p_msg_class SLOW = {"SLOW", sizeof(struct lp2p_msg), LP2P_LANE_NORMAL, NULL};
 static const struct lp2p_msg_class QUICK = {"QUICK", sizeof(struct lp2p_msg), LP2P_LANE_URGENT, NULL};
-static struct { uint64_t slow, quick, wrong; } got;
-static struct { unsigned kept, refused, gone; size_t len; } outcome;
+static struct {
+    uint64_t slow, quick, wrong;
+} got;
+static struct {
+    unsigned kept, refused, gone;
+    size_t len;
+} outcome;
 
 static enum lp2p_verdict receive(struct lp2p_actor *self, void *state, struct lp2p_msg **msg)
 {
@@ -245,8 +252,8 @@ static enum lp2p_verdict receive(struct lp2p_actor *self, void *state, struct lp
     return LP2P_CONTINUE;
 }
 
-static const struct lp2p_actor_ops receiver_ops = {.name = "receiver", .state_size = 1, .on_msg = receive,
-                                                   .init = NULL};
+static const struct lp2p_actor_ops receiver_ops = {
+    .name = "receiver", .state_size = 1, .on_msg = receive, .init = NULL};
 
 struct sender {
     struct lp2p_outbox outbox;
@@ -309,7 +316,8 @@ static void run_outbox(size_t max)
     const struct lp2p_sup_spec sup = {.children = children, .children_len = 2, .period_ms = 1};
     const struct lp2p_child_spec root = {.id = "root", .ops = &lp2p_supervisor_ops, .arg = &sup};
     struct simnet *sim = simnet_new(1, 1, 0);
-    struct lp2p_rt_config config = {.root = &root, .simulated = true, .seed = 3, .sim_io = simhost_io(simnet_host(sim, 1))};
+    struct lp2p_rt_config config = {
+        .root = &root, .simulated = true, .seed = 3, .sim_io = simhost_io(simnet_host(sim, 1))};
     struct lp2p_rt *rt = NULL;
     assert_int_equal(lp2p_rt_start(&config, &rt, NULL), LP2P_OK);
     lp2p_sim_run(rt, LP2P_SEC(60));
