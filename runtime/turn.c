@@ -178,8 +178,7 @@ static void serve(struct lp2p_turn *turn, uint32_t ctl)
     if (turn->body->timers_dirty) {
         lp2p_timers_rearm(turn->body);
     }
-    if (slot->lanes[LP2P_LANE_URGENT].head != NULL || slot->lanes[LP2P_LANE_NORMAL].head != NULL ||
-        turn->body->fds_ready > 0) {
+    if (slot->lanes[LP2P_LANE_NORMAL].head != NULL || turn->body->fds_ready > 0) {
         lp2p_seat_schedule(turn->seat);
     }
 }

@@ -52,6 +52,14 @@ static enum lp2p_verdict set_past_timer(struct lp2p_actor *self, void *arg)
     return LP2P_CONTINUE;
 }
 
+static enum lp2p_verdict set_two_past_timers(struct lp2p_actor *self, void *arg)
+{
+    (void)arg;
+    lp2p_timer_set(self, 4, lp2p_now(self) - 1);
+    lp2p_timer_set(self, 5, lp2p_now(self) - 2);
+    return LP2P_CONTINUE;
+}
+
 static void test_timers(void **state)
 {
     (void)state;
@@ -77,6 +85,12 @@ static void test_timers(void **state)
     fixture_do(&fixture, lp2p_whereis(fixture.rt, "a"), set_past_timer, NULL);
     lp2p_sim_run(fixture.rt, log.start + LP2P_SEC(2));
     assert_int_equal(log.len, 9);
+    /* Two that are due in one turn fire in the order of their deadlines. */
+    fixture_do(&fixture, lp2p_whereis(fixture.rt, "a"), set_two_past_timers, NULL);
+    lp2p_sim_run(fixture.rt, log.start + LP2P_SEC(3));
+    assert_int_equal(log.len, 11);
+    assert_int_equal(log.timer[9], 5);
+    assert_int_equal(log.timer[10], 4);
     assert_int_equal(fixture_stop(&fixture), 0);
 }
 
@@ -326,6 +340,56 @@ static void test_spawn(void **state)
     run_spawns(false);
 }
 
+/* Fixed threads share the load; a companion stays with its actor; what cannot be placed is refused. */
+static void test_spawn_placement(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct lp2p_child_spec spawner = {.id = "spawner", .ops = &puppet_ops};
+    fixture_init(&fixture, &spawner, 1);
+    fixture.config.groups[0] = (struct lp2p_group_config){.name = "io", .threads = 2};
+    fixture.config.groups_len = 1;
+    assert_int_equal(fixture_start(&fixture), LP2P_OK);
+    struct lp2p_ref self = lp2p_whereis(fixture.rt, "spawner");
+    struct spawning one = {.sup = lp2p_whereis(fixture.rt, "root"),
+                           .spec = {.id = "conn",
+                                    .ops = &puppet_ops,
+                                    .restart = LP2P_TEMPORARY,
+                                    .placement = {.place = LP2P_PLACE_GROUP}}};
+    for (unsigned i = 0; i < 6; i++) {
+        fixture_do(&fixture, self, spawn_it, &one);
+        assert_int_equal(one.err, LP2P_OK);
+        fixture_do(&fixture, one.out, puppet_nothing, NULL);
+    }
+    struct spawning with = {.sup = one.sup, .spec = one.spec};
+    with.spec.placement = (struct lp2p_placement){.place = LP2P_PLACE_WITH, .with = one.out};
+    fixture_do(&fixture, self, spawn_it, &with);
+    fixture_do(&fixture, with.out, puppet_nothing, NULL);
+    struct lp2p_actor_stats stats[16];
+    size_t count = lp2p_rt_snapshot(fixture.rt, stats, 16);
+    const char *thread_one = "", *thread_with = "?";
+    unsigned on_first = 0;
+    for (size_t i = 0; i < count; i++) {
+        on_first += strcmp(stats[i].thread, "io-0") == 0;
+        thread_one = lp2p_ref_eq(stats[i].ref, one.out) ? stats[i].thread : thread_one;
+        thread_with = lp2p_ref_eq(stats[i].ref, with.out) ? stats[i].thread : thread_with;
+    }
+    assert_true(on_first == 3 || on_first == 4); /* and the companion */
+    assert_string_equal(thread_one, thread_with);
+    /* Nobody there, no such group, a resident that would end for good. */
+    fixture_do(&fixture, one.out, puppet_stop, NULL);
+    fixture_wait_event(&fixture, LP2P_SUP_ENDED, "conn", 1);
+    fixture_do(&fixture, self, spawn_it, &with);
+    assert_int_equal(with.err, LP2P_EGONE);
+    one.spec.placement.group = 3;
+    fixture_do(&fixture, self, spawn_it, &one);
+    assert_int_equal(one.err, LP2P_EINVAL);
+    one.spec.placement = (struct lp2p_placement){.place = LP2P_PLACE_RESIDENT};
+    fixture_do(&fixture, self, spawn_it, &one);
+    assert_int_equal(one.err, LP2P_EINVAL);
+    assert_int_equal(fixture_stop(&fixture), 0);
+}
+
 static void test_spawn_failing_init(void **state)
 {
     (void)state;
@@ -497,6 +561,7 @@ int main(void)
         cmocka_unit_test(test_monitors),
         cmocka_unit_test(test_spawn),
         cmocka_unit_test(test_spawn_failing_init),
+        cmocka_unit_test(test_spawn_placement),
         cmocka_unit_test(test_spawn_residents),
         cmocka_unit_test(test_accounting),
         cmocka_unit_test(test_environment),

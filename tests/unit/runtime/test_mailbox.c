@@ -231,6 +231,29 @@ static void test_mailbox_stale(void **state)
     assert_int_equal(fixture_stop(&fixture), 0);
 }
 
+/* A turn serves a batch, so that a flood at one actor does not keep the others of its thread from running. */
+static void test_mailbox_batch(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct sink sink = {.arrived = GATE_INIT};
+    struct lp2p_child_spec spec = {.id = "sink", .ops = &sink_ops, .arg = &sink, .mailbox_max = 1000};
+    fixture_init(&fixture, &spec, 1);
+    fixture.config.simulated = true;
+    assert_int_equal(fixture_start(&fixture), LP2P_OK);
+    struct lp2p_ref to = lp2p_whereis(fixture.rt, "sink");
+    for (unsigned i = 0; i < 200; i++) {
+        assert_int_equal(post(&fixture, to, &NORMAL, i), LP2P_OK);
+        assert_int_equal(post(&fixture, to, &URGENT, i), LP2P_OK);
+    }
+    assert_true(lp2p_sim_step(fixture.rt, LP2P_NEVER));
+    assert_int_equal(sink.seen_len, 264); /* all that is urgent, and 64 */
+    assert_true(lp2p_sim_step(fixture.rt, LP2P_NEVER));
+    assert_int_equal(sink.seen_len, 328);
+    fixture_wait(&fixture, &sink.arrived, 400);
+    assert_int_equal(fixture_stop(&fixture), 0);
+}
+
 static void test_mailbox_undelivered_are_dropped(void **state)
 {
     (void)state;
@@ -255,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_mailbox_full_real),
         cmocka_unit_test(test_mailbox_order_of_each_sender),
         cmocka_unit_test(test_mailbox_stale),
+        cmocka_unit_test(test_mailbox_batch),
         cmocka_unit_test(test_mailbox_undelivered_are_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,29 @@ static void test_supervisor_intensity(void **state)
     }
 }
 
+/* The period is inclusive: a restart exactly that long ago still counts, one nanosecond more does not. */
+static void test_supervisor_period_boundary(void **state)
+{
+    (void)state;
+    for (unsigned late_ns = 0; late_ns < 2; late_ns++) {
+        struct fixture fixture;
+        struct lp2p_child_spec child = {.id = "a", .ops = &puppet_ops, .restart = LP2P_PERMANENT};
+        fixture_init(&fixture, &child, 1);
+        fixture.config.simulated = true;
+        fixture.sup.restarts_max = 1;
+        fixture.sup.period_ms = 1000;
+        assert_int_equal(fixture_start(&fixture), LP2P_OK);
+        struct lp2p_ref a = lp2p_whereis(fixture.rt, "a");
+        lp2p_time first = lp2p_sim_now(fixture.rt);
+        assert_int_equal(lp2p_rt_fail(fixture.rt, a), LP2P_OK);
+        lp2p_sim_run(fixture.rt, first + LP2P_SEC(1) + late_ns);
+        assert_int_equal(lp2p_rt_fail(fixture.rt, a), LP2P_OK);
+        settle(&fixture);
+        assert_int_equal(gate_count(&fixture.root_failed), 1 - late_ns);
+        assert_int_equal(fixture_stop(&fixture), 0);
+    }
+}
+
 /* Two levels: the inner supervisor gives up, the outer one restarts it with its children under their old
  * addresses. */
 static void test_supervisor_escalation(void **state)
@@ -366,6 +389,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_supervisor_restart_rules),
         cmocka_unit_test(test_supervisor_intensity),
+        cmocka_unit_test(test_supervisor_period_boundary),
         cmocka_unit_test(test_supervisor_escalation),
         cmocka_unit_test(test_supervisor_start_fails),
         cmocka_unit_test(test_supervisor_restart_fails),
