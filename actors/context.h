@@ -48,10 +48,14 @@ struct lp2p_context {
     struct lp2p_rt *rt;      /* for lp2p_post from foreign threads only */
     struct lp2p_node *node;  /* for callbacks */
     struct lp2p_swarm_heir *swarm_heir; /* the swarm's alone; freed by lp2p_swarm_heir_free after the runtime has stopped */
+    struct lp2p_message_routes *message_routes; /* the messages actor's alone: who receives messages */
+    struct lp2p_resource_cache *resource_cache; /* the resources actor's alone */
     struct lp2p_counters counters;
 };
 
 void lp2p_swarm_heir_free(struct lp2p_context *ctx);
+/** What messages and resources keep over their restarts; after the runtime has stopped. */
+void lp2p_protocols_heirs_free(struct lp2p_context *ctx);
 
 /** The named actors; may be called from any actor of the node once the tree is up or starting. */
 const struct lp2p_names *lp2p_names(const struct lp2p_context *ctx);

@@ -111,6 +111,7 @@ void lp2p_node_free(struct lp2p_node *node)
     lp2p_user_protocols_fini(&node->registry);
     lp2p_events_fini(&node->events);
     lp2p_swarm_heir_free(&node->ctx);
+    lp2p_protocols_heirs_free(&node->ctx);
     lp2p_noise_identity_wipe(&node->ctx.noise);
     lp2p_private_key_wipe(&node->ctx.key);
     pthread_mutex_destroy(&node->life);

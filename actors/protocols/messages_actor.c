@@ -110,6 +110,7 @@ static enum lp2p_err init(struct lp2p_actor *self, void *opaque, const void *arg
     struct lp2p_messages *state = opaque;
     state->self = self;
     state->ctx = (struct lp2p_context *)(uintptr_t)arg;
+    state->routes = state->ctx->message_routes;
     lp2p_messages_out_init(state);
     lp2p_outbox_init(&state->outbox, LP2P_MESSAGES_TIMER_OUTBOX, LP2P_PROTOCOL_OUTBOX_MAX);
     lp2p_pstreams_init(&state->streams, &stream_ops, state, self, &state->outbox,

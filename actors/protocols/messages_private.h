@@ -48,6 +48,11 @@ struct lp2p_message_route {
     size_t first, len, bytes;
 };
 
+struct lp2p_message_routes {
+    size_t len;
+    struct lp2p_message_route items[LP2P_ROUTES_MAX];
+};
+
 struct lp2p_messages {
     struct lp2p_actor *self;
     struct lp2p_context *ctx;
@@ -63,8 +68,7 @@ struct lp2p_messages {
     uint64_t next_tag;
     size_t sends, send_bytes;
     /* delivery */
-    struct lp2p_message_route *routes;
-    size_t routes_len;
+    struct lp2p_message_routes *routes; /* the context's: kept over restarts; NULL until there is one */
 };
 
 /** What every stream of this actor begins with. */

@@ -8,9 +8,9 @@
 
 static struct lp2p_message_route *find(struct lp2p_messages *state, struct lp2p_span name)
 {
-    for (size_t i = 0; i < state->routes_len; i++) {
-        if (lp2p_span_eq_str(name, state->routes[i].name)) {
-            return &state->routes[i];
+    for (size_t i = 0; state->routes != NULL && i < state->routes->len; i++) {
+        if (lp2p_span_eq_str(name, state->routes->items[i].name)) {
+            return &state->routes->items[i];
         }
     }
     return NULL;
@@ -24,7 +24,24 @@ static void clear(struct lp2p_messages *state, struct lp2p_message_route *route)
         route->first = (route->first + 1) % LP2P_ROUTE_QUEUE_MAX;
     }
     free(route->queue);
+    route->queue = NULL;
+    route->first = route->bytes = 0;
+}
+
+/* A free place, or NULL. */
+static struct lp2p_message_route *add(struct lp2p_messages *state)
+{
+    if (state->routes == NULL) {
+        state->routes = state->ctx->message_routes = calloc(1, sizeof(*state->routes));
+    }
+    if (state->routes == NULL || state->routes->len == LP2P_ROUTES_MAX) {
+        lp2p_log(state->ctx, LP2P_LOG_ERROR, "messages",
+                 "no place for another protocol that receives messages");
+        return NULL;
+    }
+    struct lp2p_message_route *route = &state->routes->items[state->routes->len++];
     *route = (struct lp2p_message_route){0};
+    return route;
 }
 
 void lp2p_messages_route_change(struct lp2p_messages *state, const struct lp2p_m_message_route *m)
@@ -34,23 +51,17 @@ void lp2p_messages_route_change(struct lp2p_messages *state, const struct lp2p_m
     if (lp2p_ref_eq(m->who, LP2P_REF_NONE)) {
         if (route != NULL) {
             clear(state, route);
-            *route = state->routes[--state->routes_len];
+            *route = state->routes->items[--state->routes->len];
         }
         return;
-    }
-    if (route == NULL && state->routes_len < LP2P_ROUTES_MAX) {
-        if (state->routes == NULL) {
-            state->routes = calloc(LP2P_ROUTES_MAX, sizeof(*state->routes));
-        }
-        route = state->routes == NULL ? NULL : &state->routes[state->routes_len++];
     }
     if (route == NULL) {
-        lp2p_log(state->ctx, LP2P_LOG_ERROR, "messages",
-                 "no place for another protocol that receives messages (%d)", LP2P_ROUTES_MAX);
-        return;
+        route = add(state);
     }
-    (void)snprintf(route->name, sizeof(route->name), "%.*s", (int)name.len, (const char *)name.ptr);
-    route->who = m->who;
+    if (route != NULL) {
+        (void)snprintf(route->name, sizeof(route->name), "%.*s", (int)name.len, (const char *)name.ptr);
+        route->who = m->who;
+    }
 }
 
 static void keep(struct lp2p_messages *state, struct lp2p_message_route *route, struct lp2p_msg **msg)
@@ -131,8 +142,8 @@ void lp2p_messages_notify(struct lp2p_messages *state, const struct lp2p_peer_id
 void lp2p_messages_route_retry(struct lp2p_messages *state)
 {
     size_t waiting = 0;
-    for (size_t i = 0; i < state->routes_len; i++) {
-        struct lp2p_message_route *route = &state->routes[i];
+    for (size_t i = 0; state->routes != NULL && i < state->routes->len; i++) {
+        struct lp2p_message_route *route = &state->routes->items[i];
         while (route->len > 0) {
             struct lp2p_msg **msg = &route->queue[route->first];
             size_t bytes = (*msg)->bytes;
@@ -153,10 +164,7 @@ void lp2p_messages_route_retry(struct lp2p_messages *state)
 
 void lp2p_messages_route_fini(struct lp2p_messages *state)
 {
-    for (size_t i = 0; i < state->routes_len; i++) {
-        clear(state, &state->routes[i]);
+    for (size_t i = 0; state->routes != NULL && i < state->routes->len; i++) {
+        clear(state, &state->routes->items[i]);
     }
-    free(state->routes);
-    state->routes = NULL;
-    state->routes_len = 0;
 }

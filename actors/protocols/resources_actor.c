@@ -392,18 +392,38 @@ static enum lp2p_verdict on_timer(struct lp2p_actor *self, void *opaque, unsigne
     return LP2P_CONTINUE;
 }
 
+/* The cache of before a restart, or a new one. What was on its way to the router then is due again. */
+static bool inherit(struct resources *state)
+{
+    if (state->ctx->resource_cache == NULL) {
+        state->ctx->resource_cache = malloc(sizeof(*state->cache));
+        if (state->ctx->resource_cache == NULL) {
+            return false;
+        }
+        lp2p_resource_cache_init(state->ctx->resource_cache);
+    }
+    state->cache = state->ctx->resource_cache;
+    LP2P_LIST_FOREACH(it, &state->cache->age)
+    {
+        struct lp2p_resource *entry = LP2P_LIST_ENTRY(it, struct lp2p_resource, age);
+        if (entry->own && entry->publish == LP2P_NEVER) {
+            entry->publish = lp2p_now(state->self);
+        }
+    }
+    return true;
+}
+
 static enum lp2p_err init(struct lp2p_actor *self, void *opaque, const void *arg)
 {
     struct resources *state = opaque;
     state->self = self;
     state->ctx = (struct lp2p_context *)(uintptr_t)arg;
-    state->cache = malloc(sizeof(*state->cache));
-    if (state->cache == NULL) {
+    if (!inherit(state)) {
         return LP2P_ENOMEM;
     }
-    lp2p_resource_cache_init(state->cache);
     lp2p_list_init(&state->pending);
     lp2p_outbox_init(&state->outbox, TIMER_OUTBOX, LP2P_PROTOCOL_OUTBOX_MAX);
+    arm(state);
     return LP2P_OK;
 }
 
@@ -418,8 +438,6 @@ static void fini(struct lp2p_actor *self, void *opaque, enum lp2p_verdict why)
         finish(&pending->op, LP2P_ECLOSED, "the node is stopping");
         forget(state, pending);
     }
-    lp2p_resource_cache_fini(state->cache);
-    free(state->cache);
     lp2p_outbox_fini(&state->outbox);
 }
 

@@ -77,7 +77,8 @@ void stage_start(struct stage *stage, const struct lp2p_actor_ops *ops)
         .id = "slow", .ops = &recorder_ops, .arg = stage, .placement = own, .mailbox_max = 16};
     stage->children[2] = (struct lp2p_child_spec){
         .id = "actor", .ops = ops, .arg = &stage->ctx, .placement = own, .mailbox_max = STAGE_MSGS_MAX};
-    stage->sup = (struct lp2p_sup_spec){.children = stage->children, .children_len = 3, .period_ms = 1000};
+    stage->sup = (struct lp2p_sup_spec){
+        .children = stage->children, .children_len = 3, .restarts_max = 3, .period_ms = 1000};
     stage->root = (struct lp2p_child_spec){
         .id = "root", .ops = &lp2p_supervisor_ops, .arg = &stage->sup, .placement = own};
     stage->config = (struct lp2p_rt_config){.root = &stage->root, .simulated = true, .seed = 3};
@@ -93,6 +94,7 @@ void stage_free(struct stage *stage)
     for (size_t i = 0; i < stage->len; i++) {
         lp2p_msg_drop(&stage->msgs[i]);
     }
+    lp2p_protocols_heirs_free(&stage->ctx);
     free(stage);
 }
 
@@ -105,6 +107,12 @@ void stage_queue(struct stage *stage, struct lp2p_msg *msg)
 void stage_run(struct stage *stage)
 {
     lp2p_sim_run(stage->rt, lp2p_sim_now(stage->rt));
+}
+
+void stage_fail(struct stage *stage)
+{
+    assert_int_equal(lp2p_rt_fail(stage->rt, stage->actor), LP2P_OK);
+    stage_run(stage);
 }
 
 void stage_post(struct stage *stage, struct lp2p_msg *msg)

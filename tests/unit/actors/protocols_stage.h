@@ -41,6 +41,8 @@ void stage_post(struct stage *stage, struct lp2p_msg *msg);
 /** As post, but nothing runs yet. */
 void stage_queue(struct stage *stage, struct lp2p_msg *msg);
 void stage_run(struct stage *stage);
+/** Makes the actor fail; its supervisor restarts it. */
+void stage_fail(struct stage *stage);
 void stage_pass(struct stage *stage, uint64_t span_ns);
 
 /** The oldest message of that class, taken out: the caller drops it. NULL when there is none. */

@@ -409,6 +409,35 @@ static void test_messages_refuses(void **state)
     stage_free(stage);
 }
 
+/* The actor fails and is restarted: what was under way ends, and who receives messages is still known. */
+static void test_messages_restart(void **state)
+{
+    (void)state;
+    struct stage *stage = messages_stage();
+    struct lp2p_op *waiting = stage_op(), *framing = stage_op();
+    bool fin;
+    route(stage, "chat", stage->recorder);
+    send_message(stage, "1", framing);
+    stage_opened(stage, 1, PROTOCOL, true, asked(stage), 0, NULL);
+    send_message(stage, "2", waiting);
+    uint64_t tag = asked(stage);
+    stage_opened(stage, 2, PROTOCOL, false, 0, CREDIT, NULL);
+    stage_data(stage, 2, "{", 1);
+    stage_fail(stage);
+    stage_op_is(waiting, LP2P_ECLOSED);
+    stage_op_is(framing, LP2P_ECLOSED);
+    STAGE_EXPECT(stage, REGISTER); /* it is there again */
+    stage_opened(stage, 3, PROTOCOL, true, tag, CREDIT, NULL);
+    assert_true(stage_aborted(stage, 3)); /* asked for in its former life */
+    stage_data(stage, 2, "}", 1);
+    stage_eof(stage, 2);
+    assert_int_equal(written(stage, 2, &fin), 0);
+    assert_false(fin);
+    receive_message(stage, 4, "3", "chat");
+    STAGE_EXPECT(stage, MESSAGE);
+    stage_free(stage);
+}
+
 static void test_messages_size_limit(void **state)
 {
     (void)state;
@@ -516,6 +545,7 @@ int main(void)
         cmocka_unit_test(test_messages_broadcast),
         cmocka_unit_test(test_messages_receives),
         cmocka_unit_test(test_messages_refuses),
+        cmocka_unit_test(test_messages_restart),
         cmocka_unit_test(test_messages_size_limit),
         cmocka_unit_test(test_messages_incomplete_are_bounded),
         cmocka_unit_test(test_messages_wait_for_a_slow_protocol),

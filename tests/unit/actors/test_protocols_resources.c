@@ -246,6 +246,24 @@ static void test_resources_router_falls_silent(void **state)
     stage_free(stage);
 }
 
+static void test_resources_restart(void **state)
+{
+    (void)state;
+    struct stage *stage = resources_stage(LP2P_DHT_CLIENT);
+    struct lp2p_op *op = stage_op();
+    announce(stage, "s-1", "1", 0, op);
+    (void)router_asked(stage, LP2P_DHT_PUT, "resource:session:s-1");
+    stage_fail(stage);
+    stage_op_is(op, LP2P_ECLOSED);
+    op = stage_op();
+    discover(stage, "s-1", true, op); /* kept */
+    stage_op_is(op, LP2P_OK);
+    stage_pass(stage, LP2P_SEC(61));
+    (void)router_asked(stage, LP2P_DHT_PUT,
+                       "resource:session:s-1"); /* and put again: nobody knows how far it came */
+    stage_free(stage);
+}
+
 static void test_resources_without_dht(void **state)
 {
     (void)state;
@@ -274,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_resources_discover),
         cmocka_unit_test(test_resources_skip_what_has_expired),
         cmocka_unit_test(test_resources_router_falls_silent),
+        cmocka_unit_test(test_resources_restart),
         cmocka_unit_test(test_resources_without_dht),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -399,6 +399,27 @@ static void test_router_many_queries(void **state)
     stage_free(stage);
 }
 
+static void test_router_restart(void **state)
+{
+    (void)state;
+    struct stage *stage = router_stage(LP2P_DHT_SERVER);
+    struct lp2p_op *op = stage_op();
+    uint8_t out[4096];
+    size_t len;
+    peer_update(stage, &LP2P_M_PEER_UPDATED, true);
+    ask(stage, LP2P_DHT_GET, "resource:a:b", NULL, op);
+    assert_int_not_equal(open_request(stage, out, sizeof(out), &len), 0);
+    ask(stage, LP2P_DHT_GET, "resource:a:c", NULL, NULL);
+    stage_fail(stage);
+    stage_op_is(op, LP2P_ECLOSED);
+    STAGE_EXPECT(stage, REGISTER);
+    STAGE_EXPECT(stage, SUBSCRIBE); /* who is connected comes by this again */
+    assert_int_equal(LP2P_READ(&stage->ctx, dht_peers), 0);
+    peer_update(stage, &LP2P_M_PEER_CONNECTED, true);
+    assert_int_equal(LP2P_READ(&stage->ctx, dht_peers), 1);
+    stage_free(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_router_serves_at_the_pace_of_the_peer),
         cmocka_unit_test(test_router_refuses),
         cmocka_unit_test(test_router_many_queries),
+        cmocka_unit_test(test_router_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
