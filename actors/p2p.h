@@ -253,6 +253,7 @@ enum lp2p_err lp2p_dht_get(struct lp2p_node *node, const void *key, size_t key_l
 enum lp2p_err lp2p_dht_provide(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
 enum lp2p_err lp2p_dht_find_providers(struct lp2p_node *node, const void *key, size_t key_len, unsigned max, struct lp2p_op **op);
 enum lp2p_err lp2p_dht_find_peer(struct lp2p_node *node, const char *peer, struct lp2p_op **op);
+/** The peers closest to a key: any bytes, or the text of a peer id or a CID, which then stands for its binary form. */
 enum lp2p_err lp2p_dht_closest(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
 /** Peers of a finished find_providers, find_peer, closest: id and addrs are set. Valid while op lives. */
 const struct lp2p_peer *lp2p_op_peers(const struct lp2p_op *op, size_t *len);

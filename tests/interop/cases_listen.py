@@ -9,7 +9,7 @@ class Listen:
         self.context, self.line, self.muxer = context, line, muxer
 
     def connected(self, **options):
-        daemon = self.context.daemon("--serve", "echo,perf", "--dht", "server")
+        daemon = self.context.daemon("--serve", "echo,perf", "--dht", "server", "--muxers", "yamux,mplex")
         js = self.context.js(self.line, muxers=[self.muxer], listen=[], **options)
         dialed = js.do("dial", addr=daemon.addr)
         expect(dialed["peer"] == daemon.peer and dialed["muxer"] == MUXER_IDS[self.muxer], f"{dialed}")
