@@ -166,7 +166,7 @@ bool raw_handshake(struct raw *raw)
         established = event.kind == LP2P_NOISE_ESTABLISHED;
         assert_int_not_equal(event.kind, LP2P_NOISE_FAILED);
         if (established) {
-            assert_int_equal(event.muxer, 0);
+            raw->muxer = event.muxer;
         } else {
             raw_pause(raw);
         }
@@ -192,7 +192,9 @@ static void feed_frames(struct raw *raw)
            size <= raw->in_len) {
         struct lp2p_span plain;
         assert_int_equal(lp2p_noise_open(raw->noise, raw->in, size, &plain), LP2P_OK);
-        struct lp2p_slice slice = lp2p_slice_copy(plain.ptr, plain.len);
+        size_t skip = LP2P_MIN(raw->skip, plain.len);
+        raw->skip -= skip;
+        struct lp2p_slice slice = lp2p_slice_copy(plain.ptr + skip, plain.len - skip);
         if (slice.len > 0) {
             (void)lp2p_yamux_ops.feed(raw->mux, &slice, world_now(raw->world));
         }

@@ -18,6 +18,8 @@ struct raw {
     size_t in_len;
     uint64_t sent, budget; /* bytes sent, and how many may be: then it falls silent */
     bool ended;            /* the node closed or reset the connection */
+    int muxer;             /* index agreed by the extension, -1: none */
+    size_t skip;           /* plaintext in front of the session's: the answers of a negotiation */
 };
 
 /** Connected to the node. Free with raw_free, which closes. */

@@ -240,6 +240,28 @@ static uint64_t open_stream(struct raw *raw, const char *bytes, size_t len, bool
 
 #define ECHO_NEGOTIATION "\x13/multistream/1.0.0\n\x06/echo\n"
 
+/** Reads the echo of `flight`, with the answers of its negotiation in front, up to the end of the stream. */
+static void expect_echo(struct raw *raw, uint64_t handle, const char *flight, size_t flight_len)
+{
+    char back[128] = "";
+    size_t len = 0;
+    for (bool eof = false; !eof;) {
+        struct lp2p_mux_event event = raw_mux_event(raw);
+        assert_int_not_equal(event.kind, LP2P_MUX_NONE);
+        if (event.kind == LP2P_MUX_STREAM_DATA) {
+            assert_true(len + event.data.len < sizeof(back));
+            memcpy(back + len, event.data.ptr, event.data.len);
+            len += event.data.len;
+            lp2p_slice_drop(&event.data);
+        }
+        eof = event.kind == LP2P_MUX_STREAM_EOF && event.stream == handle;
+    }
+    assert_int_equal(len, flight_len);
+    assert_memory_equal(back, flight, len);
+}
+
+static const char flight[] = ECHO_NEGOTIATION "hello";
+
 /** Header, protocol, data and FIN in one segment, as go and rust send them: nothing of it is lost. */
 static void test_link_all_in_one_flight(void **state)
 {
@@ -248,24 +270,38 @@ static void test_link_all_in_one_flight(void **state)
         struct scene scene = scene_new(both[m]);
         struct raw *raw = raw_new(scene.world, scene.node);
         assert_true(raw_handshake(raw));
-        const char flight[] = ECHO_NEGOTIATION "hello";
+        assert_int_equal(raw->muxer, 0);
         uint64_t handle = open_stream(raw, flight, sizeof(flight) - 1, true);
-        char back[128] = "";
-        size_t len = 0;
-        for (bool eof = false; !eof;) {
-            struct lp2p_mux_event event = raw_mux_event(raw);
-            assert_int_not_equal(event.kind, LP2P_MUX_NONE);
-            if (event.kind == LP2P_MUX_STREAM_DATA) {
-                assert_true(len + event.data.len < sizeof(back));
-                memcpy(back + len, event.data.ptr, event.data.len);
-                len += event.data.len;
-                lp2p_slice_drop(&event.data);
-            }
-            eof = event.kind == LP2P_MUX_STREAM_EOF && event.stream == handle;
-        }
-        assert_int_equal(len, sizeof(flight) - 1);
-        assert_memory_equal(back, flight, len);
+        expect_echo(raw, handle, flight, sizeof(flight) - 1);
         assert_true(world_until(scene.world, no_stream_open, scene.node, NULL));
+        raw_free(raw);
+        scene_end(scene);
+    }
+}
+
+/** A dialer that negotiates the muxer lazily: the session begins in the frame that proposes it, cut at any
+ * place, and goes on in frames that arrive with it. */
+static void test_link_lazy_muxer(void **state)
+{
+    (void)state;
+    const char proposal[] = "\x13/multistream/1.0.0\n\x0d/yamux/1.0.0\n";
+    const size_t proposal_len = sizeof(proposal) - 1;
+    for (size_t cut = 0; cut < 45; cut += 5) {
+        struct scene scene = scene_new(both[cut % 2]);
+        struct raw *raw = raw_new(scene.world, scene.node);
+        raw->identity.muxers_len = 0;
+        assert_true(raw_handshake(raw));
+        assert_int_equal(raw->muxer, -1);
+        uint64_t handle = open_stream(raw, flight, sizeof(flight) - 1, true);
+        uint8_t plain[512];
+        memcpy(plain, proposal, proposal_len);
+        size_t n = lp2p_yamux_ops.drain(raw->mux, plain + proposal_len, sizeof(plain) - proposal_len,
+                                        world_now(scene.world));
+        assert_true(n > cut);
+        raw_send_sealed(raw, plain, proposal_len + cut);
+        raw_send_sealed(raw, plain + proposal_len + cut, n - cut);
+        raw->skip = proposal_len;
+        expect_echo(raw, handle, flight, sizeof(flight) - 1);
         raw_free(raw);
         scene_end(scene);
     }
@@ -383,6 +419,7 @@ int main(void)
         cmocka_unit_test(test_link_hostile_flood_from_one_machine),
         cmocka_unit_test(test_link_hostile_after_the_handshake),
         cmocka_unit_test(test_link_all_in_one_flight),
+        cmocka_unit_test(test_link_lazy_muxer),
         cmocka_unit_test(test_link_hostile_silent_streams),
         cmocka_unit_test(test_link_hostile_negotiations),
         cmocka_unit_test(test_link_hostile_peer_does_not_read),
