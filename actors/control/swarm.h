@@ -53,6 +53,7 @@ struct lp2p_dial_job {
     uint64_t id;
     struct lp2p_peer_entry *peer; /* NULL: whoever answers */
     struct lp2p_list waiters;     /* only with peer NULL */
+    lp2p_time lost_at;            /* a dialer that failed has forgotten it by then */
     bool population;
     bool user; /* asked for by the user: may go beyond the hard maximum */
 };
@@ -112,6 +113,8 @@ enum lp2p_dial_reason { LP2P_DIAL_USER, LP2P_DIAL_INTERNAL, LP2P_DIAL_POPULATION
 /** Starts a dial to a known peer unless one is under way. ENOADDR, ELIMIT (too many connections or dials). */
 enum lp2p_err lp2p_swarm_dial_peer(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry,
                                    enum lp2p_dial_reason why);
+/** Ends jobs that the dialer must have lost with a restart of its own. */
+void lp2p_swarm_dials_sweep(struct lp2p_actor *self, struct lp2p_swarm *swarm);
 struct lp2p_dial_job *lp2p_swarm_dial_find(struct lp2p_swarm *swarm, uint64_t id);
 /** A link to the peer is up: streams that wait are opened. With `identified`, connects that wait are finished too. */
 void lp2p_swarm_waiters_serve(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry, bool identified);

@@ -212,10 +212,23 @@ static void job_free(struct lp2p_swarm *swarm, struct lp2p_dial_job *job)
     free(job);
 }
 
+void lp2p_swarm_dials_sweep(struct lp2p_actor *self, struct lp2p_swarm *swarm)
+{
+    LP2P_LIST_FOREACH_SAFE(it, &swarm->dials)
+    {
+        struct lp2p_dial_job *job = LP2P_LIST_ENTRY(it, struct lp2p_dial_job, list);
+        if (job->lost_at <= lp2p_now(self)) {
+            lp2p_swarm_waiters_fail(self, swarm, &job->waiters, LP2P_EFAILED, "the dialer failed and was restarted");
+            job_free(swarm, job);
+        }
+    }
+}
+
 /** Asks the dialer; on failure there is no job. */
 static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry,
                           struct lp2p_addrs *addrs, enum lp2p_dial_reason why, struct lp2p_dial_job **out)
 {
+    lp2p_swarm_dials_sweep(self, swarm);
     bool full = swarm->links_len + swarm->dials_len >= lp2p_population_hard_max(&swarm->population);
     if (swarm->dials_len >= LP2P_SWARM_DIALS_MAX || (full && why != LP2P_DIAL_USER)) {
         return LP2P_ELIMIT;
@@ -230,6 +243,7 @@ static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
     }
     job->id = m->dial = swarm->heir->next_dial++;
     job->peer = entry;
+    job->lost_at = lp2p_time_add(lp2p_now(self), 2 * LP2P_DIAL_TIMEOUT_NS);
     job->population = why == LP2P_DIAL_POPULATION;
     job->user = why == LP2P_DIAL_USER;
     lp2p_list_init(&job->waiters);
@@ -243,7 +257,6 @@ static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
     swarm->dials_len++;
     swarm->dials_population += job->population ? 1 : 0;
     LP2P_GAUGE(swarm->ctx, dials_pending, swarm->dials_len);
-    LP2P_COUNT(swarm->ctx, dials, 1);
     struct lp2p_msg *msg = &m->msg;
     enum lp2p_err err = lp2p_outbox_send(self, &swarm->outbox, lp2p_names(swarm->ctx)->dialer, &msg);
     if (err != LP2P_OK) {
@@ -257,6 +270,7 @@ static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
 enum lp2p_err lp2p_swarm_dial_peer(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry,
                                    enum lp2p_dial_reason why)
 {
+    lp2p_swarm_dials_sweep(self, swarm);
     struct lp2p_dial_job *job = entry->dial != 0 ? lp2p_swarm_dial_find(swarm, entry->dial) : NULL;
     if (job != NULL) {
         job->user |= why == LP2P_DIAL_USER; /* the dial that is under way now serves the user too */
@@ -327,7 +341,6 @@ void lp2p_swarm_dial_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, co
     }
     struct lp2p_peer_entry *entry = job->peer;
     if (m->reason != LP2P_OK) {
-        LP2P_COUNT(swarm->ctx, dials_failed, 1);
         if (entry != NULL) {
             entry->failures++;
             entry->backoff_until =

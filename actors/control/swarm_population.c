@@ -99,6 +99,7 @@ static lp2p_time cull(struct lp2p_actor *self, struct lp2p_swarm *swarm)
 
 void lp2p_swarm_population_run(struct lp2p_actor *self, struct lp2p_swarm *swarm)
 {
+    lp2p_swarm_dials_sweep(self, swarm);
     grow(self, swarm);
     lp2p_time next = cull(self, swarm);
     if (swarm->links_len < swarm->population.min && swarm->peers.len > 0) {
