@@ -426,9 +426,11 @@ static void test_spawn_residents(void **state)
 {
     (void)state;
     struct fixture fixture;
+    struct puppet svc = {0};
     struct lp2p_child_spec children[] = {
         {.id = "svc",
          .ops = &puppet_ops,
+         .arg = &svc,
          .restart = LP2P_PERMANENT,
          .placement = {.place = LP2P_PLACE_RESIDENT, .resident = 5}},
         {.id = "spawner", .ops = &puppet_ops},
@@ -470,6 +472,14 @@ static void test_spawn_residents(void **state)
     fixture_do(&fixture, self, spawn_it, &conn[1]);
     fixture_do(&fixture, conn[1].out, find_resident, &again);
     assert_true(again.slot != 0);
+    /* An instance whose first init fails on a later thread is tried again: its spec is permanent. */
+    fixture_do(&fixture, conn[2].out, puppet_stop, NULL);
+    fixture_wait_event(&fixture, LP2P_SUP_ENDED, "svc@io-2", 1);
+    __atomic_store_n(&svc.fail_inits, 1, __ATOMIC_RELEASE);
+    fixture_do(&fixture, self, spawn_it, &conn[2]);
+    fixture_wait_event(&fixture, LP2P_SUP_START_FAILED, NULL, 1);
+    fixture_do(&fixture, conn[2].out, find_resident, &again);
+    fixture_do(&fixture, again, puppet_nothing, NULL);
     assert_int_equal(fixture_stop(&fixture), 0);
     assert_int_equal(fixture_events(&fixture, LP2P_SUP_ABANDONED, NULL), 0);
 }
