@@ -66,12 +66,10 @@ static void run_self(const char *name, char *out, size_t cap)
     }
     pclose(pipe);
 }
-#endif
 
 static void test_planted_race_is_found(void **state)
 {
     (void)state;
-#if defined(LP2P_TSAN)
     static char out[1 << 16];
     run_self("racing", out, sizeof(out));
     assert_non_null(strstr(out, "WARNING: ThreadSanitizer: data race"));
@@ -79,17 +77,19 @@ static void test_planted_race_is_found(void **state)
     run_self("ordered", out, sizeof(out));
     assert_null(strstr(out, "ThreadSanitizer"));
     assert_non_null(strstr(out, "exit code 0"));
-#else
-    print_message("# skipped: this build has no ThreadSanitizer that could find the planted race\n");
-    skip();
-#endif
 }
+#endif
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_planted_race_is_found)};
     if (argc == 2) {
         return run_case(strcmp(argv[1], "racing") == 0);
     }
+#if defined(LP2P_TSAN)
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_planted_race_is_found)};
     return cmocka_run_group_tests(tests, NULL, NULL);
+#else
+    puts("1..0 # SKIP this build has no ThreadSanitizer that could find the planted race");
+    return 0;
+#endif
 }

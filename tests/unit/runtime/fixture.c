@@ -215,7 +215,7 @@ static void fini(struct lp2p_actor *self, void *state, enum lp2p_verdict why)
     struct puppet *puppet = ((struct puppet_state *)state)->puppet;
     (void)self;
     if (puppet != NULL) {
-        puppet->fini_why = why;
+        __atomic_store_n(&puppet->fini_why, why, __ATOMIC_RELAXED); /* one puppet may serve several actors */
         note(puppet, &puppet->finis);
     }
 }

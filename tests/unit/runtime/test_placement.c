@@ -228,7 +228,7 @@ static void test_placement_same_code(void **state)
     (void)state;
     for (size_t i = 0; i < LP2P_ARRAY_LEN(plans); i++) {
         for (int simulated = 0; simulated < 2; simulated++) {
-            print_message("%s%s\n", plans[i].name, simulated ? ", simulated" : "");
+            print_message("# %s%s\n", plans[i].name, simulated ? ", simulated" : "");
             plans[i].simulated = simulated != 0;
             plans[i].fd_ready = false;
             run_plan(&plans[i]);

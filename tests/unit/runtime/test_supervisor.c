@@ -35,7 +35,7 @@ static void test_supervisor_restart_rules(void **state)
         {LP2P_TEMPORARY, NULL, false},
     };
     for (size_t i = 0; i < LP2P_ARRAY_LEN(rows); i++) {
-        print_message("%s, row %zu\n", restart_names[rows[i].restart], i);
+        print_message("# %s, row %zu\n", restart_names[rows[i].restart], i);
         struct fixture fixture;
         struct puppet puppet = {0};
         struct lp2p_child_spec child = {
