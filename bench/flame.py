@@ -85,7 +85,8 @@ def svg(stacks, title):
         y = height - (depth + 1) * line - 6
         hue = 20 + sum(name.encode()) % 35 if not name.startswith('lp2p') else 170 + sum(name.encode()) % 40
         label = name if len(name) * 6.7 < w else name[:max(0, int(w / 6.7) - 2)] + '..' if w > 30 else ''
-        out.append(f'<g><title>{html.escape(name)} {n / root["n"] * 100:.1f} %</title><rect x="{x:.1f}" y="{y}" width="{max(w - .4, .3):.1f}" '
+        out.append(f'<g><title>{html.escape(name)} {n / root["n"] * 100:.1f} %</title>'
+                   f'<rect x="{x:.1f}" y="{y}" width="{max(w - .4, .3):.1f}" '
                    f'height="{line - 1}" fill="hsl({hue} 75% 66%)"/><text x="{x + 3:.1f}" y="{y + 12}">{html.escape(label)}</text></g>')
     return '\n'.join(out) + '\n</svg>\n'
 
@@ -111,8 +112,8 @@ def record(a, say):
         say(f'recording {name}')
         client = context.load(server, *LOADS[name])
         time.sleep(0.3)
-        subprocess.run([perf, 'record', '-q', '-e', 'cpu-clock', '-F', '1999', '--call-graph', 'fp', '-p', str(server.pid), '-o', data, '--',
-                        'sleep', str(max(0.5, context.seconds - 0.6))], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([perf, 'record', '-q', '-e', 'cpu-clock', '-F', '1999', '--call-graph', 'fp', '-p', str(server.pid),
+                        '-o', data, '--', 'sleep', str(max(0.5, context.seconds - 0.6))], check=True, stderr=subprocess.DEVNULL)
         result = client.next(30)
         client.stop()
     finally:

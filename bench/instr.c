@@ -183,7 +183,7 @@ static void run_yamux_stream(unsigned times)
         expect(lp2p_yamux_ops.open(mux[0], 0, &stream) == LP2P_OK, "open");
         write_copy(mux[0], stream, body, sizeof(body));
         (void)lp2p_yamux_ops.close_write(mux[0], stream);
-        while (move(mux[0], mux[1], consume) | move(mux[1], mux[0], consume)) {
+        while ((int)move(mux[0], mux[1], consume) | (int)move(mux[1], mux[0], consume)) { /* both, always */
             pump_events(mux[0], consume);
             pump_events(mux[1], consume);
         }
@@ -372,8 +372,8 @@ int main(int argc, char **argv)
     } else if (strcmp(name, "mailbox") == 0) {
         run_mailbox(times);
     } else {
-        (void)fprintf(stderr, "usage: bench_instr compiler|handshake|noise-frame-128|noise-frame-full|yamux-message|yamux-stream|negotiation|"
-                              "lotus-message|find-node|mailbox TIMES\n");
+        (void)fprintf(stderr, "usage: bench_instr compiler|handshake|noise-frame-128|noise-frame-full|yamux-message|"
+                              "yamux-stream|negotiation|lotus-message|find-node|mailbox TIMES\n");
         return 2;
     }
     return 0;

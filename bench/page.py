@@ -106,4 +106,5 @@ def page(records, curves):
         body.append(f'<tr><td>{html.escape(scenario)}</td><td>{figure} {FIGURES[figure][0]}</td>{cells}{ratio_cell(figure, to_peer)}'
                     f'{ratio_cell(figure, to_ceiling)}</tr>' + (f'<!-- {peer[0]} -->' if peer else ''))
     body.append('</table>')
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>lotus-p2p bench</title><style>{STYLE}</style>{"".join(body)}</html>\n'
+    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>lotus-p2p bench</title>'
+            f'<style>{STYLE}</style>{"".join(body)}</html>\n')
