@@ -406,6 +406,7 @@ struct lp2p_m_notify {
     struct lp2p_peer_info *info;
     struct lp2p_slice json; /* MESSAGE */
     enum lp2p_err err;
+    uint64_t number; /* RESTART: the generation */
     struct lp2p_op *op;
     char detail[LP2P_DETAIL_MAX];
 };

@@ -249,7 +249,8 @@ enum lp2p_err lp2p_node_resource(struct lp2p_node *node, const char *type, const
 enum lp2p_err lp2p_dht_put(struct lp2p_node *node, const void *key, size_t key_len, const void *value, size_t value_len,
                            struct lp2p_op **op);
 enum lp2p_err lp2p_dht_get(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
-/** key: a multihash, or a CID text (then key_len is strlen). */
+/** key: a multihash, or a CID text (then key_len is strlen), which stands for its multihash; other bytes are taken as they are.
+ *  The same for find_providers and closest; for closest also a peer id text. */
 enum lp2p_err lp2p_dht_provide(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
 enum lp2p_err lp2p_dht_find_providers(struct lp2p_node *node, const void *key, size_t key_len, unsigned max, struct lp2p_op **op);
 enum lp2p_err lp2p_dht_find_peer(struct lp2p_node *node, const char *peer, struct lp2p_op **op);
@@ -263,7 +264,7 @@ const struct lp2p_peer *lp2p_op_peers(const struct lp2p_op *op, size_t *len);
 enum lp2p_event_kind {
     LP2P_EVENT_CONNECT, LP2P_EVENT_DISCONNECT, LP2P_EVENT_DISCOVERY, LP2P_EVENT_UPDATE, LP2P_EVENT_MESSAGE,
     LP2P_EVENT_ERROR,      /* detail: text; err */
-    LP2P_EVENT_RESTART,    /* a component failed and was restarted; detail: its id */
+    LP2P_EVENT_RESTART,    /* a component failed and was restarted; detail: its id, number: its generation */
     LP2P_EVENT_LISTENING,  /* detail: multiaddr with /p2p/ID */
     LP2P_EVENT_LOST,       /* the queue was full: `number` events were dropped before this one */
 };

@@ -275,11 +275,13 @@ enum lp2p_err lp2p_dht_find_peer(struct lp2p_node *node, const char *peer, struc
 
 enum lp2p_err lp2p_dht_closest(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op)
 {
-    struct lp2p_peer_id peer;
     struct lp2p_cid cid;
-    bool is_peer = key != NULL && lp2p_peer_id_from_text(lp2p_span(key, key_len), &peer) == LP2P_OK;
-    struct lp2p_span point = is_peer ? lp2p_peer_id_span(&peer) : content_key(key, key_len, &cid);
-    return dht(node, LP2P_DHT_CLOSEST, point, lp2p_span(NULL, 0), 0, op);
+    struct lp2p_peer_id id;
+    struct lp2p_span wanted = content_key(key, key_len, &cid);
+    if (key != NULL && lp2p_peer_id_from_text(lp2p_span(key, key_len), &id) == LP2P_OK) {
+        wanted = lp2p_peer_id_span(&id);
+    }
+    return dht(node, LP2P_DHT_CLOSEST, wanted, lp2p_span(NULL, 0), 0, op);
 }
 
 /* ---- resources */

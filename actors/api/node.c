@@ -127,13 +127,14 @@ const char *lp2p_node_peer_id(const struct lp2p_node *node)
 
 /* ---- started */
 
-static void publish_now(struct lp2p_node *node, enum lp2p_event_kind kind, enum lp2p_err err,
+static void publish_now(struct lp2p_node *node, enum lp2p_event_kind kind, enum lp2p_err err, uint64_t number,
                         const char *detail)
 {
     struct lp2p_m_notify *m = LP2P_NEW(NOTIFY, notify);
     if (m != NULL) {
         m->kind = (int)kind;
         m->err = err;
+        m->number = number;
         (void)snprintf(m->detail, sizeof(m->detail), "%s", detail);
         (void)!lp2p_gate_post(node->gate, LP2P_TO_NOTIFIER, &m->msg);
     }
@@ -150,14 +151,14 @@ static void on_sup_event(void *user, const struct lp2p_sup_event *event)
     bool temporary = strcmp(event->supervisor, "links") == 0;
     if (event->kind == LP2P_SUP_RESTARTED) {
         lp2p_log(&node->ctx, LP2P_LOG_ERROR, "supervisor", "%s", text);
-        publish_now(node, LP2P_EVENT_RESTART, LP2P_EFAILED, event->child);
+        publish_now(node, LP2P_EVENT_RESTART, LP2P_EFAILED, event->ref.gen, event->child);
     } else if (event->kind == LP2P_SUP_GAVE_UP || event->kind == LP2P_SUP_ABANDONED) {
         lp2p_log(&node->ctx, LP2P_LOG_ERROR, "supervisor", "%s", text);
-        publish_now(node, LP2P_EVENT_ERROR, event->reason, text);
+        publish_now(node, LP2P_EVENT_ERROR, event->reason, 0, text);
     } else if (event->kind == LP2P_SUP_ENDED && event->reason != LP2P_OK) {
         lp2p_log(&node->ctx, temporary ? LP2P_LOG_WARN : LP2P_LOG_ERROR, "supervisor", "%s", text);
         if (temporary) {
-            publish_now(node, LP2P_EVENT_ERROR, event->reason, text);
+            publish_now(node, LP2P_EVENT_ERROR, event->reason, 0, text);
         }
     } else {
         lp2p_log(&node->ctx, LP2P_LOG_DEBUG, "supervisor", "%s", text);

@@ -74,6 +74,7 @@ static enum lp2p_verdict notifier_on_msg(struct lp2p_actor *self, void *state, s
                                                .info = m->info,
                                                .err = m->err,
                                                .json = m->json.buf == NULL ? NULL : &m->json,
+                                               .number = m->number,
                                                .detail = m->detail};
             publish(self, notifier, &source);
         }
