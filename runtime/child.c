@@ -30,17 +30,9 @@ void lp2p_child_info_unref(struct lp2p_child_info **ref)
     free(info);
 }
 
-void lp2p_child_info_reject(struct lp2p_child_info **info)
+struct lp2p_child *lp2p_child_new(struct lp2p_child_info *info)
 {
-    if (*info != NULL) {
-        __atomic_store_n(&(*info)->arg_taken, 1, __ATOMIC_RELAXED);
-        lp2p_child_info_unref(info);
-    }
-}
-
-struct sup_child *lp2p_child_new(struct lp2p_child_info *info)
-{
-    struct sup_child *child = calloc(1, sizeof(*child));
+    struct lp2p_child *child = calloc(1, sizeof(*child));
     if (child != NULL) {
         child->info = info;
         child->deadline = LP2P_NEVER;
@@ -48,7 +40,7 @@ struct sup_child *lp2p_child_new(struct lp2p_child_info *info)
     return child;
 }
 
-void lp2p_child_free(struct sup_child *child)
+void lp2p_child_free(struct lp2p_child *child)
 {
     if (child != NULL) {
         lp2p_list_remove(&child->link);

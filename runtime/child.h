@@ -10,8 +10,6 @@
 struct lp2p_child_info *lp2p_child_info_new(const struct lp2p_child_spec *spec, const char *id);
 /** Drops the reference in *info and nulls it; with the last one a TEMPORARY child's untaken arg is released. */
 void lp2p_child_info_unref(struct lp2p_child_info **info);
-/** As unref, for a child that was never accepted: the arg stays its caller's. */
-void lp2p_child_info_reject(struct lp2p_child_info **info);
 static inline struct lp2p_child_info *lp2p_child_info_ref(struct lp2p_child_info *info)
 {
     __atomic_fetch_add(&info->refs, 1, __ATOMIC_RELAXED);
@@ -30,7 +28,7 @@ enum lp2p_child_state {
     LP2P_CHILD_STOPPING, /* asked to end */
 };
 
-struct sup_child {
+struct lp2p_child {
     struct lp2p_list link; /* of the supervisor: statics in start order, or dynamics */
     struct lp2p_child_info *info;
     struct lp2p_slot *slot; /* NULL: a static resident spec, whose instances are among the dynamics */
@@ -43,12 +41,12 @@ struct sup_child {
     bool initial;          /* instance that a resident spec's first start waits for */
     bool forget;           /* asked to end for good (lp2p_stop) */
     bool killed;           /* the deadline has passed once */
-    struct sup_child *resident_spec; /* instance of a static resident spec */
+    struct lp2p_child *resident_spec; /* instance of a static resident spec */
 };
 
 /** A record with its info (one reference taken over); NULL when memory is short. */
-struct sup_child *lp2p_child_new(struct lp2p_child_info *info);
+struct lp2p_child *lp2p_child_new(struct lp2p_child_info *info);
 /** Frees the record and drops its reference to the info. */
-void lp2p_child_free(struct sup_child *child);
+void lp2p_child_free(struct lp2p_child *child);
 
 #endif

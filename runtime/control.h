@@ -16,7 +16,7 @@ struct lp2p_notice {
     enum lp2p_err reason;
     bool never_started; /* ENDED: init failed, or the tree below never came up */
     bool initial;       /* SPAWNED: resident instance that the first start of its spec waits for */
-    struct sup_child *child; /* SPAWNED: the record, given to the supervisor */
+    struct lp2p_child *child; /* SPAWNED: the record, given to the supervisor */
     char failed_id[64];      /* ENDED with never_started: whose init failed */
 };
 extern const struct lp2p_msg_class lp2p_notice_class;

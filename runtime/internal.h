@@ -45,7 +45,7 @@ enum {
 
 struct lp2p_slot;
 struct lp2p_driver;
-struct sup_child;
+struct lp2p_child;
 
 /** A child spec as the runtime keeps it: shared by the supervisor's record and by the bodies made from it. */
 struct lp2p_child_info {
@@ -106,7 +106,7 @@ struct lp2p_slot {
     bool resident;
     bool attached; /* under rt->lock: a thread was chosen for it */
     /* the supervisor that answers for the slot */
-    struct sup_child *child;
+    struct lp2p_child *child;
     /* kept over generations of a supervisor: the slots of its static children (0: none) */
     uint32_t *statics;
     size_t statics_len;

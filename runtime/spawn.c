@@ -36,7 +36,7 @@ enum lp2p_err lp2p_slot_prepare(struct lp2p_slot *slot)
 }
 
 /* A notice that hands a new child to its supervisor; NULL when memory is short. */
-static struct lp2p_msg *spawned_notice(struct lp2p_slot *slot, struct sup_child *child)
+static struct lp2p_msg *spawned_notice(struct lp2p_slot *slot, struct lp2p_child *child)
 {
     struct lp2p_notice *notice = lp2p_notice_new(LP2P_NOTICE_SPAWNED);
     if (notice == NULL) {
@@ -85,7 +85,7 @@ static void undo_slot(struct lp2p_rt *rt, struct lp2p_slot *slot)
 }
 
 static enum lp2p_err spawn_child(struct lp2p_rt *rt, struct lp2p_slot *sup, struct lp2p_ref sup_ref,
-                                 struct sup_child *child, struct lp2p_ref *out)
+                                 struct lp2p_child *child, struct lp2p_ref *out)
 {
     pthread_mutex_lock(&rt->lock);
     struct lp2p_slot *slot = lp2p_slot_alloc_locked(rt);
@@ -139,7 +139,7 @@ enum lp2p_err lp2p_spawn(struct lp2p_actor *self, struct lp2p_ref sup_ref, const
         return err;
     }
     struct lp2p_child_info *info = lp2p_child_info_new(spec, spec->id);
-    struct sup_child *child = NULL;
+    struct lp2p_child *child = NULL;
     if (info == NULL) {
         err = LP2P_ELIMIT;
     } else if (spec->placement.place == LP2P_PLACE_RESIDENT) {

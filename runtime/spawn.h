@@ -13,7 +13,7 @@ enum lp2p_err lp2p_slot_prepare(struct lp2p_slot *slot);
 /** Residents prepared for a thread that is about to start. */
 struct lp2p_instance {
     struct lp2p_slot *slot;
-    struct sup_child *child;
+    struct lp2p_child *child;
     struct lp2p_msg *spawned;
 };
 struct lp2p_instances {

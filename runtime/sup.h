@@ -18,7 +18,7 @@ struct lp2p_sup {
     enum lp2p_sup_state state;
     struct lp2p_actor *self;
     const struct lp2p_sup_spec *spec;
-    struct lp2p_list statics, dynamics; /* struct sup_child, in start order */
+    struct lp2p_list statics, dynamics; /* struct lp2p_child, in start order */
     size_t plain_dynamics;              /* dynamics that belong to no static resident spec */
     struct lp2p_list *cursor;           /* STARTING: the static child that is next or starting */
     enum lp2p_verdict end_as;           /* STOPPING */
@@ -28,7 +28,7 @@ struct lp2p_sup {
     unsigned stall_ms_min; /* of all children that have one; 0: none */
 };
 
-void lp2p_sup_emit(struct lp2p_sup *sup, enum lp2p_sup_event_kind kind, const struct sup_child *child, enum lp2p_err reason);
+void lp2p_sup_emit(struct lp2p_sup *sup, enum lp2p_sup_event_kind kind, const struct lp2p_child *child, enum lp2p_err reason);
 /** Leaves STARTING or RUNNING for STOPPING; dynamic children are asked to end at once. */
 void lp2p_sup_begin_stop(struct lp2p_sup *sup, enum lp2p_verdict end_as);
 /** The first start of a static child failed: the supervisor cannot come up, and reports why when it has ended. */
@@ -38,13 +38,13 @@ enum lp2p_verdict lp2p_sup_fail(struct lp2p_actor *self, void *state);
 
 /* sup_children.c */
 /** Begins a start; the child is then STARTING. */
-enum lp2p_err lp2p_child_start(struct lp2p_sup *sup, struct sup_child *child);
-void lp2p_child_ask_stop(struct lp2p_sup *sup, struct sup_child *child);
-void lp2p_child_adopt(struct lp2p_sup *sup, struct sup_child *child, bool initial);
-void lp2p_child_started(struct lp2p_sup *sup, struct sup_child *child);
-void lp2p_child_ended(struct lp2p_sup *sup, struct sup_child *child, const struct lp2p_notice *notice);
+enum lp2p_err lp2p_child_start(struct lp2p_sup *sup, struct lp2p_child *child);
+void lp2p_child_ask_stop(struct lp2p_sup *sup, struct lp2p_child *child);
+void lp2p_child_adopt(struct lp2p_sup *sup, struct lp2p_child *child, bool initial);
+void lp2p_child_started(struct lp2p_sup *sup, struct lp2p_child *child);
+void lp2p_child_ended(struct lp2p_sup *sup, struct lp2p_child *child, const struct lp2p_notice *notice);
 /** lp2p_stop: ends the child for good. */
-void lp2p_child_forget(struct lp2p_sup *sup, struct sup_child *child);
+void lp2p_child_forget(struct lp2p_sup *sup, struct lp2p_child *child);
 /** Deadlines of children that were asked to end; stalled handlers. Set their timers anew. */
 void lp2p_children_check_deadlines(struct lp2p_sup *sup);
 void lp2p_children_check_stalls(struct lp2p_sup *sup);

@@ -7,7 +7,7 @@
 
 #define CONDEMN_RETRY_MS 10u /* the seat was between two handlers: look again soon */
 
-static enum lp2p_err start_resident_spec(struct lp2p_sup *sup, struct sup_child *child)
+static enum lp2p_err start_resident_spec(struct lp2p_sup *sup, struct lp2p_child *child)
 {
     unsigned made;
     enum lp2p_err err = lp2p_resident_register(sup->self->rt, child->info, sup->self->ref, true, &made);
@@ -18,7 +18,7 @@ static enum lp2p_err start_resident_spec(struct lp2p_sup *sup, struct sup_child 
     return err;
 }
 
-static void watch_stalls(struct lp2p_sup *sup, const struct sup_child *child)
+static void watch_stalls(struct lp2p_sup *sup, const struct lp2p_child *child)
 {
     unsigned ms = child->info->spec.stall_ms;
     if (ms == 0 || child->info->spec.placement.place != LP2P_PLACE_OWN || sup->self->rt->config.simulated) {
@@ -31,7 +31,7 @@ static void watch_stalls(struct lp2p_sup *sup, const struct sup_child *child)
     }
 }
 
-enum lp2p_err lp2p_child_start(struct lp2p_sup *sup, struct sup_child *child)
+enum lp2p_err lp2p_child_start(struct lp2p_sup *sup, struct lp2p_child *child)
 {
     struct lp2p_rt *rt = sup->self->rt;
     struct lp2p_slot *slot = child->slot;
@@ -58,7 +58,7 @@ enum lp2p_err lp2p_child_start(struct lp2p_sup *sup, struct sup_child *child)
     return LP2P_OK;
 }
 
-void lp2p_child_ask_stop(struct lp2p_sup *sup, struct sup_child *child)
+void lp2p_child_ask_stop(struct lp2p_sup *sup, struct lp2p_child *child)
 {
     if (child->state != LP2P_CHILD_STARTING && child->state != LP2P_CHILD_UP) {
         return;
@@ -78,11 +78,11 @@ void lp2p_child_ask_stop(struct lp2p_sup *sup, struct sup_child *child)
     lp2p_slot_ask(child->slot, LP2P_CTL_STOP);
 }
 
-static struct sup_child *spec_of_resident(struct lp2p_sup *sup, const struct sup_child *instance)
+static struct lp2p_child *spec_of_resident(struct lp2p_sup *sup, const struct lp2p_child *instance)
 {
     const struct lp2p_placement *wanted = &instance->info->spec.placement;
     LP2P_LIST_FOREACH (it, &sup->statics) {
-        struct sup_child *child = LP2P_LIST_ENTRY(it, struct sup_child, link);
+        struct lp2p_child *child = LP2P_LIST_ENTRY(it, struct lp2p_child, link);
         const struct lp2p_placement *has = &child->info->spec.placement;
         if (child->slot == NULL && has->group == wanted->group && has->resident == wanted->resident) {
             return child;
@@ -91,7 +91,7 @@ static struct sup_child *spec_of_resident(struct lp2p_sup *sup, const struct sup
     return NULL;
 }
 
-void lp2p_child_adopt(struct lp2p_sup *sup, struct sup_child *child, bool initial)
+void lp2p_child_adopt(struct lp2p_sup *sup, struct lp2p_child *child, bool initial)
 {
     child->slot->child = child;
     child->initial = initial;
@@ -106,7 +106,7 @@ void lp2p_child_adopt(struct lp2p_sup *sup, struct sup_child *child, bool initia
     }
 }
 
-void lp2p_child_started(struct lp2p_sup *sup, struct sup_child *child)
+void lp2p_child_started(struct lp2p_sup *sup, struct lp2p_child *child)
 {
     if (child->state == LP2P_CHILD_STARTING) {
         child->state = LP2P_CHILD_UP;
@@ -122,7 +122,7 @@ void lp2p_child_started(struct lp2p_sup *sup, struct sup_child *child)
 }
 
 /* The child has ended and will not be started again by this supervisor. */
-static void retire(struct lp2p_sup *sup, struct sup_child *child)
+static void retire(struct lp2p_sup *sup, struct lp2p_child *child)
 {
     struct lp2p_rt *rt = sup->self->rt;
     struct lp2p_slot *slot = child->slot;
@@ -163,7 +163,7 @@ static bool may_restart(struct lp2p_sup *sup)
     return recent <= max;
 }
 
-static void restart(struct lp2p_sup *sup, struct sup_child *child)
+static void restart(struct lp2p_sup *sup, struct lp2p_child *child)
 {
     enum lp2p_err err;
     do {
@@ -183,7 +183,7 @@ static void restart(struct lp2p_sup *sup, struct sup_child *child)
 }
 
 /* Decides what follows an end; the events of the end itself have been told. */
-static void after_end(struct lp2p_sup *sup, struct sup_child *child, enum lp2p_err reason, bool asked,
+static void after_end(struct lp2p_sup *sup, struct lp2p_child *child, enum lp2p_err reason, bool asked,
                       bool first_start, const char *failed_id)
 {
     enum lp2p_restart rule = child->info->spec.restart;
@@ -202,7 +202,7 @@ static void after_end(struct lp2p_sup *sup, struct sup_child *child, enum lp2p_e
 }
 
 /* The child has no body any more; true when it had been asked to end. */
-static bool settle_end(struct lp2p_sup *sup, struct sup_child *child)
+static bool settle_end(struct lp2p_sup *sup, struct lp2p_child *child)
 {
     bool asked = child->state == LP2P_CHILD_STOPPING;
     child->state = LP2P_CHILD_IDLE;
@@ -213,7 +213,7 @@ static bool settle_end(struct lp2p_sup *sup, struct sup_child *child)
     return asked;
 }
 
-void lp2p_child_ended(struct lp2p_sup *sup, struct sup_child *child, const struct lp2p_notice *notice)
+void lp2p_child_ended(struct lp2p_sup *sup, struct lp2p_child *child, const struct lp2p_notice *notice)
 {
     bool asked = settle_end(sup, child);
     bool start_failed = notice->never_started && !asked;
@@ -221,7 +221,7 @@ void lp2p_child_ended(struct lp2p_sup *sup, struct sup_child *child, const struc
     after_end(sup, child, notice->reason, asked, start_failed && !child->was_up, notice->failed_id);
 }
 
-void lp2p_child_forget(struct lp2p_sup *sup, struct sup_child *child)
+void lp2p_child_forget(struct lp2p_sup *sup, struct lp2p_child *child)
 {
     child->forget = true;
     if (child->state == LP2P_CHILD_IDLE) {
@@ -231,7 +231,7 @@ void lp2p_child_forget(struct lp2p_sup *sup, struct sup_child *child)
     }
 }
 
-static bool abandon(struct lp2p_sup *sup, struct sup_child *child, uint64_t stall_ns)
+static bool abandon(struct lp2p_sup *sup, struct lp2p_child *child, uint64_t stall_ns)
 {
     if (!lp2p_slot_condemn(sup->self->rt, child->slot, stall_ns, lp2p_now(sup->self))) {
         return false;
@@ -243,7 +243,7 @@ static bool abandon(struct lp2p_sup *sup, struct sup_child *child, uint64_t stal
     return true;
 }
 
-static void check_deadline(struct lp2p_sup *sup, struct sup_child *child, lp2p_time *next)
+static void check_deadline(struct lp2p_sup *sup, struct lp2p_child *child, lp2p_time *next)
 {
     lp2p_time now = lp2p_now(sup->self);
     if (child->deadline <= now) {
@@ -264,15 +264,15 @@ void lp2p_children_check_deadlines(struct lp2p_sup *sup)
 {
     lp2p_time next = LP2P_NEVER;
     LP2P_LIST_FOREACH_SAFE (it, &sup->dynamics) {
-        check_deadline(sup, LP2P_LIST_ENTRY(it, struct sup_child, link), &next);
+        check_deadline(sup, LP2P_LIST_ENTRY(it, struct lp2p_child, link), &next);
     }
     LP2P_LIST_FOREACH_SAFE (it, &sup->statics) {
-        check_deadline(sup, LP2P_LIST_ENTRY(it, struct sup_child, link), &next);
+        check_deadline(sup, LP2P_LIST_ENTRY(it, struct lp2p_child, link), &next);
     }
     lp2p_timer_set(sup->self, LP2P_SUP_TIMER_DEADLINE, next);
 }
 
-static void check_stall(struct lp2p_sup *sup, struct sup_child *child)
+static void check_stall(struct lp2p_sup *sup, struct lp2p_child *child)
 {
     const struct lp2p_child_spec *spec = &child->info->spec;
     if (child->slot != NULL && spec->stall_ms > 0 && spec->placement.place == LP2P_PLACE_OWN &&
@@ -284,10 +284,10 @@ static void check_stall(struct lp2p_sup *sup, struct sup_child *child)
 void lp2p_children_check_stalls(struct lp2p_sup *sup)
 {
     LP2P_LIST_FOREACH_SAFE (it, &sup->statics) {
-        check_stall(sup, LP2P_LIST_ENTRY(it, struct sup_child, link));
+        check_stall(sup, LP2P_LIST_ENTRY(it, struct lp2p_child, link));
     }
     LP2P_LIST_FOREACH_SAFE (it, &sup->dynamics) {
-        check_stall(sup, LP2P_LIST_ENTRY(it, struct sup_child, link));
+        check_stall(sup, LP2P_LIST_ENTRY(it, struct lp2p_child, link));
     }
     lp2p_timer_set(sup->self, LP2P_SUP_TIMER_STALL,
                    lp2p_time_add(lp2p_now(sup->self), LP2P_MS(sup->stall_ms_min) / 4 + 1));

@@ -31,7 +31,7 @@ const char *lp2p_sup_event_name(enum lp2p_sup_event_kind kind)
     return "unknown";
 }
 
-void lp2p_sup_emit(struct lp2p_sup *sup, enum lp2p_sup_event_kind kind, const struct sup_child *child,
+void lp2p_sup_emit(struct lp2p_sup *sup, enum lp2p_sup_event_kind kind, const struct lp2p_child *child,
                    enum lp2p_err reason)
 {
     const struct lp2p_rt_config *config = &sup->self->rt->config;
@@ -57,7 +57,7 @@ void lp2p_sup_begin_stop(struct lp2p_sup *sup, enum lp2p_verdict end_as)
     __atomic_store_n(&sup->self->slot->spawn_open, 0, __ATOMIC_RELEASE);
     lp2p_residents_unregister(sup->self->rt, sup->self->ref);
     for (struct lp2p_list *it = sup->dynamics.prev; it != &sup->dynamics; it = it->prev) {
-        struct sup_child *child = LP2P_LIST_ENTRY(it, struct sup_child, link);
+        struct lp2p_child *child = LP2P_LIST_ENTRY(it, struct lp2p_child, link);
         if (child->resident_spec == NULL) {
             lp2p_child_ask_stop(sup, child);
         }
@@ -75,7 +75,7 @@ void lp2p_sup_cannot_start(struct lp2p_sup *sup, enum lp2p_err err, const char *
 static void start_next(struct lp2p_sup *sup)
 {
     while (sup->state == LP2P_SUP_IS_STARTING && sup->cursor != &sup->statics) {
-        struct sup_child *child = LP2P_LIST_ENTRY(sup->cursor, struct sup_child, link);
+        struct lp2p_child *child = LP2P_LIST_ENTRY(sup->cursor, struct lp2p_child, link);
         if (child->state == LP2P_CHILD_IDLE && !child->forget) {
             enum lp2p_err err = lp2p_child_start(sup, child);
             if (err != LP2P_OK) {
@@ -96,11 +96,11 @@ static void start_next(struct lp2p_sup *sup)
 }
 
 /* Asks the instances of a static resident spec to end; true when none is left. */
-static bool stop_instances(struct lp2p_sup *sup, const struct sup_child *spec)
+static bool stop_instances(struct lp2p_sup *sup, const struct lp2p_child *spec)
 {
     bool none = true;
     for (struct lp2p_list *it = sup->dynamics.prev; it != &sup->dynamics; it = it->prev) {
-        struct sup_child *child = LP2P_LIST_ENTRY(it, struct sup_child, link);
+        struct lp2p_child *child = LP2P_LIST_ENTRY(it, struct lp2p_child, link);
         if (child->resident_spec == spec) {
             none = false;
             lp2p_child_ask_stop(sup, child);
@@ -117,7 +117,7 @@ static bool stop_next(struct lp2p_sup *sup)
         return false;
     }
     for (struct lp2p_list *it = sup->statics.prev; it != &sup->statics; it = it->prev) {
-        struct sup_child *child = LP2P_LIST_ENTRY(it, struct sup_child, link);
+        struct lp2p_child *child = LP2P_LIST_ENTRY(it, struct lp2p_child, link);
         if (child->slot == NULL) {
             if (!stop_instances(sup, child)) {
                 return false;
@@ -153,7 +153,7 @@ enum lp2p_verdict lp2p_sup_fail(struct lp2p_actor *self, void *state)
 static void free_children(struct lp2p_list *list)
 {
     while (!lp2p_list_empty(list)) {
-        lp2p_child_free(LP2P_LIST_ENTRY(list->next, struct sup_child, link));
+        lp2p_child_free(LP2P_LIST_ENTRY(list->next, struct lp2p_child, link));
     }
 }
 
@@ -167,7 +167,7 @@ static void release(struct lp2p_sup *sup)
 
 /* A static child keeps its slot over restarts of its supervisor: the first generation takes it, later ones
  * reopen it. */
-static enum lp2p_err open_static(struct lp2p_sup *sup, struct sup_child *child, uint32_t *kept)
+static enum lp2p_err open_static(struct lp2p_sup *sup, struct lp2p_child *child, uint32_t *kept)
 {
     struct lp2p_rt *rt = sup->self->rt;
     if (*kept == 0) {
@@ -196,7 +196,7 @@ static enum lp2p_err add_static(struct lp2p_sup *sup, const struct lp2p_child_sp
         return LP2P_EINVAL;
     }
     struct lp2p_child_info *info = lp2p_child_info_new(spec, spec->id);
-    struct sup_child *child = info == NULL ? NULL : lp2p_child_new(info);
+    struct lp2p_child *child = info == NULL ? NULL : lp2p_child_new(info);
     if (child == NULL) {
         lp2p_child_info_unref(&info);
         return LP2P_ENOMEM;
@@ -243,13 +243,13 @@ static enum lp2p_err sup_init(struct lp2p_actor *self, void *state, const void *
 }
 
 /* The child that a notice is about; NULL when it is not ours, or was of an earlier generation. */
-static struct sup_child *child_of(struct lp2p_sup *sup, struct lp2p_ref who)
+static struct lp2p_child *child_of(struct lp2p_sup *sup, struct lp2p_ref who)
 {
     struct lp2p_slot *slot = lp2p_slot_get(sup->self->rt, who.slot);
     if (slot == NULL || __atomic_load_n(&slot->sup, __ATOMIC_ACQUIRE) != lp2p_ref_pack(sup->self->ref)) {
         return NULL;
     }
-    struct sup_child *child = slot->child;
+    struct lp2p_child *child = slot->child;
     return child != NULL && (who.gen == 0 || child->gen == who.gen) ? child : NULL;
 }
 
@@ -267,7 +267,7 @@ static enum lp2p_verdict sup_on_msg(struct lp2p_actor *self, void *state, struct
         lp2p_child_adopt(sup, notice->child, notice->initial);
         return pump(sup);
     }
-    struct sup_child *child = child_of(sup, notice->who);
+    struct lp2p_child *child = child_of(sup, notice->who);
     if (child != NULL) {
         switch (notice->kind) {
         case LP2P_NOTICE_STARTED:
