@@ -88,7 +88,7 @@ def idle(context, subject):
         held = client.next(90)
         if held['failed'] > 0:
             raise measure.Failed(f'{held["failed"]:.0f} connections failed')
-        time.sleep(0.5)  # what is still under way
+        time.sleep(1.5)  # what is still under way
         n, after = held['count'], measure.kernel_kib()
         slabs, stacks, buffers = (b - a for a, b in zip(kernel, after))
         figures = {'base_mib': base / 1024, 'pss_kib': (measure.pss_kib(server.pid) - base) / n,
