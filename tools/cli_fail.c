@@ -59,6 +59,9 @@ static bool parse_attempt(const char *from, const char *end, const char *target,
                                       : "/p2p/",
                    has_peer || target[0] == '/' ? "" : target);
     (void)snprintf(out->text, sizeof(out->text), "%.*s", (int)(end - second - 2), second + 2);
+    if (memcmp(first + 2, "noise", 5) == 0 && strcmp(out->text, lp2p_strerror(LP2P_ENEGOTIATION)) == 0) {
+        out->stage = "muxer"; /* the Noise handshake carries the lists of muxers */
+    }
     return true;
 }
 

@@ -1,0 +1,306 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""test_programs.py LP2PD LP2P: options, exit codes, output and signals of the two programs; prints TAP."""
+import base64
+import json
+import os
+import queue
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+
+LP2PD, LP2P = sys.argv[1:3]
+DEADLINE_S = 30 * float(os.environ.get("LP2P_TIME_SCALE", "1"))
+LOOPBACK = "/ip4/127.0.0.1/tcp/0"
+OTHER_PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
+
+
+def run(program, *args, code=0, env=None):
+    """(standard output, standard error) of a program that has to end with this code."""
+    done = subprocess.run([program, *args], capture_output=True, text=True, timeout=2 * DEADLINE_S, stdin=subprocess.DEVNULL,
+                          env={**os.environ, **(env or {})}, check=False)
+    assert done.returncode == code, f"{args}: exit code {done.returncode}, expected {code}; {done.stdout[-500:]} {done.stderr[-500:]}"
+    return done.stdout, done.stderr
+
+
+def result(*args, code=0):
+    """The last line of an lp2p command, and those before it; every line is JSON."""
+    out, _ = run(LP2P, *args, "--json", code=code)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert lines and lines[-1]["event"] == ("result" if code == 0 else "error"), lines
+    return lines[-1], lines[:-1]
+
+
+class Daemon:
+    def __init__(self, *args, listen=LOOPBACK, env=None):
+        listening = ["--listen", listen] if listen else []
+        self.process = subprocess.Popen([LP2PD, *listening, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})})
+        self.lines, self.errors = queue.Queue(), queue.Queue()
+        for pipe, lines in ((self.process.stdout, self.lines), (self.process.stderr, self.errors)):
+            threading.Thread(target=lambda p=pipe, q=lines: [q.put(line.rstrip("\n")) for line in p] + [q.put(None)], daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def wait(self, *words, lines=None):
+        """The next line with all these words."""
+        while True:
+            line = (lines or self.lines).get(timeout=DEADLINE_S)
+            assert line is not None, f"it ended before a line with {words}"
+            if all(word in line for word in words):
+                return line
+
+    def address(self):
+        line = self.wait("listening")
+        return json.loads(line)["address"] if line.startswith("{") else line.split()[-1]
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_S)
+
+
+def help_and_version():
+    for program, name in ((LP2PD, "lp2pd"), (LP2P, "lp2p")):
+        out, err = run(program, "--help")
+        assert out.startswith(f"usage: {name}") and "Exit status" in out and not err
+        assert run(program, "--version")[0].split()[0] == name
+    for command in ("ping", "identify", "echo", "perf", "send", "listen", "announce", "discover", "dht put", "dht get", "dht provide",
+                    "dht findprovs", "dht findpeer", "dht closest", "key gen", "key show"):
+        out, _ = run(LP2P, *command.split(), "--help")
+        assert out.startswith(f"usage: lp2p {command}"), out
+
+
+def wrong_usage():
+    """The wrong option or argument is named, with what was expected."""
+    cases = [(LP2P, [], "command"), (LP2P, ["fly"], "fly"), (LP2P, ["dht"], "put, get"), (LP2P, ["dht", "fly"], "fly"),
+             (LP2P, ["key", "eat"], "gen or show"), (LP2P, ["--fly"], "--fly"), (LP2P, ["ping"], "missing"),
+             (LP2P, ["ping", "nonsense"], "nonsense"), (LP2P, ["ping", "a", "b"], "b"), (LP2P, ["ping", "a", "-n"], "-n"),
+             (LP2P, ["ping", "a", "-n", "many"], "many"), (LP2P, ["ping", "a", "-n", "0"], "1 to"), (LP2P, ["ping", "a", "--fly"], "--fly"),
+             (LP2P, ["ping", "a", "--up", "1"], "--up"), (LP2P, ["ping", "a", "--json=1"], "takes no value"),
+             (LP2P, ["ping", "a", "--muxers", "spdy"], "spdy"), (LP2P, ["ping", "a", "--security", "tls"], "tls"),
+             (LP2P, ["send", "a", "--payload", "{"], "JSON"), (LP2P, ["echo", "a", "--bytes", "1x"], "1x"),
+             (LP2P, ["dht", "get", "k"], "--peer"), (LP2P, ["dht", "get", "hex:0", "--peer", "x"], "hex:"), (LP2P, ["listen"], "--listen"),
+             (LP2P, ["announce", "a/b", "c/d", "1", "--peer", "x"], "'/'"), (LP2P, ["announce", "a", "b", "{", "--peer", "x"], "JSON"),
+             (LP2PD, ["x"], "x"), (LP2PD, ["--listen", "x"], "multiaddr"), (LP2PD, ["--bootstrap", "/ip4/1.2.3.4/tcp/1"], "/p2p/ID"),
+             (LP2PD, ["--dht", "maybe"], "server, client or off"), (LP2PD, ["--min-connections", "9", "--max-connections", "3"], "at most"),
+             (LP2PD, ["--max-connections", "0"], "1 to"), (LP2PD, ["--io-threads", "few"], "per-connection"),
+             (LP2PD, ["--serve", "tea"], "echo, perf"), (LP2PD, ["--log-level", "loud"], "debug"),
+             (LP2PD, ["--ephemeral", "--data-dir", "/x"], "excludes"), (LP2PD, ["--dht-protocol", "kad"], "full protocol id"),
+             (LP2PD, ["--ephemeral", "--agent", "a", "--agent", "b"], "twice")]
+    for program, args, word in cases:
+        out, err = run(program, *args, code=2)
+        assert word in err and "usage:" in err and not out, f"{args}: {err}"
+        if args:
+            line = json.loads(run(program, *args, "--json", code=2)[0])
+            assert line["event"] == "error" and line["ok"] is False and line["code"] == "usage", line
+            assert word in line["text"], f"{args}: {line}"
+
+
+def keys():
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "key"
+        made, _ = result("key", "gen", str(file))
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600 and file.stat().st_size == 68
+        assert "private_key_base64" not in made and made["type"] == "Ed25519" and made["file"] == str(file)
+        shown, _ = result("key", "show", str(file))
+        assert {k: v for k, v in shown.items() if k != "command"} == {k: v for k, v in made.items() if k != "command"}
+        assert made["peer"] in run(LP2P, "key", "show", str(file))[0]
+        assert result("key", "gen", str(file), code=1)[0]["code"] == "EEXIST"
+        assert result("key", "show", str(file) + "x", code=1)[0]["code"] == "ENOTFOUND"
+        printed, _ = result("key", "gen")
+        secret = base64.b64decode(printed["private_key_base64"])
+        assert len(secret) == 68 and secret[:4] == bytes.fromhex("08011240") and len(base64.b64decode(printed["public_key_base64"])) == 36
+        file.write_bytes(b"nonsense")
+        assert "Ed25519" in result("key", "show", str(file), code=1)[0]["detail"]
+        file.write_bytes(secret)
+        file.chmod(0o644)
+        out, err = run(LP2P, "key", "show", str(file))
+        assert "0600" in err and printed["peer"] in out
+        with Daemon("--key", str(file), "--json") as daemon:
+            assert printed["peer"] in daemon.address()
+
+
+def daemon_ends():
+    for number, name in ((signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT")):
+        with Daemon("--ephemeral", "--json") as daemon:
+            address = daemon.address()
+            ready = json.loads(daemon.wait("ready"))
+            assert address.endswith("/p2p/" + ready["peer"]) and address.startswith("/ip4/127.0.0.1/tcp/")
+            assert daemon.end(number) == 0
+            assert json.loads(daemon.wait("stopped")) == {"event": "stopped", "reason": name}
+
+
+def daemon_identity():
+    """The same identity after a restart, in a directory of its own, by default in the user's state directory."""
+    with tempfile.TemporaryDirectory() as folder:
+        ids = []
+        for _ in range(2):
+            with Daemon("--data-dir", f"{folder}/a/b") as daemon:
+                ids.append(daemon.address().rsplit("/", 1)[1])
+        assert ids[0] == ids[1]
+        assert stat.S_IMODE((Path(folder) / "a/b/identity.key").stat().st_mode) == 0o600
+        assert stat.S_IMODE((Path(folder) / "a/b").stat().st_mode) == 0o700
+        with Daemon("--ephemeral", env={"XDG_STATE_HOME": folder, "HOME": folder}) as daemon:
+            assert daemon.address().rsplit("/", 1)[1] not in ids
+        assert sorted(os.listdir(folder)) == ["a"], "an ephemeral node left something behind"
+        if os.geteuid() != 0:
+            with Daemon(env={"XDG_STATE_HOME": folder}) as daemon:
+                daemon.address()
+            assert (Path(folder) / "lotus-p2p/identity.key").exists()
+        run(LP2PD, "--data-dir", "/proc/nothing/here", "--listen", LOOPBACK, code=1)
+
+
+def daemon_environment():
+    with tempfile.TemporaryDirectory() as folder:
+        env = Path(folder) / "env"
+        env.write_text("P2P_MIN_CONNECTIONS=1\nP2P_MAX_CONNECTIONS=2\n")
+        with Daemon("--ephemeral", "--env", str(env)) as daemon:
+            daemon.address()
+        assert "No such file" in run(LP2PD, "--ephemeral", "--env", str(env) + "x", code=1)[1]
+
+
+def daemon_port_taken():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"/ip4/127.0.0.1/tcp/{taken.getsockname()[1]}"
+        out, err = run(LP2PD, "--ephemeral", "--json", "--listen", address, code=1)
+        line = json.loads(out)
+        assert line["code"] == "EADDRINUSE" and address in line["detail"] and "another port" in line["detail"], line
+        assert address in err
+
+
+def daemon_actors():
+    with Daemon("--ephemeral") as daemon:
+        daemon.wait("ready")
+        daemon.process.send_signal(signal.SIGUSR1)
+        daemon.wait("actor", "thread", lines=daemon.errors)
+        daemon.wait("swarm", lines=daemon.errors)
+        daemon.wait("actors", "threads", "restarts", lines=daemon.errors)
+        assert daemon.end() == 0
+
+
+def conversation():
+    """What the README promises of lp2p, against lp2pd."""
+    with Daemon("--ephemeral", "--json", "--serve", "echo,perf", "--dht", "server") as daemon:
+        address = daemon.address()
+        peer = address.rsplit("/", 1)[1]
+        last, pings = result("ping", address, "-n", "3")
+        assert last["sent"] == last["received"] == 3 and [p["seq"] for p in pings] == [1, 2, 3] and last["peer"] == peer
+        assert result("ping", address.split("/p2p/")[0], "-n", "1")[0]["peer"] == peer
+        seen, _ = result("identify", address)
+        assert seen["signed_record"] and "/lotus/kad/1.0.0" in seen["protocols"] and seen["muxer"] == "/yamux/1.0.0"
+        assert result("identify", address, "--muxers", "mplex", code=1)[0]["stage"] == "muxer"
+        echoed, _ = result("echo", address, "--bytes", "100K", "--streams", "20", "--parallel", "4")
+        assert echoed["streams_ok"] == 20 and echoed["bytes_total"] == 20 * 102400
+        measured, _ = result("perf", address, "--up", "1M", "--down", "0")
+        assert measured["up_bytes"] == 1 << 20 and measured["down_bytes"] == 0
+        sent, _ = result("send", address, "--protocol", "chat", "--type", "t", "--payload", '{"n":1}', "--count", "50")
+        assert sent["sent"] == 50
+        for _ in range(50):
+            message = json.loads(daemon.wait('"message"', '"chat"'))
+        assert message["message"]["payload"] == {"n": 1} and message["bytes"] == sent["bytes"]
+        assert message["message"]["messageId"] == sent["message_id"]
+        said, _ = result("announce", "session", "s-1", '{"open":true}', "--peer", address, "--ttl", "60")
+        found, _ = result("discover", "session", "s-1", "--peer", address)
+        assert found["resource"] == said["resource"] and said["stored"] == 1
+        assert result("discover", "session", code=1)[0]["code"] == "EUNSUPPORTED"
+        assert result("dht", "put", "hex:00ff", "value", "--peer", address)[0]["stored"] == 1
+        got, _ = result("dht", "get", "hex:00ff", "--peer", address)
+        assert got["value"] == "value" and got["key_base64"] == "AP8=" and "key" not in got
+        assert run(LP2P, "dht", "get", "hex:00ff", "--peer", address)[0] == "value\n"
+        assert result("dht", "closest", peer, "--peer", address)[0]["peers"][0]["peer"] == peer
+        assert result("dht", "findpeer", peer, "--peer", address)[0]["addrs"]
+        assert result("dht", "get", "none", "--peer", address, code=1)[0]["code"] == "ENOTFOUND"
+        assert daemon.end() == 0
+
+
+def failed_dials():
+    """On which address, at which stage, and why."""
+    with Daemon("--ephemeral", "--dht", "off") as daemon:
+        address = daemon.address()
+        peer = address.rsplit("/", 1)[1]
+        wrong = address.replace(peer, OTHER_PEER)
+        line, _ = result("ping", wrong, code=1)
+        assert line["code"] == "EWRONGPEER" and line["stage"] == "security" and line["address"] == wrong
+        assert peer in line["detail"] and OTHER_PEER in line["detail"]
+        _, err = run(LP2P, "ping", wrong, code=1)
+        assert wrong in err and "stage security" in err and peer in err
+        line, _ = result("echo", address, code=1)
+        assert line["code"] == "ENEGOTIATION" and line["stage"] == "protocol" and line["streams_failed"] == 1
+        line, _ = result("dht", "get", "k", "--peer", address, code=1)
+        assert "/lotus/kad/1.0.0" in line["detail"]
+    line, _ = result("ping", address, code=1)
+    assert line["code"] == "ECONNREFUSED" and line["stage"] == "connect" and line["address"] == address
+    with socket.socket() as silent:  # accepts, and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"/ip4/127.0.0.1/tcp/{silent.getsockname()[1]}/p2p/{OTHER_PEER}"
+        line, _ = result("ping", address, "--timeout", "2", code=1)
+        assert line["code"] == "ETIMEDOUT", line
+    line, _ = result("ping", f"/ip4/127.0.0.1/udp/1/quic-v1/p2p/{OTHER_PEER}", code=1)
+    assert line["stage"] == "address" and "quic" in line["address"], line
+
+
+def hostile_text():
+    """What a peer sends moves no cursor."""
+    with Daemon("--ephemeral") as daemon:
+        address = daemon.address()
+        run(LP2P, "send", address, "--type", "t", "--payload", '"\u009b31m\u202etxt"')
+        line = daemon.wait("message from")
+        assert "\u009b" not in line and "\u202e" not in line and "txt" in line, repr(line)
+
+
+def listening():
+    with Daemon("--ephemeral") as daemon:
+        address = daemon.address()
+        tool = subprocess.Popen([LP2P, "listen", "--listen", LOOPBACK, "--peer", address, "--json"], stdout=subprocess.PIPE, text=True)
+        try:
+            lines = []
+            while not lines or lines[-1]["event"] != "peer:connect":
+                lines.append(json.loads(tool.stdout.readline()))
+            assert lines[0]["event"] == "listening" and lines[-1]["peer"] == address.rsplit("/", 1)[1]
+            run(LP2P, "send", lines[0]["address"], "--type", "hi")
+            while lines[-1]["event"] != "message":
+                lines.append(json.loads(tool.stdout.readline()))
+            assert lines[-1]["message"]["type"] == "hi"
+            tool.send_signal(signal.SIGINT)
+            assert tool.wait(DEADLINE_S) == 0
+            assert json.loads(tool.stdout.read().splitlines()[-1])["event"] == "stopped"
+        finally:
+            tool.kill()
+            tool.wait()
+
+
+CASES = [help_and_version, wrong_usage, keys, daemon_ends, daemon_identity, daemon_environment, daemon_port_taken, daemon_actors,
+         conversation, failed_dials, hostile_text, listening]
+
+
+def main():
+    bad = 0
+    print(f"1..{len(CASES)}", flush=True)
+    for number, case in enumerate(CASES, 1):
+        try:
+            case()
+            print(f"ok {number} - {case.__name__}", flush=True)
+        except Exception:  # a case that fails must not hide the others
+            bad += 1
+            print(f"not ok {number} - {case.__name__}")
+            print("".join(f"# {line}\n" for line in traceback.format_exc().splitlines()), end="", flush=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
