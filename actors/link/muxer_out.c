@@ -141,6 +141,10 @@ void lp2p_muxer_pump(struct lp2p_actor *self, struct lp2p_muxer *muxer)
     }
     frame_all(self, muxer);
     lp2p_muxer_events(self, muxer); /* what was framed is credit for owners */
+    if (muxer->state == LP2P_MUXER_OPEN && muxer->ops->wants_write(muxer->session)) {
+        frame_all(self, muxer); /* an event may have ended with a reset, and nothing else need come to carry it */
+        lp2p_muxer_events(self, muxer);
+    }
     if (muxer->state == LP2P_MUXER_DRAINING && muxer->ahead_len == 0 &&
         !muxer->ops->wants_write(muxer->session)) {
         muxer->ops->go_away(muxer->session, 0);
