@@ -85,7 +85,8 @@ enum lp2p_err lp2p_node_new(const struct lp2p_config *config, struct lp2p_node *
 /** Starts threads and listeners. EADDRINUSE, EADDRNOTAVAIL..., with the address and the reason in `detail`. */
 enum lp2p_err lp2p_node_start(struct lp2p_node *node, char *detail);
 /** Closes connections and stops all threads; idempotent. Waits; not to be called from a callback (ESTATE). Operations that
- *  are still running finish with ECLOSED. */
+ *  are still running finish with ECLOSED, streams end with it. ETIMEDOUT: a callback did not return within its time; its thread
+ *  is left behind, the node's memory stays, and it cannot be started again. */
 enum lp2p_err lp2p_node_stop(struct lp2p_node *node);
 /** Stops if need be and frees; no other thread may use the node any more. Streams and operations must have been freed. */
 void lp2p_node_free(struct lp2p_node *node);
