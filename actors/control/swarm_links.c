@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define STOP_MS 1500 /* a peer that does not read must not hold up the end of the node */
+
 static struct lp2p_link *find(struct lp2p_swarm *swarm, uint64_t conn)
 {
     LP2P_LIST_FOREACH(it, &swarm->by_conn[conn % LP2P_SWARM_CONN_BUCKETS])
@@ -63,7 +65,7 @@ static enum lp2p_err spawn_conn(struct lp2p_actor *self, struct lp2p_swarm *swar
     char id[32];
     snprintf(id, sizeof(id), "conn-%llu", (unsigned long long)link->conn);
     const struct lp2p_child_spec spec = {.id = id, .ops = &lp2p_conn_ops, .arg = arg, .arg_drop = lp2p_conn_arg_drop,
-                                         .restart = LP2P_TEMPORARY, .mailbox_max = 256,
+                                         .restart = LP2P_TEMPORARY, .mailbox_max = 256, .shutdown_ms = STOP_MS,
                                          .placement = {.place = LP2P_PLACE_GROUP, .group = LP2P_GROUP_IO}};
     enum lp2p_err err = lp2p_spawn(self, lp2p_names(swarm->ctx)->links, &spec, &link->connection);
     if (err != LP2P_OK) {
@@ -89,7 +91,7 @@ static enum lp2p_err spawn_muxer(struct lp2p_actor *self, struct lp2p_swarm *swa
     char id[32];
     snprintf(id, sizeof(id), "muxer-%llu", (unsigned long long)link->conn);
     const struct lp2p_child_spec spec = {.id = id, .ops = &lp2p_muxer_ops, .arg = arg, .arg_drop = lp2p_muxer_arg_drop,
-                                         .restart = LP2P_TEMPORARY, .mailbox_max = 1024,
+                                         .restart = LP2P_TEMPORARY, .mailbox_max = 1024, .shutdown_ms = STOP_MS,
                                          .placement = {.place = LP2P_PLACE_WITH, .with = link->connection}};
     enum lp2p_err err = lp2p_spawn(self, lp2p_names(swarm->ctx)->links, &spec, &link->muxer);
     if (err != LP2P_OK) {

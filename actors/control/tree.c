@@ -34,7 +34,8 @@ struct lp2p_tree {
 static struct lp2p_child_spec own(const char *id, const struct lp2p_actor_ops *ops, const void *arg, unsigned mailbox_max)
 {
     return (struct lp2p_child_spec){.id = id, .ops = ops, .arg = arg, .restart = LP2P_PERMANENT,
-                                    .placement = {.place = LP2P_PLACE_OWN}, .mailbox_max = mailbox_max, .stack_kib = 128};
+                                    .placement = {.place = LP2P_PLACE_OWN}, .mailbox_max = mailbox_max, .stack_kib = 128,
+                                    .shutdown_ms = 3000};
 }
 
 static struct lp2p_child_spec resident(const char *id, const struct lp2p_actor_ops *ops, const void *arg, unsigned index)
