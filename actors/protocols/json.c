@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors/protocols/json.h"
 
+#include <stdlib.h>
+
 #define NUMBER_TEXT_MAX 64 /* digits beyond say nothing to a double */
 
 /* Counts open brackets outside of strings. The parser itself is not recursive; the bound is for whoever walks
@@ -30,36 +32,28 @@ static bool too_deep(struct lp2p_span text)
     return false;
 }
 
-static enum lp2p_err say(enum lp2p_err err, const char *text, const char **why)
-{
-    if (why != NULL) {
-        *why = text;
-    }
-    return err;
-}
-
 enum lp2p_err lp2p_json_read(struct lp2p_span text, size_t max, yyjson_doc **out, const char **why)
 {
     *out = NULL;
     if (text.len > max) {
-        return say(LP2P_EOVERSIZE, "larger than allowed", why);
+        return lp2p_json_say(LP2P_EOVERSIZE, "larger than allowed", why);
     }
     if (text.len == 0) {
-        return say(LP2P_EMALFORMED, "empty", why);
+        return lp2p_json_say(LP2P_EMALFORMED, "empty", why);
     }
     if (too_deep(text)) {
-        return say(LP2P_EMALFORMED, "nested too deeply", why);
+        return lp2p_json_say(LP2P_EMALFORMED, "nested too deeply", why);
     }
     yyjson_read_err err;
     /* Without the in-place flag the parser copies its input and does not write to it. */
     *out = yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_NUMBER_AS_RAW, NULL, &err);
     if (*out != NULL) {
-        return say(LP2P_OK, "", why);
+        return lp2p_json_say(LP2P_OK, "", why);
     }
     if (err.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
-        return say(LP2P_ENOMEM, "out of memory", why);
+        return lp2p_json_say(LP2P_ENOMEM, "out of memory", why);
     }
-    return say(LP2P_EMALFORMED, err.msg, why);
+    return lp2p_json_say(LP2P_EMALFORMED, err.msg, why);
 }
 
 yyjson_val *lp2p_json_get(yyjson_val *object, const char *key)
@@ -105,4 +99,33 @@ bool lp2p_json_number(yyjson_val *value, double *out)
     }
     yyjson_doc_free(doc);
     return ok;
+}
+
+enum lp2p_err lp2p_json_say(enum lp2p_err err, const char *text, const char **why)
+{
+    if (why != NULL) {
+        *why = text;
+    }
+    return err;
+}
+
+enum lp2p_err lp2p_json_write(yyjson_mut_doc *doc, size_t max, const char *too_long, struct lp2p_slice *json,
+                              const char **why)
+{
+    size_t len = 0;
+    yyjson_write_err err;
+    char *text = yyjson_mut_write_opts(doc, YYJSON_WRITE_NOFLAG, NULL, &len, &err);
+    if (text == NULL) {
+        bool not_utf8 = err.code == YYJSON_WRITE_ERROR_INVALID_STRING;
+        return not_utf8 ? lp2p_json_say(LP2P_EINVAL, "a text is not UTF-8", why) : LP2P_ENOMEM;
+    }
+    enum lp2p_err result = LP2P_OK;
+    if (len > max) {
+        result = lp2p_json_say(LP2P_ELIMIT, too_long, why);
+    } else {
+        *json = lp2p_slice_copy(text, len);
+        result = json->buf == NULL ? LP2P_ENOMEM : LP2P_OK;
+    }
+    free(text);
+    return result;
 }

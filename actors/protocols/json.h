@@ -5,8 +5,8 @@
 #ifndef LP2P_ACTORS_PROTOCOLS_JSON_H
 #define LP2P_ACTORS_PROTOCOLS_JSON_H
 
+#include "base/buf.h"
 #include "base/err.h"
-#include "base/span.h"
 
 #include <yyjson.h>
 
@@ -22,5 +22,12 @@ yyjson_val *lp2p_json_get(yyjson_val *object, const char *key);
 bool lp2p_json_string(yyjson_val *value, struct lp2p_span *out);
 /** The value of a number; false for anything else. */
 bool lp2p_json_number(yyjson_val *value, double *out);
+
+/** Writes a document in the shortest form into a slice of its own. EINVAL: a text in it is not UTF-8; ELIMIT: longer than max
+ * bytes, and `why` becomes `too_long`; ENOMEM. */
+enum lp2p_err lp2p_json_write(yyjson_mut_doc *doc, size_t max, const char *too_long, struct lp2p_slice *json,
+                              const char **why) LP2P_MUST_CHECK;
+/** Returns err, and tells why (a static text; `why` may be NULL). */
+enum lp2p_err lp2p_json_say(enum lp2p_err err, const char *text, const char **why);
 
 #endif

@@ -9,14 +9,6 @@
 
 static const char hash_key[] = "lotus-lib-p2p-message-hash-key";
 
-static enum lp2p_err say(enum lp2p_err err, const char *text, const char **why)
-{
-    if (why != NULL) {
-        *why = text;
-    }
-    return err;
-}
-
 /* ---- building */
 
 /* base36(milliseconds) - 16 hex digits of randomness, as the TypeScript side makes them. */
@@ -50,9 +42,9 @@ static enum lp2p_err check_payload(const char *payload, struct lp2p_span *out, c
     case LP2P_ENOMEM:
         return err;
     case LP2P_EOVERSIZE:
-        return say(LP2P_ELIMIT, "the payload is larger than the 100,000 bytes of a message", why);
+        return lp2p_json_say(LP2P_ELIMIT, "the payload is larger than the 100,000 bytes of a message", why);
     default:
-        return say(LP2P_EINVAL, "the payload is not JSON", why);
+        return lp2p_json_say(LP2P_EINVAL, "the payload is not JSON", why);
     }
 }
 
@@ -77,34 +69,14 @@ static bool add_members(yyjson_mut_doc *doc, const struct lp2p_message *message,
            add_text(doc, "protocol", message->protocol);
 }
 
-static enum lp2p_err write_out(yyjson_mut_doc *doc, struct lp2p_slice *json, const char **why)
-{
-    size_t len = 0;
-    yyjson_write_err err;
-    char *text = yyjson_mut_write_opts(doc, YYJSON_WRITE_NOFLAG, NULL, &len, &err);
-    if (text == NULL) {
-        return err.code == YYJSON_WRITE_ERROR_INVALID_STRING ? say(LP2P_EINVAL, "a text is not UTF-8", why)
-                                                             : LP2P_ENOMEM;
-    }
-    enum lp2p_err result = LP2P_OK;
-    if (len > LP2P_LOTUS_MESSAGE_MAX) {
-        result = say(LP2P_ELIMIT, "the message is larger than the 100,000 bytes that receivers accept", why);
-    } else {
-        *json = lp2p_slice_copy(text, len);
-        result = json->buf == NULL ? LP2P_ENOMEM : LP2P_OK;
-    }
-    free(text);
-    return result;
-}
-
 enum lp2p_err lp2p_lotus_message_build(const struct lp2p_message *message, const char *from, uint64_t now_ms,
                                        const struct lp2p_rand *rand, struct lp2p_slice *json,
                                        const char **why)
 {
     *json = (struct lp2p_slice){0};
-    (void)say(LP2P_OK, "", why);
+    (void)lp2p_json_say(LP2P_OK, "", why);
     if (message->type == NULL || message->type[0] == '\0') {
-        return say(LP2P_EINVAL, "a message needs a type", why);
+        return lp2p_json_say(LP2P_EINVAL, "a message needs a type", why);
     }
     struct lp2p_span payload = {0};
     if (message->payload != NULL) {
@@ -121,7 +93,9 @@ enum lp2p_err lp2p_lotus_message_build(const struct lp2p_message *message, const
     }
     enum lp2p_err err = LP2P_ENOMEM;
     if (add_members(doc, message, from, payload, now_ms, id)) {
-        err = write_out(doc, json, why);
+        err =
+            lp2p_json_write(doc, LP2P_LOTUS_MESSAGE_MAX,
+                            "the message is larger than the 100,000 bytes that receivers accept", json, why);
     }
     yyjson_mut_doc_free(doc);
     return err;
@@ -139,22 +113,22 @@ static enum lp2p_err check_fields(yyjson_val *root, uint64_t now_ms, struct lp2p
 {
     double timestamp = 0;
     if (!yyjson_is_obj(root)) {
-        return say(LP2P_EPROTO, "not an object", why);
+        return lp2p_json_say(LP2P_EPROTO, "not an object", why);
     }
     if (!lp2p_json_string(lp2p_json_get(root, "type"), &out->type) || out->type.len == 0) {
-        return say(LP2P_EPROTO, "type is not a non-empty string", why);
+        return lp2p_json_say(LP2P_EPROTO, "type is not a non-empty string", why);
     }
     if (!lp2p_json_string(lp2p_json_get(root, "from"), &out->from) || out->from.len == 0) {
-        return say(LP2P_EPROTO, "from is not a non-empty string", why);
+        return lp2p_json_say(LP2P_EPROTO, "from is not a non-empty string", why);
     }
     if (!lp2p_json_number(lp2p_json_get(root, "timestamp"), &timestamp) || timestamp == 0) {
-        return say(LP2P_EPROTO, "timestamp is not a non-zero number", why);
+        return lp2p_json_say(LP2P_EPROTO, "timestamp is not a non-zero number", why);
     }
     if (!lp2p_json_string(lp2p_json_get(root, "messageId"), &out->message_id) || out->message_id.len == 0) {
-        return say(LP2P_EPROTO, "messageId is not a non-empty string", why);
+        return lp2p_json_say(LP2P_EPROTO, "messageId is not a non-empty string", why);
     }
     if (now_ms != 0 && fabs((double)now_ms - timestamp) > LP2P_LOTUS_SKEW_MS) {
-        return say(LP2P_EEXPIRED, "timestamp is more than five minutes away", why);
+        return lp2p_json_say(LP2P_EEXPIRED, "timestamp is more than five minutes away", why);
     }
     /* Informational members: of another type they count as absent. */
     (void)lp2p_json_string(lp2p_json_get(root, "to"), &out->to);

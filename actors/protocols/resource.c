@@ -9,32 +9,25 @@
 #define TIME_MAX_MS                                                                                          \
     UINT64_C(9007199254740991) /* the largest integer that a number of JavaScript holds exactly */
 
-static enum lp2p_err say(enum lp2p_err err, const char *text, const char **why)
-{
-    if (why != NULL) {
-        *why = text;
-    }
-    return err;
-}
-
 enum lp2p_err lp2p_resource_key(const char *type, const char *id, char out[LP2P_RESOURCE_KEY_MAX],
                                 const char **why)
 {
     size_t type_len = strlen(type), id_len = strlen(id), slashes = 0;
     if (type_len == 0 || id_len == 0) {
-        return say(LP2P_EINVAL, "a resource needs a type and an id", why);
+        return lp2p_json_say(LP2P_EINVAL, "a resource needs a type and an id", why);
     }
     if (type_len >= LP2P_RESOURCE_TYPE_MAX || id_len >= LP2P_RESOURCE_ID_MAX) {
-        return say(LP2P_EINVAL, "the type or the id of the resource is too long", why);
+        return lp2p_json_say(LP2P_EINVAL, "the type or the id of the resource is too long", why);
     }
     for (size_t i = 0; i < type_len + id_len; i++) {
         slashes += (i < type_len ? type[i] : id[i - type_len]) == '/';
     }
     if (slashes > 1) {
-        return say(LP2P_EINVAL, "type and id hold more than one '/' together, which other nodes refuse", why);
+        return lp2p_json_say(LP2P_EINVAL,
+                             "type and id hold more than one '/' together, which other nodes refuse", why);
     }
     (void)snprintf(out, LP2P_RESOURCE_KEY_MAX, "resource:%s:%s", type, id);
-    return say(LP2P_OK, "", why);
+    return lp2p_json_say(LP2P_OK, "", why);
 }
 
 /* ---- building */
@@ -61,26 +54,6 @@ static bool add_members(yyjson_mut_doc *doc, const char *type, const char *id, c
     return yyjson_mut_obj_add_uint(doc, root, "expiresAt", created_ms + LP2P_MIN(ttl_ms, left));
 }
 
-static enum lp2p_err write_out(yyjson_mut_doc *doc, struct lp2p_slice *json, const char **why)
-{
-    size_t len = 0;
-    yyjson_write_err err;
-    char *text = yyjson_mut_write_opts(doc, YYJSON_WRITE_NOFLAG, NULL, &len, &err);
-    if (text == NULL) {
-        return err.code == YYJSON_WRITE_ERROR_INVALID_STRING ? say(LP2P_EINVAL, "a text is not UTF-8", why)
-                                                             : LP2P_ENOMEM;
-    }
-    enum lp2p_err result = LP2P_OK;
-    if (len > LP2P_RESOURCE_VALUE_MAX) {
-        result = say(LP2P_ELIMIT, "the announcement is larger than the 16 KiB of a DHT value", why);
-    } else {
-        *json = lp2p_slice_copy(text, len);
-        result = json->buf == NULL ? LP2P_ENOMEM : LP2P_OK;
-    }
-    free(text);
-    return result;
-}
-
 enum lp2p_err lp2p_resource_build(const char *type, const char *id, const char *creator,
                                   struct lp2p_span data, uint64_t created_ms, uint64_t ttl_ms,
                                   struct lp2p_slice *json, const char **why)
@@ -90,10 +63,10 @@ enum lp2p_err lp2p_resource_build(const char *type, const char *id, const char *
     enum lp2p_err err = lp2p_json_read(data, LP2P_RESOURCE_VALUE_MAX, &parsed, NULL);
     yyjson_doc_free(parsed);
     if (err == LP2P_EOVERSIZE) {
-        return say(LP2P_ELIMIT, "the data is larger than the 16 KiB of a DHT value", why);
+        return lp2p_json_say(LP2P_ELIMIT, "the data is larger than the 16 KiB of a DHT value", why);
     }
     if (err != LP2P_OK) {
-        return err == LP2P_ENOMEM ? err : say(LP2P_EINVAL, "the data is not JSON", why);
+        return err == LP2P_ENOMEM ? err : lp2p_json_say(LP2P_EINVAL, "the data is not JSON", why);
     }
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     if (doc == NULL) {
@@ -101,7 +74,8 @@ enum lp2p_err lp2p_resource_build(const char *type, const char *id, const char *
     }
     err = LP2P_ENOMEM;
     if (add_members(doc, type, id, creator, data, created_ms, ttl_ms)) {
-        err = write_out(doc, json, why);
+        err = lp2p_json_write(doc, LP2P_RESOURCE_VALUE_MAX,
+                              "the announcement is larger than the 16 KiB of a DHT value", json, why);
     }
     yyjson_mut_doc_free(doc);
     return err;
@@ -121,26 +95,26 @@ static enum lp2p_err check_members(yyjson_val *root, const char *type, const cha
     struct lp2p_span creator;
     double created = 0, expires = 0;
     if (!yyjson_is_obj(root)) {
-        return say(LP2P_EPROTO, "not an object", why);
+        return lp2p_json_say(LP2P_EPROTO, "not an object", why);
     }
     if (!is_text(root, "resourceId", id) || !is_text(root, "resourceType", type)) {
-        return say(LP2P_EPROTO, "announces another resource", why);
+        return lp2p_json_say(LP2P_EPROTO, "announces another resource", why);
     }
     if (!lp2p_json_string(lp2p_json_get(root, "creatorPeerId"), &creator) ||
         !lp2p_json_number(lp2p_json_get(root, "createdAt"), &created)) {
-        return say(LP2P_EPROTO, "creatorPeerId or createdAt is missing", why);
+        return lp2p_json_say(LP2P_EPROTO, "creatorPeerId or createdAt is missing", why);
     }
     /* Absent, null and 0 mean the same to the TypeScript side: no expiry. */
     yyjson_val *value = lp2p_json_get(root, "expiresAt");
     if (value != NULL && !yyjson_is_null(value) && !lp2p_json_number(value, &expires)) {
-        return say(LP2P_EPROTO, "expiresAt is not a number", why);
+        return lp2p_json_say(LP2P_EPROTO, "expiresAt is not a number", why);
     }
     if (expires < 0) {
         *expires_ms = 1; /* long ago */
     } else if (expires > 0) {
         *expires_ms = expires < (double)TIME_MAX_MS ? LP2P_MAX((uint64_t)expires, (uint64_t)1) : TIME_MAX_MS;
     }
-    return say(LP2P_OK, "", why);
+    return lp2p_json_say(LP2P_OK, "", why);
 }
 
 enum lp2p_err lp2p_resource_check(struct lp2p_span json, const char *type, const char *id,
