@@ -5,10 +5,9 @@
 /* Alice's protocol "chat": runs on a thread of its own, may block, and here it answers. */
 static enum lp2p_err on_chat(void *user, struct lp2p_node *node, const struct lp2p_message *message, const char *peer)
 {
-    (void)user;
-    printf("Alice got %s from %s\n", message->payload, peer);
     const struct lp2p_message answer = {.type = "data-message", .payload = "{\"text\":\"hello, Bob\"}"};
-    return lp2p_node_send_to(node, peer, &answer, NULL, NULL); /* NULL: nobody waits for it */
+    (void)user, printf("Alice got %s from %s\n", message->payload, peer);
+    return lp2p_node_send_to(node, peer, &answer, NULL, NULL); /* the last NULL: nobody waits for it */
 }
 
 int main(void)
@@ -16,25 +15,20 @@ int main(void)
     char detail[LP2P_DETAIL_MAX] = "", addr[1][LP2P_ADDR_TEXT_MAX];
     struct lp2p_node *alice = NULL, *bob = NULL;
     struct lp2p_event *event = NULL;
+    struct lp2p_handler chat = {.size = sizeof(chat), .name = "chat", .handle_message = on_chat};
+    const struct lp2p_message hello = {.type = "data-message", .protocol = "chat", .payload = "{\"text\":\"hello, Alice\"}"};
     struct lp2p_config *config = lp2p_config_new(); /* noise, yamux, a new identity for each node */
     lp2p_config_listen(config, "/ip4/127.0.0.1/tcp/0");
-    if (lp2p_node_new(config, &alice, detail) || lp2p_node_new(config, &bob, detail) || lp2p_node_start(alice, detail) ||
-        lp2p_node_start(bob, detail) || lp2p_node_addrs(alice, addr, 1) == 0) {
-        return fprintf(stderr, "%s\n", detail), 1;
-    }
-    struct lp2p_handler chat = {.size = sizeof(chat), .name = "chat", .handle_message = on_chat};
-    lp2p_node_register(alice, &chat);
+    int bad = lp2p_node_new(config, &alice, detail) || lp2p_node_new(config, &bob, detail) || lp2p_node_register(alice, &chat) ||
+              lp2p_node_start(alice, detail) || lp2p_node_start(bob, detail) || lp2p_node_addrs(alice, addr, 1) == 0;
     struct lp2p_op *op = NULL; /* what takes time gives an operation: wait, poll its descriptor, or be called back */
-    if (lp2p_node_connect(bob, addr[0], &op) || lp2p_op_wait(op, 10000) || lp2p_op_result(op)) {
-        return fprintf(stderr, "%s\n", lp2p_op_detail(op)), 1;
-    }
-    const struct lp2p_message hello = {.type = "data-message", .protocol = "chat", .payload = "{\"text\":\"hello, Alice\"}"};
-    lp2p_node_send_to(bob, lp2p_node_peer_id(alice), &hello, NULL, NULL);
-    while ((event = lp2p_node_next_event(bob, 10000)) != NULL && event->kind != LP2P_EVENT_MESSAGE) {
+    bad = bad || lp2p_node_connect(bob, addr[0], &op) || lp2p_op_wait(op, 10000) || lp2p_op_result(op);
+    bad = bad || lp2p_node_send_to(bob, lp2p_node_peer_id(alice), &hello, NULL, NULL);
+    while (!bad && (event = lp2p_node_next_event(bob, 10000)) != NULL && event->kind != LP2P_EVENT_MESSAGE) {
         lp2p_event_free(event);
     }
-    int code = event == NULL || printf("Bob got %s\n", event->message->payload) < 0;
-    lp2p_event_free(event), lp2p_op_free(op), lp2p_config_free(config);
-    lp2p_node_free(bob), lp2p_node_free(alice); /* end when all their threads have ended */
-    return code;
+    bad = event == NULL;
+    printf("%s %s\n", bad ? "no answer:" : "Bob got", !bad ? event->message->payload : op != NULL ? lp2p_op_detail(op) : detail);
+    lp2p_event_free(event), lp2p_op_free(op), lp2p_config_free(config), lp2p_node_free(bob), lp2p_node_free(alice);
+    return bad;
 }
