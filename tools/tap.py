@@ -102,7 +102,7 @@ def meson_tests(build, suites):
     for t in introspect(build, "--tests"):
         names = {s.split(":")[-1] for s in t["suite"]}
         if not suites or names & set(suites):
-            yield Test(f"{'/'.join(sorted(names))}: {t['name']}", t["cmd"], t["env"], t["workdir"], t["timeout"] or 3600,
+            yield Test(f"{'/'.join(sorted(names))}: {t['name']}", t["cmd"], t["env"], t["workdir"] or build, t["timeout"] or 3600,
                        t["protocol"] == "tap", t["is_parallel"])
 
 
