@@ -97,7 +97,9 @@ static enum lp2p_err swarm_init(struct lp2p_actor *self, void *state, const void
     if (err != LP2P_OK) {
         return err;
     }
-    lp2p_timer_set(self, LP2P_SWARM_SELF, lp2p_time_add(lp2p_now(self), LP2P_SELF_DEBOUNCE_NS));
+    /* With addresses to listen on, wait for them: the first peer shall not be told of a node without any. */
+    uint64_t wait_ns = swarm->ctx->config.listen_len > 0 ? LP2P_SEC(1) : LP2P_SELF_DEBOUNCE_NS;
+    lp2p_timer_set(self, LP2P_SWARM_SELF, lp2p_time_add(lp2p_now(self), wait_ns));
     lp2p_swarm_population_poke(self);
     return LP2P_OK;
 }

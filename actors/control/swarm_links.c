@@ -259,8 +259,8 @@ static void learn_identity(struct lp2p_peer_entry *entry, struct lp2p_m_identifi
     if (m->addrs != NULL && !stale) {
         /* What a peer certifies itself replaces what was heard of it (libp2p specs RFC/0003). */
         lp2p_peer_entry_add_addrs(entry, m->addrs, m->addrs_certified);
-        entry->record_seq = m->addrs_certified ? m->record_seq : entry->record_seq;
     }
+    entry->record_seq = m->addrs_certified && !stale ? m->record_seq : entry->record_seq;
     if (m->protocols != NULL) {
         lp2p_strings_drop(&entry->protocols);
         entry->protocols = m->protocols;

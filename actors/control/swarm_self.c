@@ -174,7 +174,9 @@ static void spread_protocols(struct lp2p_actor *self, struct lp2p_swarm *swarm)
             notify_protocols(self, swarm, swarm->heir->subscribers[i].who);
         }
     }
-    lp2p_timer_set(self, LP2P_SWARM_SELF, lp2p_time_add(lp2p_now(self), LP2P_SELF_DEBOUNCE_NS));
+    if (swarm->self != NULL) { /* before that, the first description waits for the listeners, and brings this too */
+        lp2p_timer_set(self, LP2P_SWARM_SELF, lp2p_time_add(lp2p_now(self), LP2P_SELF_DEBOUNCE_NS));
+    }
 }
 
 void lp2p_swarm_register(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_register *m)
@@ -321,7 +323,11 @@ void lp2p_swarm_listening(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
     for (uint32_t i = 0; swarm->heir->listening[m->index] != NULL && i < swarm->heir->listening[m->index]->len; i++) {
         announce_address(self, swarm, &swarm->heir->listening[m->index]->items[i]);
     }
-    lp2p_timer_set(self, LP2P_SWARM_SELF, lp2p_time_add(lp2p_now(self), LP2P_SELF_DEBOUNCE_NS));
+    bool all = true;
+    for (size_t i = 0; i < swarm->ctx->config.listen_len; i++) {
+        all = all && swarm->heir->listening[i] != NULL;
+    }
+    lp2p_timer_set(self, LP2P_SWARM_SELF, lp2p_time_add(lp2p_now(self), all ? 0 : LP2P_SELF_DEBOUNCE_NS));
 }
 
 void lp2p_swarm_list_addrs(struct lp2p_swarm *swarm, struct lp2p_m_list_addrs *m)
