@@ -1,11 +1,94 @@
 /* SPDX-License-Identifier: MIT */
 #include "noise/aead.h"
 
+#include "base/check.h"
+#include "noise/aead_library.h"
+
 #include <sodium.h>
 
-#define NONCE_BYTES 12
+/* The fastest first; libsodium, which is always there, is the last. */
+static const struct lp2p_aead_library *const libraries[] = {
+#ifdef LP2P_HAVE_LIBGCRYPT
+    &lp2p_aead_libgcrypt,
+#endif
+#ifdef LP2P_HAVE_LIBCRYPTO
+    &lp2p_aead_libcrypto,
+#endif
+    NULL,
+};
+#define SODIUM "libsodium"
 
-static void nonce_bytes(uint64_t nonce, uint8_t out[NONCE_BYTES])
+enum { FRESH, BUSY, READY };
+static int init_state;                         /* atomic */
+static bool usable[LP2P_ARRAY_LEN(libraries)]; /* written before READY */
+static const struct lp2p_aead_library *chosen; /* atomic; NULL: libsodium */
+
+static const struct lp2p_aead_library *fastest(void)
+{
+    for (size_t i = 0; libraries[i] != NULL; i++) {
+        if (usable[i]) {
+            return libraries[i];
+        }
+    }
+    return NULL;
+}
+
+void lp2p_noise_library_init(void)
+{
+    int fresh = FRESH;
+    if (__atomic_load_n(&init_state, __ATOMIC_ACQUIRE) != FRESH ||
+        !__atomic_compare_exchange_n(&init_state, &fresh, BUSY, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
+        return;
+    }
+    for (size_t i = 0; libraries[i] != NULL; i++) {
+        usable[i] = libraries[i]->init();
+    }
+    __atomic_store_n(&chosen, fastest(), __ATOMIC_RELEASE);
+    __atomic_store_n(&init_state, READY, __ATOMIC_RELEASE);
+}
+
+enum lp2p_err lp2p_noise_cipher(const char *name)
+{
+    lp2p_noise_library_init();
+    if (name == NULL || strcmp(name, SODIUM) == 0) {
+        __atomic_store_n(&chosen, name == NULL ? fastest() : NULL, __ATOMIC_RELEASE);
+        return LP2P_OK;
+    }
+    for (size_t i = 0; libraries[i] != NULL; i++) {
+        if (usable[i] && strcmp(name, libraries[i]->name) == 0) {
+            __atomic_store_n(&chosen, libraries[i], __ATOMIC_RELEASE);
+            return LP2P_OK;
+        }
+    }
+    return LP2P_ENOTFOUND;
+}
+
+const char *lp2p_noise_cipher_name(void)
+{
+    lp2p_noise_library_init();
+    const struct lp2p_aead_library *library = __atomic_load_n(&chosen, __ATOMIC_ACQUIRE);
+    return library == NULL ? SODIUM : library->name;
+}
+
+void lp2p_aead_init(struct lp2p_aead *aead, const uint8_t key[LP2P_AEAD_KEY], bool frames)
+{
+    *aead = (struct lp2p_aead){.nonce = 0};
+    memcpy(aead->key, key, LP2P_AEAD_KEY);
+    if (frames) {
+        lp2p_noise_library_init(); /* nobody has forgotten it, but a test may */
+        aead->library = __atomic_load_n(&chosen, __ATOMIC_ACQUIRE);
+    }
+}
+
+void lp2p_aead_fini(struct lp2p_aead *aead)
+{
+    if (aead->library != NULL) {
+        aead->library->drop(aead);
+    }
+    sodium_memzero(aead, sizeof(*aead));
+}
+
+static void nonce_bytes(uint64_t nonce, uint8_t out[LP2P_AEAD_NONCE])
 {
     memset(out, 0, 4);
     for (int i = 0; i < 8; i++) {
@@ -13,138 +96,51 @@ static void nonce_bytes(uint64_t nonce, uint8_t out[NONCE_BYTES])
     }
 }
 
-#ifdef LP2P_HAVE_LIBCRYPTO
-#include <openssl/evp.h>
-
-/** The context with the key scheduled, made at first use. NULL when libcrypto has none to give: libsodium
- * does it then. */
-static EVP_CIPHER_CTX *context(struct lp2p_aead *aead, bool sealing)
+static const struct lp2p_aead_library *library_for(const struct lp2p_aead *aead, size_t len)
 {
-    EVP_CIPHER_CTX *ctx = (EVP_CIPHER_CTX *)aead->evp;
-    if (ctx != NULL || !aead->large) {
-        return ctx;
-    }
-    ctx = EVP_CIPHER_CTX_new();
-    if (ctx == NULL || EVP_CipherInit_ex(ctx, EVP_chacha20_poly1305(), NULL, aead->key, NULL, sealing) != 1) {
-        EVP_CIPHER_CTX_free(ctx);
-        aead->large = false;
-        return NULL;
-    }
-    aead->evp = ctx;
-    return ctx;
-}
-
-/** The common part of both directions: 1 when the text was processed. The lengths fit an int: a text is one
- * Noise frame. */
-static int pass(EVP_CIPHER_CTX *ctx, struct lp2p_span ad, uint8_t *text, size_t len)
-{
-    int n = 0, last = 0;
-    if (ad.len > 0 && EVP_CipherUpdate(ctx, NULL, &n, ad.ptr, (int)ad.len) != 1) {
-        return 0;
-    }
-    return EVP_CipherUpdate(ctx, text, &n, text, (int)len) == 1 &&
-           EVP_CipherFinal_ex(ctx, text + n, &last) == 1;
-}
-
-static bool seal_large(struct lp2p_aead *aead, const uint8_t *nonce, struct lp2p_span ad, uint8_t *text,
-                       size_t len)
-{
-    EVP_CIPHER_CTX *ctx = context(aead, true);
-    return EVP_CipherInit_ex(ctx, NULL, NULL, NULL, nonce, 1) == 1 && pass(ctx, ad, text, len) == 1 &&
-           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, LP2P_AEAD_TAG, text + len) == 1;
-}
-
-static bool open_large(struct lp2p_aead *aead, const uint8_t *nonce, struct lp2p_span ad, uint8_t *text,
-                       size_t len)
-{
-    EVP_CIPHER_CTX *ctx = context(aead, false);
-    return EVP_CipherInit_ex(ctx, NULL, NULL, NULL, nonce, 0) == 1 &&
-           EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, LP2P_AEAD_TAG, text + len) == 1 &&
-           pass(ctx, ad, text, len) == 1;
-}
-
-static bool is_large(struct lp2p_aead *aead, size_t len, bool sealing)
-{
-    return len >= LP2P_AEAD_LARGE && context(aead, sealing) != NULL;
-}
-
-static void drop_context(struct lp2p_aead *aead)
-{
-    EVP_CIPHER_CTX_free((EVP_CIPHER_CTX *)aead->evp);
-    aead->evp = NULL;
-}
-#else
-static bool seal_large(struct lp2p_aead *aead, const uint8_t *nonce, struct lp2p_span ad, uint8_t *text,
-                       size_t len)
-{
-    (void)aead, (void)nonce, (void)ad, (void)text, (void)len;
-    return false;
-}
-
-static bool open_large(struct lp2p_aead *aead, const uint8_t *nonce, struct lp2p_span ad, uint8_t *text,
-                       size_t len)
-{
-    (void)aead, (void)nonce, (void)ad, (void)text, (void)len;
-    return false;
-}
-
-static bool is_large(struct lp2p_aead *aead, size_t len, bool sealing)
-{
-    (void)aead, (void)len, (void)sealing;
-    return false;
-}
-
-static void drop_context(struct lp2p_aead *aead)
-{
-    (void)aead;
-}
-#endif
-
-void lp2p_aead_init(struct lp2p_aead *aead, const uint8_t key[LP2P_AEAD_KEY], bool large)
-{
-    memcpy(aead->key, key, LP2P_AEAD_KEY);
-    aead->nonce = 0;
-    aead->evp = NULL;
-    aead->large = large;
-}
-
-void lp2p_aead_fini(struct lp2p_aead *aead)
-{
-    drop_context(aead);
-    sodium_memzero(aead, sizeof(*aead));
+    return aead->library != NULL && len >= aead->library->len_min ? aead->library : NULL;
 }
 
 enum lp2p_err lp2p_aead_seal(struct lp2p_aead *aead, struct lp2p_span ad, uint8_t *text, size_t len)
 {
-    uint8_t nonce[NONCE_BYTES];
+    uint8_t nonce[LP2P_AEAD_NONCE];
+    const struct lp2p_aead_library *library = library_for(aead, len);
+    enum lp2p_err err = LP2P_ENOMEM;
     if (aead->nonce == UINT64_MAX) {
         return LP2P_ELIMIT;
     }
     nonce_bytes(aead->nonce++, nonce);
-    if (is_large(aead, len, true)) {
-        return seal_large(aead, nonce, ad, text, len) ? LP2P_OK : LP2P_ENOMEM;
+    if (library != NULL) {
+        err = library->seal(aead, &(struct lp2p_aead_text){nonce, ad, text, len});
     }
-    crypto_aead_chacha20poly1305_ietf_encrypt_detached(text, text + len, NULL, text, len, ad.ptr, ad.len,
-                                                       NULL, nonce, aead->key);
-    return LP2P_OK;
+    if (err == LP2P_ENOMEM) {
+        crypto_aead_chacha20poly1305_ietf_encrypt_detached(text, text + len, NULL, text, len, ad.ptr, ad.len,
+                                                           NULL, nonce, aead->key);
+        err = LP2P_OK;
+    }
+    return err;
 }
 
 enum lp2p_err lp2p_aead_open(struct lp2p_aead *aead, struct lp2p_span ad, uint8_t *text, size_t len)
 {
-    uint8_t nonce[NONCE_BYTES];
+    uint8_t nonce[LP2P_AEAD_NONCE];
+    const struct lp2p_aead_library *library = library_for(aead, len);
+    enum lp2p_err err = LP2P_ENOMEM;
     if (aead->nonce == UINT64_MAX) {
         return LP2P_ELIMIT;
     }
     nonce_bytes(aead->nonce, nonce);
-    bool good;
-    if (is_large(aead, len, false)) {
-        good = open_large(aead, nonce, ad, text, len);
-    } else {
-        good = crypto_aead_chacha20poly1305_ietf_decrypt_detached(text, NULL, text, len, text + len, ad.ptr,
-                                                                  ad.len, nonce, aead->key) == 0;
+    if (library != NULL) {
+        err = library->open(aead, &(struct lp2p_aead_text){nonce, ad, text, len});
     }
-    if (!good) {
-        return LP2P_EAUTH;
+    if (err == LP2P_ENOMEM) {
+        int bad = crypto_aead_chacha20poly1305_ietf_decrypt_detached(text, NULL, text, len, text + len,
+                                                                     ad.ptr, ad.len, nonce, aead->key);
+        err = bad == 0 ? LP2P_OK : LP2P_EAUTH;
+    }
+    if (err != LP2P_OK) {
+        sodium_memzero(text, len); /* the libraries decrypt first and look at the tag last */
+        return err;
     }
     aead->nonce++;
     return LP2P_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The symmetric part of Noise XX against the published vectors, and its AEAD with and without libcrypto. */
+ * The symmetric part of Noise XX against the published vectors, and its AEAD with each library of ciphers. */
 #include "base/check.h"
 #include "noise/handshake.h"
 #include "vectors.h"
@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <sodium.h>
 
 static void key_member(yyjson_val *vector, const char *name, uint8_t out[32])
@@ -78,9 +79,18 @@ static void check_split(yyjson_val *vector, struct lp2p_xx sides[2], struct lp2p
     }
 }
 
+static const char *const ciphers[] = {"libgcrypt", "libcrypto", "libsodium"};
+
+/** Makes keys use the library that the test is for. */
+static void use_cipher(void **state)
+{
+    assert_int_equal(lp2p_noise_cipher(*state), LP2P_OK);
+    assert_string_equal(lp2p_noise_cipher_name(), *state);
+}
+
 static void test_noise_handshake_vectors(void **state)
 {
-    (void)state;
+    use_cipher(state);
     yyjson_doc *doc = vectors_load("noise-xx.json");
     size_t i, max;
     yyjson_val *vector;
@@ -110,63 +120,152 @@ static void test_noise_handshake_vectors(void **state)
     yyjson_doc_free(doc);
 }
 
-/** libcrypto's way and libsodium's way give the same bytes and open each other's, with and without additional
- * data. */
-static void test_noise_aead_both_ways(void **state)
+static void key_with(struct lp2p_aead *aead, const char *cipher, uint8_t first)
 {
-    (void)state;
-    static const size_t sizes[] = {0, 1, 16, 1023, 1024, 1025, 16384, 65519};
-    uint8_t key[32], *a = malloc(65536), *b = malloc(65536), *plain = malloc(65536);
-    struct lp2p_aead large, small, opener;
-    memset(key, 7, sizeof(key));
-    lp2p_aead_init(&large, key, true);
-    lp2p_aead_init(&small, key, false);
-    lp2p_aead_init(&opener, key, true);
-    for (size_t i = 0; i < LP2P_ARRAY_LEN(sizes) * 2; i++) {
-        size_t len = sizes[i / 2];
-        struct lp2p_span ad = lp2p_span("header", i % 2 == 0 ? 0 : 6);
-        for (size_t k = 0; k < len; k++) {
-            plain[k] = a[k] = b[k] = (uint8_t)(k * 31 + i);
-        }
-        assert_int_equal(lp2p_aead_seal(&large, ad, a, len), LP2P_OK);
-        assert_int_equal(lp2p_aead_seal(&small, ad, b, len), LP2P_OK);
-        assert_memory_equal(a, b, len + LP2P_AEAD_TAG);
-        assert_int_equal(lp2p_aead_open(&opener, ad, a, len), LP2P_OK);
-        assert_memory_equal(a, plain, len);
-    }
-    assert_int_equal(large.nonce, LP2P_ARRAY_LEN(sizes) * 2);
-    lp2p_aead_fini(&large);
-    lp2p_aead_fini(&small);
-    lp2p_aead_fini(&opener);
-    lp2p_aead_fini(&opener); /* harmless */
-    free(a);
-    free(b);
-    free(plain);
+    uint8_t key[32] = {first};
+    assert_int_equal(lp2p_noise_cipher(cipher), LP2P_OK);
+    lp2p_aead_init(aead, key, true);
 }
 
-static void test_noise_aead_context_is_lazy(void **state)
+/** Every library gives the same bytes and opens what the others sealed, with and without additional data. */
+static void test_noise_aead_libraries_agree(void **state)
 {
     (void)state;
-    uint8_t key[32] = {1}, text[LP2P_AEAD_LARGE + LP2P_AEAD_TAG] = {0};
+    static const size_t sizes[] = {0, 1, 16, 63, 64, 65, 128, 1023, 1024, 1025, 16384, 65519};
+    uint8_t *sealed = malloc(65536), *plain = malloc(65536), *text = malloc(65536), key[32] = {7};
+    struct lp2p_aead reference, sealer, opener;
+    for (size_t c = 0; c < LP2P_ARRAY_LEN(ciphers); c++) {
+        if (lp2p_noise_cipher(ciphers[c]) != LP2P_OK) {
+            print_message("%s is not there\n", ciphers[c]);
+            continue;
+        }
+        lp2p_aead_init(&reference, key, false);
+        lp2p_aead_init(&sealer, key, true);
+        lp2p_aead_init(&opener, key, true);
+        for (size_t i = 0; i < LP2P_ARRAY_LEN(sizes) * 2; i++) {
+            size_t len = sizes[i / 2];
+            struct lp2p_span ad = lp2p_span("header", i % 2 == 0 ? 0 : 6);
+            for (size_t k = 0; k < len; k++) {
+                plain[k] = text[k] = sealed[k] = (uint8_t)(k * 31 + i);
+            }
+            assert_int_equal(lp2p_aead_seal(&reference, ad, text, len), LP2P_OK);
+            assert_int_equal(lp2p_aead_seal(&sealer, ad, sealed, len), LP2P_OK);
+            assert_memory_equal(text, sealed, len + LP2P_AEAD_TAG);
+            assert_int_equal(lp2p_aead_open(&opener, ad, text, len), LP2P_OK);
+            assert_memory_equal(text, plain, len);
+        }
+        assert_int_equal(sealer.nonce, LP2P_ARRAY_LEN(sizes) * 2);
+        lp2p_aead_fini(&reference);
+        lp2p_aead_fini(&sealer);
+        lp2p_aead_fini(&opener);
+        lp2p_aead_fini(&opener); /* harmless */
+        assert_true(sodium_is_zero((const uint8_t *)&sealer, sizeof(sealer)));
+    }
+    assert_int_equal(lp2p_noise_cipher("rot13"), LP2P_ENOTFOUND);
+    assert_int_equal(lp2p_noise_cipher(NULL), LP2P_OK);
+    free(sealed);
+    free(plain);
+    free(text);
+}
+
+/** A key that only small texts were sealed with holds no context of libcrypto, and one of libgcrypt never. */
+static void test_noise_aead_idle_key_is_small(void **state)
+{
+    use_cipher(state);
+    uint8_t text[LP2P_AEAD_LARGE + LP2P_AEAD_TAG] = {0};
+    bool libcrypto = strcmp(*state, "libcrypto") == 0;
     struct lp2p_aead aead;
-    lp2p_aead_init(&aead, key, true);
+    key_with(&aead, *state, 1);
     assert_int_equal(lp2p_aead_seal(&aead, lp2p_span(NULL, 0), text, LP2P_AEAD_LARGE - 1), LP2P_OK);
-    assert_null(aead.evp);
+    assert_null(aead.context);
     assert_int_equal(lp2p_aead_seal(&aead, lp2p_span(NULL, 0), text, LP2P_AEAD_LARGE), LP2P_OK);
-#ifdef LP2P_HAVE_LIBCRYPTO
-    assert_non_null(aead.evp);
-#else
-    assert_null(aead.evp);
-#endif
+    assert_true((aead.context != NULL) == libcrypto);
     lp2p_aead_fini(&aead);
-    assert_true(sodium_is_zero((const uint8_t *)&aead, sizeof(aead)));
+}
+
+/** A flipped bit anywhere: EAUTH, the bytes are gone, and the right text is still accepted afterwards. */
+static void test_noise_aead_tampered(void **state)
+{
+    use_cipher(state);
+    static const size_t sizes[] = {1, 100, 5000};
+    uint8_t good[5016], bad[5016];
+    struct lp2p_aead sealer, opener;
+    key_with(&sealer, *state, 3);
+    key_with(&opener, *state, 3);
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(sizes); i++) {
+        size_t len = sizes[i];
+        memset(good, 0x5a, len);
+        assert_int_equal(lp2p_aead_seal(&sealer, lp2p_span(NULL, 0), good, len), LP2P_OK);
+        for (size_t k = 0; k < len + LP2P_AEAD_TAG; k += len / 64 + 1) {
+            memcpy(bad, good, len + LP2P_AEAD_TAG);
+            bad[k] ^= 1;
+            assert_int_equal(lp2p_aead_open(&opener, lp2p_span(NULL, 0), bad, len), LP2P_EAUTH);
+            assert_true(sodium_is_zero(bad, len));
+        }
+        assert_int_equal(lp2p_aead_open(&opener, lp2p_span(NULL, 0), good, len), LP2P_OK);
+        assert_true(good[0] == 0x5a && good[len - 1] == 0x5a);
+    }
+    lp2p_aead_fini(&sealer);
+    lp2p_aead_fini(&opener);
+}
+
+#define CROWD 200 /* keys: several share a place of libgcrypt's contexts */
+
+/** Seals and opens with many keys in turn; keys come and go. What each gives is what libsodium gives. */
+static void *crowd(void *cipher)
+{
+    static const uint8_t zeroes[64];
+    struct lp2p_aead keys[CROWD], openers[CROWD];
+    for (size_t i = 0; i < CROWD; i++) {
+        uint8_t key[32] = {(uint8_t)i, 1};
+        lp2p_aead_init(&keys[i], key, true);
+        lp2p_aead_init(&openers[i], key, true);
+    }
+    for (size_t round = 0; round < 5; round++) {
+        for (size_t i = 0; i < CROWD; i++) {
+            uint8_t text[64 + LP2P_AEAD_TAG] = {0}, expected[64 + LP2P_AEAD_TAG] = {0},
+                              key[32] = {(uint8_t)i, 1};
+            struct lp2p_aead reference;
+            lp2p_aead_init(&reference, key, false);
+            reference.nonce = keys[i].nonce;
+            LP2P_CHECK(lp2p_aead_seal(&reference, lp2p_span(NULL, 0), expected, 64) == LP2P_OK);
+            lp2p_aead_fini(&reference);
+            LP2P_CHECK(lp2p_aead_seal(&keys[i], lp2p_span(NULL, 0), text, 64) == LP2P_OK);
+            LP2P_CHECK(memcmp(text, expected, sizeof(text)) == 0);
+            LP2P_CHECK(lp2p_aead_open(&openers[i], lp2p_span(NULL, 0), text, 64) == LP2P_OK);
+            LP2P_CHECK(memcmp(text, zeroes, 64) == 0);
+            if (i % 7 == round) { /* a new connection */
+                lp2p_aead_fini(&keys[i]);
+                lp2p_aead_fini(&openers[i]);
+                lp2p_aead_init(&keys[i], key, true);
+                lp2p_aead_init(&openers[i], key, true);
+            }
+        }
+    }
+    for (size_t i = 0; i < CROWD; i++) {
+        lp2p_aead_fini(&keys[i]);
+        lp2p_aead_fini(&openers[i]);
+    }
+    return cipher;
+}
+
+static void test_noise_aead_many_keys_and_threads(void **state)
+{
+    use_cipher(state);
+    pthread_t threads[4];
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(threads); i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, crowd, *state), 0);
+    }
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(threads); i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
 }
 
 /** The last counter is reserved, and a refused text does not move the counter (RUSTSEC-2024-0011,
  * CVE-2021-4239). */
 static void test_noise_aead_counter(void **state)
 {
-    (void)state;
+    use_cipher(state);
     uint8_t key[32] = {2}, text[2000] = {0};
     struct lp2p_aead sealer, opener;
     for (size_t len = 20; len < 2000; len += 1500) {
@@ -191,16 +290,30 @@ static void test_noise_aead_counter(void **state)
     }
 }
 
+/** The same test with each library of ciphers. */
+#define WITH_CIPHER(test, cipher) {#test "_" cipher, test, NULL, NULL, (void *)(uintptr_t)cipher}
+#define EACH_CIPHER(test)                                                                                    \
+    WITH_CIPHER(test, "libgcrypt"), WITH_CIPHER(test, "libcrypto"), WITH_CIPHER(test, "libsodium")
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_noise_handshake_vectors),
-        cmocka_unit_test(test_noise_aead_both_ways),
-        cmocka_unit_test(test_noise_aead_context_is_lazy),
-        cmocka_unit_test(test_noise_aead_counter),
+    const struct CMUnitTest all[] = {
+        EACH_CIPHER(test_noise_handshake_vectors),
+        EACH_CIPHER(test_noise_aead_idle_key_is_small),
+        EACH_CIPHER(test_noise_aead_tampered),
+        EACH_CIPHER(test_noise_aead_counter),
+        EACH_CIPHER(test_noise_aead_many_keys_and_threads),
+        cmocka_unit_test(test_noise_aead_libraries_agree),
     };
+    struct CMUnitTest tests[LP2P_ARRAY_LEN(all)];
+    size_t len = 0;
     if (sodium_init() < 0) {
         return 1;
     }
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(all); i++) { /* without those whose library is not compiled in */
+        if (lp2p_noise_cipher(all[i].initial_state) == LP2P_OK) {
+            tests[len++] = all[i];
+        }
+    }
+    return _cmocka_run_group_tests("tests", tests, len, NULL, NULL);
 }

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ * What a library of ciphers brings to aead.c. Internal to the room. */
+#ifndef LP2P_NOISE_AEAD_LIBRARY_H
+#define LP2P_NOISE_AEAD_LIBRARY_H
+
+#include "noise/aead.h"
+
+#define LP2P_AEAD_NONCE 12
+
+/** One text under way: in place, the tag stands behind it. */
+struct lp2p_aead_text {
+    const uint8_t *nonce; /* LP2P_AEAD_NONCE bytes */
+    struct lp2p_span ad;
+    uint8_t *bytes;
+    size_t len;
+};
+
+struct lp2p_aead_library {
+    const char *name;
+    size_t len_min; /* shorter texts go through libsodium */
+    /** Gets the library ready for all threads; false: it cannot be used. Called once. */
+    bool (*init)(void);
+    /** OK, or ENOMEM with nothing touched: libsodium does it then. */
+    enum lp2p_err (*seal)(struct lp2p_aead *aead, const struct lp2p_aead_text *text);
+    /** OK, EAUTH, or ENOMEM with nothing touched. */
+    enum lp2p_err (*open)(struct lp2p_aead *aead, const struct lp2p_aead_text *text);
+    /** Wipes and frees what the library keeps of this key. */
+    void (*drop)(struct lp2p_aead *aead);
+};
+
+#ifdef LP2P_HAVE_LIBGCRYPT
+extern const struct lp2p_aead_library lp2p_aead_libgcrypt;
+#endif
+#ifdef LP2P_HAVE_LIBCRYPTO
+extern const struct lp2p_aead_library lp2p_aead_libcrypto;
+#endif
+
+#endif
