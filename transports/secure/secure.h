@@ -57,11 +57,15 @@ struct lp2p_secure_ops {
     enum lp2p_err (*open)(struct lp2p_secure *secure, uint8_t *frame, size_t size, struct lp2p_span *plain);
     /** Seals in place; *size: bytes of the frame. ELIMIT: the key is used up. */
     enum lp2p_err (*seal)(struct lp2p_secure *secure, uint8_t *frame, size_t plain_len, size_t *size);
+    /** Writes the last frame, which says that nothing follows (at most LP2P_SECURE_FINISH_MAX bytes), as a courtesy before
+     *  closing; 0: it was said, or cannot be. NULL: this channel has no such word. */
+    size_t (*finish)(struct lp2p_secure *secure, uint8_t *out);
 };
 
 /** The largest head and tail of all channels: who frames without knowing the channel keeps that much room. */
 #define LP2P_SECURE_HEAD_MAX 5
-#define LP2P_SECURE_TAIL_MAX 17
+#define LP2P_SECURE_TAIL_MAX 44 /* TLS: type and tag, and the shift when new keys are announced in front */
+#define LP2P_SECURE_FINISH_MAX 24
 
 static inline void lp2p_secure_free(struct lp2p_secure *secure)
 {
