@@ -20,8 +20,10 @@ struct lp2p_config {
     unsigned dht_k, dht_alpha;
     char muxers[2][LP2P_PROTOCOL_ID_MAX]; /* protocol ids in order of preference */
     size_t muxers_len;
-    bool has_key;
+    bool has_key, key_type_set;
     struct lp2p_private_key key;
+    enum lp2p_key_type key_type; /* of identities that are made here */
+    unsigned key_bits;           /* RSA; 0: the least */
     bool io_threads_set;
     unsigned io_threads; /* 0: one for each connection */
     bool serve_echo, serve_perf;

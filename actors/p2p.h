@@ -53,10 +53,23 @@ enum lp2p_err lp2p_config_dht_params(struct lp2p_config *config, unsigned k, uns
 enum lp2p_err lp2p_config_security(struct lp2p_config *config, const char *list);
 /** Comma separated list in order of preference: "yamux", "mplex" or both (default "yamux"). */
 enum lp2p_err lp2p_config_muxers(struct lp2p_config *config, const char *list);
-/** Identity: a PrivateKey protobuf (Ed25519). Copied. Without it each node gets a throw-away identity. */
+/** Identity: a PrivateKey protobuf of any type. Copied. Without it each node gets a throw-away identity. */
 enum lp2p_err lp2p_config_key(struct lp2p_config *config, const void *protobuf, size_t len);
+/** Type of the identities that are made here (throw-away, or in a new key file): "ed25519" (default), "secp256k1", "ecdsa"
+ *  (P-256), "rsa" (2048 bits), "rsa-3072", "rsa-4096". A key file that holds another type is then refused (EINVAL). Before
+ *  lp2p_config_key_file. */
+enum lp2p_err lp2p_config_key_type(struct lp2p_config *config, const char *type);
 /** Identity from a file with the PrivateKey protobuf; created with mode 0600 if it does not exist and `create` is true. */
 enum lp2p_err lp2p_config_key_file(struct lp2p_config *config, const char *path, bool create);
+/** Signs with a secret that stays elsewhere (a hardware key, another process): Ed25519 64 bytes; ECDSA and secp256k1 DER over
+ *  the message's SHA-256; RSA PKCS#1 v1.5 with SHA-256. LP2P_OK with *len <= cap (1024). Called by lp2p_node_new, and by the
+ *  node's threads when its addresses change: it may take milliseconds, it must not call the node. Every signature is checked
+ *  before it is used. */
+typedef enum lp2p_err (*lp2p_sign_fn)(void *user, const void *message, size_t message_len, uint8_t *out, size_t cap, size_t *len);
+/** Identity: a PublicKey protobuf and what signs for it. fn and user must outlive the nodes. */
+enum lp2p_err lp2p_config_signer(struct lp2p_config *config, const void *public_key, size_t len, lp2p_sign_fn fn, void *user);
+/** True when an identity was given, by any of the calls above or by lp2p_config_load_env. */
+bool lp2p_config_has_identity(const struct lp2p_config *config);
 /** I/O threads that carry the connections: 0: one thread for each connection. Not called: one for each connection when max
  *  connections is at most 64 (and never more than 64 threads), else one for each core. */
 enum lp2p_err lp2p_config_io_threads(struct lp2p_config *config, unsigned threads);
@@ -66,8 +79,10 @@ enum lp2p_err lp2p_config_serve(struct lp2p_config *config, const char *list);
 enum lp2p_err lp2p_config_agent(struct lp2p_config *config, const char *agent);
 /** Connections younger than this are not trimmed; milliseconds, default 20,000. */
 enum lp2p_err lp2p_config_trim_grace(struct lp2p_config *config, unsigned grace_ms);
-/** Reads P2P_MIN_CONNECTIONS and P2P_MAX_CONNECTIONS from a file of NAME=value lines (NULL: ".env" in the current directory).
- *  ENOTFOUND when there is no such file; a value that is 0 or not a number leaves the default, as Lotus does. */
+/** Reads P2P_MIN_CONNECTIONS, P2P_MAX_CONNECTIONS and the identity (P2P_PRIVATE_KEY_BASE64: the protobuf, else
+ *  P2P_PRIVATE_KEY_RAW_BASE64: 64 bytes of Ed25519) from a file of NAME=value lines (NULL: ".env" in the current directory).
+ *  ENOTFOUND when there is no such file; a count that is 0 or not a number leaves the default, as Lotus does; a key that is
+ *  none is EINVAL. */
 enum lp2p_err lp2p_config_load_env(struct lp2p_config *config, const char *path);
 
 enum lp2p_log_level { LP2P_LOG_ERROR, LP2P_LOG_WARN, LP2P_LOG_INFO, LP2P_LOG_DEBUG };
@@ -322,12 +337,24 @@ void lp2p_free(void *ptr);
 
 /* ---- Keys (for tools) */
 
+#define LP2P_KEY_MAX 4708        /* bytes of a PrivateKey protobuf: RSA of 8192 bits */
+#define LP2P_KEY_PUBLIC_MAX 1100 /* bytes of a PublicKey protobuf */
+
 /** A new Ed25519 identity as a 68-byte PrivateKey protobuf. */
 enum lp2p_err lp2p_key_generate(uint8_t out[68]);
+/** A new identity of a type as in lp2p_config_key_type, as a PrivateKey protobuf. RSA takes seconds. EINVAL, ELIMIT (cap). */
+enum lp2p_err lp2p_key_generate_type(const char *type, uint8_t *out, size_t cap, size_t *len);
 /** Peer id text of a PrivateKey protobuf. EINVAL, EUNSUPPORTED. */
 enum lp2p_err lp2p_key_peer_id(const void *protobuf, size_t len, char out[LP2P_PEER_TEXT_MAX]);
-/** The PublicKey protobuf inside of a peer id text. ENOTFOUND: the id is only a hash of the key (RSA). EINVAL, ELIMIT (cap). */
+/** PublicKey protobuf and name of the type ("ed25519", ..; may be NULL) of a PrivateKey protobuf. EINVAL, EUNSUPPORTED, ELIMIT. */
+enum lp2p_err lp2p_key_public(const void *protobuf, size_t len, uint8_t *out, size_t cap, size_t *out_len, const char **type);
+/** Signs with a PrivateKey protobuf; cap 1024 is enough for every type. For tools, tests and signers. */
+enum lp2p_err lp2p_key_sign(const void *protobuf, size_t len, const void *message, size_t message_len, uint8_t *out, size_t cap,
+                            size_t *out_len);
+/** The PublicKey protobuf inside of a peer id text. ENOTFOUND: the id is only a hash of the key (RSA, ECDSA). EINVAL, ELIMIT (cap). */
 enum lp2p_err lp2p_peer_public_key(const char *peer, uint8_t *out, size_t cap, size_t *len);
+/** A peer id text of either form in both: base58 ("12D3Koo..", "Qm..") and CIDv1 ("bafz.."). Either out may be NULL. EINVAL. */
+enum lp2p_err lp2p_peer_texts(const char *peer, char base58[LP2P_PEER_TEXT_MAX], char cid[LP2P_PEER_TEXT_MAX]);
 
 #ifdef __cplusplus
 }

@@ -44,7 +44,9 @@ static void ends_init(struct ends *ends)
 {
     for (int i = 0; i < 2; i++) {
         lp2p_private_key_generate(&source, &ends->keys[i]);
-        lp2p_noise_identity_init(&ends->identities[i], &ends->keys[i], MUXERS, 1, &source);
+        enum lp2p_err err =
+            lp2p_noise_identity_init(&ends->identities[i], &ends->keys[i], MUXERS, 1, &source);
+        LP2P_CHECK(err == LP2P_OK);
     }
 }
 

@@ -36,6 +36,7 @@ enum cli_option {
     OPT_SERVE,
     OPT_LOG_LEVEL,
     OPT_KEY,
+    OPT_KEY_TYPE,
     OPT_ENV,
     OPT_AGENT,
     OPT_TIMEOUT,

@@ -135,6 +135,9 @@ struct lp2p_config *cli_config(const struct cli *cli)
         check(cli, config, lp2p_config_trim_grace(config, (unsigned)cli->number[OPT_TRIM_GRACE]),
               "trim-grace");
     }
+    if (has(cli, OPT_KEY_TYPE)) {
+        check(cli, config, lp2p_config_key_type(config, cli->text[OPT_KEY_TYPE]), "key-type");
+    }
     if (has(cli, OPT_KEY)) {
         check(cli, config, lp2p_config_key_file(config, cli->text[OPT_KEY], false), "key");
         if (lp2p_config_detail(config)[0] != '\0') {
@@ -175,7 +178,8 @@ static bool default_dir(char *out, size_t cap)
 
 void cli_config_identity(const struct cli *cli, struct lp2p_config *config)
 {
-    if (cli->ephemeral || has(cli, OPT_KEY)) {
+    /* An identity of the --env file counts as one that was given. */
+    if (cli->ephemeral || has(cli, OPT_KEY) || lp2p_config_has_identity(config)) {
         if (cli->ephemeral && (has(cli, OPT_KEY) || has(cli, OPT_DATA_DIR))) {
             cli_usage(cli, "option --ephemeral: excludes --%s", has(cli, OPT_KEY) ? "key" : "data-dir");
         }

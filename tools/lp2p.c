@@ -6,7 +6,8 @@
 
 #define ALL (CLI_BIT(OPT_HELP) | CLI_BIT(OPT_VERSION) | CLI_BIT(OPT_JSON))
 #define NODE                                                                                                 \
-    (ALL | CLI_BIT(OPT_SECURITY) | CLI_BIT(OPT_MUXERS) | CLI_BIT(OPT_KEY) | CLI_BIT(OPT_LOG_LEVEL) |         \
+    (ALL | CLI_BIT(OPT_SECURITY) | CLI_BIT(OPT_MUXERS) | CLI_BIT(OPT_KEY) |                                  \
+     CLI_BIT(OPT_KEY_TYPE) | CLI_BIT(OPT_LOG_LEVEL) |                                                        \
      CLI_BIT(OPT_TIMEOUT) | CLI_BIT(OPT_PROGRESS) | CLI_BIT(OPT_LISTEN) | CLI_BIT(OPT_IO_THREADS))
 #define DHT (NODE | CLI_BIT(OPT_PEER) | CLI_BIT(OPT_DHT) | CLI_BIT(OPT_DHT_PROTOCOL))
 
@@ -40,7 +41,8 @@ static const struct command {
      command_dht_findprovs},
     {"dht findpeer", "PEERID --peer MA", "find the addresses of a peer", 1, 1, DHT, command_dht_findpeer},
     {"dht closest", "KEY --peer MA", "find the peers closest to a key", 1, 1, DHT, command_dht_closest},
-    {"key gen", "[FILE | --key FILE]", "make an identity", 0, 1, ALL | CLI_BIT(OPT_KEY), command_key_gen},
+    {"key gen", "[FILE | --key FILE] [--key-type TYPE]", "make an identity", 0, 1,
+     ALL | CLI_BIT(OPT_KEY) | CLI_BIT(OPT_KEY_TYPE), command_key_gen},
     {"key show", "FILE", "show an identity", 0, 1, ALL | CLI_BIT(OPT_KEY), command_key_show},
 };
 #define COMMANDS_LEN (sizeof(COMMANDS) / sizeof(COMMANDS[0]))

@@ -30,6 +30,7 @@ struct lp2p_config *lp2p_config_new(void)
     config->muxers_len = 1;
     (void)snprintf(config->agent, sizeof(config->agent), "lotus-p2p/%s", LP2P_VERSION_STRING);
     config->log_level = LP2P_LOG_INFO;
+    config->key_type = LP2P_KEY_ED25519;
     return config;
 }
 
@@ -371,26 +372,5 @@ enum lp2p_err lp2p_config_log(struct lp2p_config *config, enum lp2p_log_level ma
     config->log_level = max_level;
     config->log_fn = fn;
     config->log_user = user;
-    return LP2P_OK;
-}
-
-/* ---- identity */
-
-enum lp2p_err lp2p_config_key(struct lp2p_config *config, const void *protobuf, size_t len)
-{
-    if (config == NULL) {
-        return LP2P_EINVAL;
-    }
-    struct lp2p_private_key key;
-    enum lp2p_err err =
-        protobuf == NULL ? LP2P_EINVAL : lp2p_private_key_parse(lp2p_span(protobuf, len), &key);
-    if (err != LP2P_OK) {
-        return lp2p_config_fail(config, LP2P_EINVAL,
-                                "key: expected an Ed25519 PrivateKey protobuf (68 bytes, 08011240...): %s",
-                                lp2p_strerror(err));
-    }
-    config->key = key;
-    config->has_key = true;
-    lp2p_private_key_wipe(&key);
     return LP2P_OK;
 }

@@ -12,6 +12,12 @@
 enum lp2p_err lp2p_config_fail(struct lp2p_config *config, enum lp2p_err err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/** Reads "ed25519", "secp256k1", "ecdsa", "rsa", "rsa-3072"..; bits 0: the type's own. */
+bool lp2p_key_type_parse(const char *text, enum lp2p_key_type *type, unsigned *bits);
+/** A new key from the system's random source, as a PrivateKey protobuf. */
+enum lp2p_err lp2p_key_make(enum lp2p_key_type type, unsigned bits, uint8_t *out, size_t cap,
+                            size_t *len) LP2P_MUST_CHECK;
+
 /** The last value of `name` in the text of an .env file, as dotenv reads it: NAME=value or `export
  * NAME=value`, quotes ' " `, comments. NUL-terminated in out, cut at cap. False when the name does not occur.
  */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * The .env file, read as dotenv reads it for Lotus nodes: of all its names only P2P_MIN_CONNECTIONS and
- * P2P_MAX_CONNECTIONS count, each as `Number(value) || default`. The environment of the process is not
- * consulted, as there. */
+ * The .env file, read as dotenv reads it for Lotus nodes: P2P_MIN_CONNECTIONS and P2P_MAX_CONNECTIONS, each
+ * as `Number(value) || default`, and the identity. The environment of the process is not consulted, as there.
+ */
 #include "actors/api/config_private.h"
 
 #include <errno.h>
 #include <math.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -212,6 +213,48 @@ static enum lp2p_err read_file(struct lp2p_config *config, const char *path, cha
     return LP2P_OK;
 }
 
+/* ---- the identity */
+
+/* Base64, padded or not. False when the name is not there, or empty. */
+static bool find_base64(struct lp2p_span file, const char *name, uint8_t *out, size_t cap, size_t *len,
+                        bool *bad)
+{
+    static const int variants[] = {sodium_base64_VARIANT_ORIGINAL, sodium_base64_VARIANT_ORIGINAL_NO_PADDING};
+    char text[LP2P_PRIVATE_KEY_MAX * 4 / 3 + 8];
+    bool found = lp2p_env_find(file, name, text, sizeof(text)) && text[0] != '\0';
+    *bad = found;
+    for (size_t i = 0; *bad && i < LP2P_ARRAY_LEN(variants); i++) {
+        *bad = sodium_base642bin(out, cap, text, strlen(text), NULL, len, NULL, variants[i]) != 0;
+    }
+    sodium_memzero(text, sizeof(text));
+    return found;
+}
+
+static enum lp2p_err load_key(struct lp2p_config *config, struct lp2p_span file)
+{
+    static const uint8_t ed25519_head[] = {0x08, 0x01, 0x12, 0x40};
+    const char *name = "P2P_PRIVATE_KEY_BASE64";
+    uint8_t bytes[LP2P_PRIVATE_KEY_MAX], *raw = bytes + sizeof(ed25519_head);
+    size_t len = 0;
+    bool bad = false;
+    if (!find_base64(file, name, bytes, sizeof(bytes), &len, &bad)) {
+        name = "P2P_PRIVATE_KEY_RAW_BASE64";
+        if (!find_base64(file, name, raw, sizeof(bytes) - sizeof(ed25519_head), &len, &bad)) {
+            return LP2P_OK;
+        }
+        bad = bad || len != 64;
+        memcpy(bytes, ed25519_head, sizeof(ed25519_head));
+        len += sizeof(ed25519_head);
+    }
+    enum lp2p_err err = bad ? LP2P_EINVAL : lp2p_config_key(config, bytes, len);
+    sodium_memzero(bytes, sizeof(bytes));
+    return err == LP2P_OK
+               ? err
+               : lp2p_config_fail(config, LP2P_EINVAL, "%s: expected the base64 of %s", name,
+                                  strstr(name, "RAW") == NULL ? "a PrivateKey protobuf"
+                                                              : "64 bytes: Ed25519 seed and public key");
+}
+
 enum lp2p_err lp2p_config_load_env(struct lp2p_config *config, const char *path)
 {
     if (config == NULL) {
@@ -225,7 +268,12 @@ enum lp2p_err lp2p_config_load_env(struct lp2p_config *config, const char *path)
     }
     unsigned min = count_of(lp2p_span(text, len), "P2P_MIN_CONNECTIONS", LP2P_CONNECTIONS_MIN_DEFAULT);
     unsigned max = count_of(lp2p_span(text, len), "P2P_MAX_CONNECTIONS", LP2P_CONNECTIONS_MAX_DEFAULT);
+    err = load_key(config, lp2p_span(text, len));
+    sodium_memzero(text, len);
     free(text);
+    if (err != LP2P_OK) {
+        return err;
+    }
     /* Lotus takes the two without comparing them; a maximum alone below the default minimum is meant as one.
      */
     return lp2p_config_connections(config, LP2P_MIN(min, max), max);

@@ -40,14 +40,18 @@ static void tell(char *detail, const char *text)
 }
 
 /* Identity, names of muxers, and the static Noise key: what all connections of the node share. */
-static void fill_context(struct lp2p_context *ctx)
+static enum lp2p_err fill_context(struct lp2p_context *ctx)
 {
     static const struct lp2p_mux_ops *const known[] = {&lp2p_yamux_ops, &lp2p_mplex_ops};
     if (ctx->config.has_key) {
         ctx->key = ctx->config.key;
         lp2p_private_key_wipe(&ctx->config.key);
     } else {
-        lp2p_private_key_generate(&lp2p_system_rand, &ctx->key);
+        enum lp2p_err err = lp2p_private_key_generate_type(ctx->config.key_type, ctx->config.key_bits,
+                                                           &lp2p_system_rand, &ctx->key);
+        if (err != LP2P_OK) {
+            return err;
+        }
     }
     lp2p_private_key_public(&ctx->key, &ctx->public_key);
     lp2p_peer_id_from_key(&ctx->public_key, &ctx->self);
@@ -61,8 +65,10 @@ static void fill_context(struct lp2p_context *ctx)
             }
         }
     }
-    lp2p_noise_identity_init(&ctx->noise, &ctx->key, names, ctx->muxers_len, &lp2p_system_rand);
+    enum lp2p_err err =
+        lp2p_noise_identity_init(&ctx->noise, &ctx->key, names, ctx->muxers_len, &lp2p_system_rand);
     ctx->net = &lp2p_net_posix;
+    return err;
 }
 
 enum lp2p_err lp2p_node_new(const struct lp2p_config *config, struct lp2p_node **out, char *detail)
@@ -88,7 +94,16 @@ enum lp2p_err lp2p_node_new(const struct lp2p_config *config, struct lp2p_node *
     node->gate = gate;
     node->ctx.config = *config;
     node->ctx.node = node;
-    fill_context(&node->ctx);
+    enum lp2p_err err = fill_context(&node->ctx);
+    if (err != LP2P_OK) {
+        tell(detail, node->ctx.key.sign != NULL ? "the signer gave no signature that its public key verifies"
+                                                : "no identity could be made");
+        lp2p_noise_identity_wipe(&node->ctx.noise);
+        lp2p_private_key_wipe(&node->ctx.key);
+        lp2p_gate_drop(gate);
+        free(node);
+        return err;
+    }
     pthread_mutex_init(&node->life, NULL);
     pthread_mutex_init(&node->log_lock, NULL);
     lp2p_user_protocols_init(&node->registry);

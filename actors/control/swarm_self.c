@@ -233,7 +233,7 @@ static enum lp2p_err sign_record(struct lp2p_actor *self, struct lp2p_swarm *swa
                                  struct lp2p_slice *out)
 {
     struct lp2p_peer_record *record = calloc(1, sizeof(*record));
-    size_t cap = (size_t)addrs->len * (LP2P_MULTIADDR_MAX + 16) + 512, len = 0;
+    size_t cap = (size_t)addrs->len * (LP2P_MULTIADDR_MAX + 16) + LP2P_PUBLIC_KEY_MAX + LP2P_SIGNATURE_MAX + 256, len = 0;
     struct lp2p_buf *buf = lp2p_buf_new(cap);
     enum lp2p_err err = record == NULL || buf == NULL ? LP2P_ENOMEM : LP2P_OK;
     if (err == LP2P_OK) {

@@ -40,7 +40,8 @@ static void set_key(struct lp2p_config *config, struct lp2p_rand *rand)
     struct lp2p_private_key key;
     uint8_t bytes[68];
     lp2p_private_key_generate(rand, &key);
-    lp2p_private_key_encode(&key, bytes);
+    size_t len = 0;
+    assert_int_equal(lp2p_private_key_encode(&key, bytes, sizeof(bytes), &len), LP2P_OK);
     assert_int_equal(lp2p_config_key(config, bytes, sizeof(bytes)), LP2P_OK);
 }
 

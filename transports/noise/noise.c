@@ -28,8 +28,9 @@ struct lp2p_noise {
     struct handshake *handshake;
 };
 
-void lp2p_noise_identity_init(struct lp2p_noise_identity *identity, const struct lp2p_private_key *key,
-                              const char *const *muxers, size_t muxers_len, const struct lp2p_rand *rand)
+enum lp2p_err lp2p_noise_identity_init(struct lp2p_noise_identity *identity,
+                                       const struct lp2p_private_key *key, const char *const *muxers,
+                                       size_t muxers_len, const struct lp2p_rand *rand)
 {
     LP2P_CHECK(muxers_len <= LP2P_NOISE_MUXERS_MAX);
     *identity = (struct lp2p_noise_identity){.key = key, .muxers_len = muxers_len};
@@ -38,7 +39,9 @@ void lp2p_noise_identity_init(struct lp2p_noise_identity *identity, const struct
     }
     lp2p_rand_fill(rand, identity->static_secret, sizeof(identity->static_secret));
     crypto_scalarmult_curve25519_base(identity->static_public, identity->static_secret);
-    lp2p_noise_payload_sign(key, identity->static_public, identity->payload_signature);
+    size_t len = lp2p_noise_payload_sign(key, identity->static_public, identity->payload_signature);
+    identity->payload_signature_len = (uint16_t)len;
+    return len > 0 ? LP2P_OK : LP2P_ESIGNATURE;
 }
 
 void lp2p_noise_identity_wipe(struct lp2p_noise_identity *identity)

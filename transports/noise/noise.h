@@ -18,13 +18,14 @@
 struct lp2p_noise_identity {
     const struct lp2p_private_key *key;
     uint8_t static_secret[32], static_public[32]; /* X25519 */
-    uint8_t payload_signature[64];                /* made once for static_public */
+    uint16_t payload_signature_len;
+    uint8_t payload_signature[LP2P_SIGNATURE_MAX]; /* made once for static_public */
     const char *muxers[LP2P_NOISE_MUXERS_MAX];    /* our list for stream_muxers, preference order; empty: extension not sent */
     size_t muxers_len;
 };
-/** Makes the static key and the signature. */
-void lp2p_noise_identity_init(struct lp2p_noise_identity *identity, const struct lp2p_private_key *key,
-                              const char *const *muxers, size_t muxers_len, const struct lp2p_rand *rand);
+/** Makes the static key and the signature. ESIGNATURE: the key did not sign (an Ed25519 key of this process always does). */
+enum lp2p_err lp2p_noise_identity_init(struct lp2p_noise_identity *identity, const struct lp2p_private_key *key,
+                                       const char *const *muxers, size_t muxers_len, const struct lp2p_rand *rand);
 void lp2p_noise_identity_wipe(struct lp2p_noise_identity *identity);
 
 enum lp2p_noise_event_kind { LP2P_NOISE_NONE, LP2P_NOISE_ESTABLISHED, LP2P_NOISE_FAILED };

@@ -13,17 +13,16 @@ static void signed_bytes(const uint8_t static_public[32], uint8_t out[SIGNED_BYT
     memcpy(out + sizeof(DOMAIN) - 1, static_public, 32);
 }
 
-void lp2p_noise_payload_sign(const struct lp2p_private_key *key, const uint8_t static_public[32],
-                             uint8_t signature[64])
+size_t lp2p_noise_payload_sign(const struct lp2p_private_key *key, const uint8_t static_public[32],
+                               uint8_t signature[LP2P_SIGNATURE_MAX])
 {
     uint8_t message[SIGNED_BYTES];
     signed_bytes(static_public, message);
-    lp2p_private_key_sign(key, lp2p_span(message, sizeof(message)), signature);
+    return lp2p_private_key_sign(key, lp2p_span(message, sizeof(message)), signature);
 }
 
 /** Our message as nanopb wants it, with what its callbacks point to. */
 struct own_payload {
-    struct lp2p_public_key key;
     struct lp2p_span key_span, signature, muxers[LP2P_NOISE_MUXERS_MAX];
     struct lp2p_pb_spans muxer_list;
     lp2p_noise_Payload message;
@@ -32,9 +31,8 @@ struct own_payload {
 static void own_payload_init(struct own_payload *own, const struct lp2p_noise_identity *identity)
 {
     *own = (struct own_payload){0};
-    lp2p_private_key_public(identity->key, &own->key);
-    own->key_span = lp2p_public_key_encoded(&own->key);
-    own->signature = lp2p_span(identity->payload_signature, sizeof(identity->payload_signature));
+    own->key_span = lp2p_public_key_encoded(&identity->key->public_key);
+    own->signature = lp2p_span(identity->payload_signature, identity->payload_signature_len);
     for (size_t i = 0; i < identity->muxers_len; i++) {
         own->muxers[i] = lp2p_span_str(identity->muxers[i]);
     }

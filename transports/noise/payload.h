@@ -9,9 +9,9 @@
 #define LP2P_NOISE_MUXER_LIST_MAX 100 /* entries; a longer list counts as none, as in go */
 #define LP2P_NOISE_PAYLOAD_MAX 8192   /* bytes */
 
-/** Signs "noise-libp2p-static-key:" + the static key. */
-void lp2p_noise_payload_sign(const struct lp2p_private_key *key, const uint8_t static_public[32],
-                             uint8_t signature[64]);
+/** Signs "noise-libp2p-static-key:" + the static key; bytes of the signature, 0: the key did not sign. */
+size_t lp2p_noise_payload_sign(const struct lp2p_private_key *key, const uint8_t static_public[32],
+                               uint8_t signature[LP2P_SIGNATURE_MAX]) LP2P_MUST_CHECK;
 /** Bytes of our payload. */
 size_t lp2p_noise_payload_size(const struct lp2p_noise_identity *identity);
 /** Writes our payload. ELIMIT: cap is too small. */

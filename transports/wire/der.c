@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "wire/der.h"
 
+#include "base/check.h"
+
 enum lp2p_err lp2p_der_take(struct lp2p_span *in, uint8_t tag, struct lp2p_span *content)
 {
     if (in->len < 2 || in->ptr[0] != tag) {
@@ -61,4 +63,35 @@ enum lp2p_err lp2p_der_public_key_info(struct lp2p_span in, struct lp2p_span *oi
     }
     *key = lp2p_span_skip(bits, 1);
     return LP2P_OK;
+}
+
+void lp2p_der_put(struct lp2p_der_out *out, const uint8_t *bytes, size_t len)
+{
+    LP2P_CHECK(len <= out->at);
+    out->at -= len;
+    memcpy(out->bytes + out->at, bytes, len);
+}
+
+void lp2p_der_wrap(struct lp2p_der_out *out, uint8_t tag, size_t end)
+{
+    size_t len = end - out->at;
+    LP2P_CHECK(len <= 0xffff);
+    const uint8_t head[] = {tag, 0x82, (uint8_t)(len >> 8), (uint8_t)len};
+    if (len >= 0x100) {
+        lp2p_der_put(out, head, 4);
+    } else if (len >= 0x80) {
+        lp2p_der_put(out, (const uint8_t[]){tag, 0x81, (uint8_t)len}, 3);
+    } else {
+        lp2p_der_put(out, (const uint8_t[]){tag, (uint8_t)len}, 2);
+    }
+}
+
+void lp2p_der_put_positive(struct lp2p_der_out *out, struct lp2p_span number)
+{
+    size_t end = out->at;
+    lp2p_der_put(out, number.ptr, number.len);
+    if (number.ptr[0] >= 0x80) {
+        lp2p_der_put(out, (const uint8_t[]){0}, 1); /* the sign */
+    }
+    lp2p_der_wrap(out, LP2P_DER_INTEGER, end);
 }

@@ -85,14 +85,13 @@ enum lp2p_err lp2p_envelope_seal(const struct lp2p_private_key *key, const char 
     if (text.ptr == NULL) {
         return LP2P_ENOMEM;
     }
-    uint8_t signature[64];
-    lp2p_private_key_sign(key, text, signature);
+    uint8_t signature[LP2P_SIGNATURE_MAX];
+    struct lp2p_span encoded = lp2p_public_key_encoded(&key->public_key),
+                     sig = lp2p_span(signature, lp2p_private_key_sign(key, text, signature));
     free((void *)(uintptr_t)text.ptr);
-
-    struct lp2p_public_key public_key;
-    lp2p_private_key_public(key, &public_key);
-    struct lp2p_span encoded = lp2p_public_key_encoded(&public_key),
-                     sig = lp2p_span(signature, sizeof(signature));
+    if (sig.len == 0) {
+        return LP2P_ESIGNATURE;
+    }
     lp2p_envelope_Envelope message = {
         .public_key = lp2p_pb_write_span(&encoded),
         .payload_type = lp2p_pb_write_span(&payload_type),

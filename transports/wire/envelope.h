@@ -15,7 +15,8 @@ struct lp2p_envelope {
  *  EMALFORMED, EBADRECORD (other type), ESIGNATURE, EBADKEY. */
 enum lp2p_err lp2p_envelope_open(struct lp2p_span in, const char *domain, struct lp2p_span payload_type,
                                  struct lp2p_envelope *out) LP2P_MUST_CHECK;
-/** Signs and encodes; *len is what was written. EINVAL: empty domain or type. ELIMIT: cap too small. */
+/** Signs and encodes; *len is what was written. EINVAL: empty domain or type. ELIMIT: cap too small. ESIGNATURE: the
+ *  key did not sign. */
 enum lp2p_err lp2p_envelope_seal(const struct lp2p_private_key *key, const char *domain, struct lp2p_span payload_type,
                                  struct lp2p_span payload, uint8_t *out, size_t cap, size_t *len) LP2P_MUST_CHECK;
 

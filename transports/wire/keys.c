@@ -89,67 +89,25 @@ enum lp2p_err lp2p_public_key_verify(const struct lp2p_public_key *key, struct l
     return LP2P_EUNSUPPORTED;
 }
 
-/* Own identities: Ed25519 */
+static const char *const type_names[] = {
+    [LP2P_KEY_RSA] = "rsa",
+    [LP2P_KEY_ED25519] = "ed25519",
+    [LP2P_KEY_SECP256K1] = "secp256k1",
+    [LP2P_KEY_ECDSA] = "ecdsa",
+};
 
-static void expand_seed(const uint8_t seed[32], uint8_t pair[64])
+const char *lp2p_key_type_name(enum lp2p_key_type type)
 {
-    uint8_t public_key[crypto_sign_PUBLICKEYBYTES];
-    crypto_sign_seed_keypair(public_key, pair, seed);
+    return (unsigned)type < LP2P_ARRAY_LEN(type_names) ? type_names[type] : NULL;
 }
 
-void lp2p_private_key_generate(const struct lp2p_rand *rand, struct lp2p_private_key *out)
+bool lp2p_key_type_of_name(const char *name, enum lp2p_key_type *out)
 {
-    uint8_t seed[crypto_sign_SEEDBYTES];
-    lp2p_rand_fill(rand, seed, sizeof(seed));
-    expand_seed(seed, out->ed25519);
-    sodium_memzero(seed, sizeof(seed));
-}
-
-enum lp2p_err lp2p_private_key_parse(struct lp2p_span protobuf, struct lp2p_private_key *out)
-{
-    struct lp2p_span data;
-    lp2p_keys_PrivateKey message = {.Data = lp2p_pb_read_span(&data)};
-    enum lp2p_err err = lp2p_pb_decode(protobuf, lp2p_keys_PrivateKey_fields, &message);
-    if (err != LP2P_OK) {
-        return err;
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(type_names); i++) {
+        if (strcmp(name, type_names[i]) == 0) {
+            *out = (enum lp2p_key_type)i;
+            return true;
+        }
     }
-    if (message.Type != lp2p_keys_KeyType_Ed25519) {
-        return LP2P_EUNSUPPORTED;
-    }
-    /* 96 bytes: the old form with the public key twice (go-libp2p core/crypto/ed25519.go). */
-    if (data.len != 64 && !(data.len == 96 && memcmp(data.ptr + 32, data.ptr + 64, 32) == 0)) {
-        return LP2P_EBADKEY;
-    }
-    /* A public half that is not the seed's would make signatures that give the secret away. */
-    expand_seed(data.ptr, out->ed25519);
-    if (memcmp(out->ed25519, data.ptr, 64) != 0) {
-        lp2p_private_key_wipe(out);
-        return LP2P_EBADKEY;
-    }
-    return LP2P_OK;
-}
-
-void lp2p_private_key_encode(const struct lp2p_private_key *key, uint8_t out[68])
-{
-    struct lp2p_span data = lp2p_span(key->ed25519, sizeof(key->ed25519));
-    lp2p_keys_PrivateKey message = {.Type = lp2p_keys_KeyType_Ed25519, .Data = lp2p_pb_write_span(&data)};
-    size_t len = 0;
-    enum lp2p_err err = lp2p_pb_encode(lp2p_keys_PrivateKey_fields, &message, out, 68, &len);
-    LP2P_CHECK(err == LP2P_OK && len == 68);
-}
-
-void lp2p_private_key_public(const struct lp2p_private_key *key, struct lp2p_public_key *out)
-{
-    enum lp2p_err err = lp2p_public_key_make(LP2P_KEY_ED25519, lp2p_span(key->ed25519 + 32, 32), out);
-    LP2P_CHECK(err == LP2P_OK);
-}
-
-void lp2p_private_key_sign(const struct lp2p_private_key *key, struct lp2p_span message, uint8_t out[64])
-{
-    crypto_sign_detached(out, NULL, message.ptr, message.len, key->ed25519);
-}
-
-void lp2p_private_key_wipe(struct lp2p_private_key *key)
-{
-    sodium_memzero(key, sizeof(*key));
+    return false;
 }

@@ -70,19 +70,11 @@ enum lp2p_err lp2p_rsa_check(struct lp2p_span data)
     return LP2P_OK;
 }
 
-enum lp2p_err lp2p_rsa_verify(struct lp2p_span data, const uint8_t hash[32], struct lp2p_span sig)
+#ifndef LP2P_HAVE_LIBCRYPTO
+static enum lp2p_err verify_rsa(struct lp2p_span modulus, struct lp2p_span exponent, const uint8_t hash[32],
+                                struct lp2p_span sig)
 {
-    struct lp2p_span modulus, exponent;
-    enum lp2p_err err = lp2p_rsa_check(data);
-    if (err == LP2P_OK) {
-        err = split_rsa(data, &modulus, &exponent);
-    }
-    if (err != LP2P_OK) {
-        return err;
-    }
-    if (sig.len != modulus.len) {
-        return LP2P_ESIGNATURE;
-    }
+    enum lp2p_err err = LP2P_OK;
     mbedtls_rsa_context rsa;
     mbedtls_rsa_init(&rsa);
     int rc = mbedtls_rsa_import_raw(&rsa, modulus.ptr, modulus.len, NULL, 0, NULL, 0, NULL, 0, exponent.ptr,
@@ -97,7 +89,27 @@ enum lp2p_err lp2p_rsa_verify(struct lp2p_span data, const uint8_t hash[32], str
     mbedtls_rsa_free(&rsa);
     return err;
 }
+#endif
 
+enum lp2p_err lp2p_rsa_verify(struct lp2p_span data, const uint8_t hash[32], struct lp2p_span sig)
+{
+    struct lp2p_span modulus, exponent;
+    enum lp2p_err err = lp2p_rsa_check(data);
+    if (err == LP2P_OK) {
+        err = split_rsa(data, &modulus, &exponent);
+    }
+    if (err != LP2P_OK) {
+        return err;
+    }
+    if (sig.len != modulus.len) {
+        return LP2P_ESIGNATURE;
+    }
+#ifdef LP2P_HAVE_LIBCRYPTO
+    return lp2p_verify_fast(data, true, hash, sig);
+#else
+    return verify_rsa(modulus, exponent, hash, sig);
+#endif
+}
 /* Elliptic curves */
 
 struct curve {
@@ -164,13 +176,10 @@ static bool read_signature(struct lp2p_span sig, struct lp2p_span *r, struct lp2
            numbers.len == 0 && r->len <= ORDER_MAX && s->len <= ORDER_MAX;
 }
 
+#ifndef LP2P_HAVE_LIBCRYPTO
 static enum lp2p_err verify_on_curve(mbedtls_ecp_group_id id, struct lp2p_span point, const uint8_t hash[32],
-                                     struct lp2p_span sig)
+                                     struct lp2p_span r_bytes, struct lp2p_span s_bytes)
 {
-    struct lp2p_span r_bytes, s_bytes;
-    if (!read_signature(sig, &r_bytes, &s_bytes)) {
-        return LP2P_ESIGNATURE;
-    }
     enum lp2p_err err = LP2P_OK;
     mbedtls_ecp_group group;
     mbedtls_ecp_point q;
@@ -195,20 +204,47 @@ static enum lp2p_err verify_on_curve(mbedtls_ecp_group_id id, struct lp2p_span p
     mbedtls_ecp_group_free(&group);
     return err;
 }
+#endif
 
 enum lp2p_err lp2p_ecdsa_verify(struct lp2p_span data, const uint8_t hash[32], struct lp2p_span sig)
 {
     const struct curve *curve = NULL;
-    struct lp2p_span point;
+    struct lp2p_span point, r, s;
     enum lp2p_err err = lp2p_ecdsa_check(data);
     if (err == LP2P_OK) {
         err = split_ecdsa(data, &curve, &point);
     }
-    return err != LP2P_OK ? err : verify_on_curve(curve->id, point, hash, sig);
+    if (err != LP2P_OK) {
+        return err;
+    }
+    if (!read_signature(sig, &r, &s)) {
+        return LP2P_ESIGNATURE;
+    }
+#ifdef LP2P_HAVE_LIBCRYPTO
+    return lp2p_verify_fast(data, false, hash, sig);
+#else
+    return verify_on_curve(curve->id, point, hash, r, s);
+#endif
 }
 
 enum lp2p_err lp2p_secp256k1_verify(struct lp2p_span data, const uint8_t hash[32], struct lp2p_span sig)
 {
+    struct lp2p_span r, s;
     enum lp2p_err err = lp2p_secp256k1_check(data);
-    return err != LP2P_OK ? err : verify_on_curve(MBEDTLS_ECP_DP_SECP256K1, data, hash, sig);
+    if (err != LP2P_OK) {
+        return err;
+    }
+    if (!read_signature(sig, &r, &s)) {
+        return LP2P_ESIGNATURE;
+    }
+#ifdef LP2P_HAVE_LIBCRYPTO
+    static const uint8_t head[] = {0x30, 0x36, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
+                                   0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x0a, 0x03, 0x22, 0x00};
+    uint8_t info[sizeof(head) + 33];
+    memcpy(info, head, sizeof(head));
+    memcpy(info + sizeof(head), data.ptr, data.len);
+    return lp2p_verify_fast(lp2p_span(info, sizeof(info)), false, hash, sig);
+#else
+    return verify_on_curve(MBEDTLS_ECP_DP_SECP256K1, data, hash, r, s);
+#endif
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The key types that Ed25519 is not: form and verification of RSA, secp256k1 and ECDSA keys. Private to the
- * room. Pure functions; mbedTLS without random numbers, global state or PSA. */
+ * room. Pure functions; libcrypto where there is one, else
+ * mbedTLS without random numbers, global state or PSA. */
 #ifndef LP2P_WIRE_KEYS_PK_H
 #define LP2P_WIRE_KEYS_PK_H
 
@@ -21,5 +22,11 @@ enum lp2p_err lp2p_secp256k1_verify(struct lp2p_span data, const uint8_t hash[32
                                     struct lp2p_span sig) LP2P_MUST_CHECK;
 enum lp2p_err lp2p_ecdsa_verify(struct lp2p_span data, const uint8_t hash[32],
                                 struct lp2p_span sig) LP2P_MUST_CHECK;
+
+#ifdef LP2P_HAVE_LIBCRYPTO
+/** The same by libcrypto, for a SubjectPublicKeyInfo whose form was checked. */
+enum lp2p_err lp2p_verify_fast(struct lp2p_span info, bool rsa, const uint8_t hash[32],
+                               struct lp2p_span sig) LP2P_MUST_CHECK;
+#endif
 
 #endif

@@ -33,7 +33,9 @@ static inline struct noise_ends *noise_ends_get(void)
             lp2p_private_key_generate(&ends.rand, &ends.keys[i]);
             lp2p_private_key_public(&ends.keys[i], &key);
             lp2p_peer_id_from_key(&key, &ends.ids[i]);
-            lp2p_noise_identity_init(&ends.identities[i], &ends.keys[i], noise_muxers, 2, &ends.rand);
+            enum lp2p_err err = lp2p_noise_identity_init(&ends.identities[i], &ends.keys[i], noise_muxers, 2,
+                                                         &ends.rand);
+            LP2P_CHECK(err == LP2P_OK);
         }
     }
     lp2p_rand_seeded_init(&ends.gen, 8);

@@ -30,9 +30,9 @@ static inline struct lp2p_rand fixed_source(struct fixed_bytes *fixed)
 
 static inline void private_key_of_seed(uint8_t fill, struct lp2p_private_key *key)
 {
-    uint8_t seed[32], pk[32];
+    uint8_t seed[32];
     memset(seed, fill, sizeof(seed));
-    crypto_sign_seed_keypair(pk, key->ed25519, seed);
+    lp2p_private_key_from_seed(seed, key);
 }
 
 /** An identity with everything behind it. */
@@ -54,7 +54,9 @@ static inline void side_init(struct side *side, uint8_t fill, const char *const 
     private_key_of_seed(fill, &side->key);
     lp2p_private_key_public(&side->key, &side->public_key);
     lp2p_peer_id_from_key(&side->public_key, &side->id);
-    lp2p_noise_identity_init(&side->identity, &side->key, muxers, muxers_len, &source);
+    enum lp2p_err err =
+        lp2p_noise_identity_init(&side->identity, &side->key, muxers, muxers_len, &source);
+    LP2P_CHECK(err == LP2P_OK);
     side->noise = NULL;
 }
 

@@ -38,17 +38,17 @@ static size_t read_muxers(yyjson_val *transcript, const char *name, const char *
 static void side_from_transcript(struct side *side, yyjson_val *t, bool initiator)
 {
     struct fixed_bytes seed, static_key;
-    uint8_t pk[32];
     const char *muxers[LP2P_NOISE_MUXERS_MAX];
     size_t muxers_len = read_muxers(t, initiator ? "init_muxers" : "resp_muxers", muxers);
     struct lp2p_rand source = fixed_source(&static_key);
     vectors_unhex(vectors_str(t, initiator ? "init_identity_seed" : "resp_identity_seed"), seed.bytes, 32);
     vectors_unhex(vectors_str(t, initiator ? "init_static" : "resp_static"), static_key.bytes, 32);
     vectors_unhex(vectors_str(t, initiator ? "init_ephemeral" : "resp_ephemeral"), side->ephemeral.bytes, 32);
-    crypto_sign_seed_keypair(pk, side->key.ed25519, seed.bytes);
+    lp2p_private_key_from_seed(seed.bytes, &side->key);
     lp2p_private_key_public(&side->key, &side->public_key);
     lp2p_peer_id_from_key(&side->public_key, &side->id);
-    lp2p_noise_identity_init(&side->identity, &side->key, muxers, muxers_len, &source);
+    assert_int_equal(
+        lp2p_noise_identity_init(&side->identity, &side->key, muxers, muxers_len, &source), LP2P_OK);
 }
 
 static void check_established(struct side *side, const struct side *other, yyjson_val *t)

@@ -152,11 +152,10 @@ static enum lp2p_err verdict_on(struct side *a, const struct lp2p_peer_id *expec
 static struct lp2p_span payload_of(uint8_t *out, const struct side *key_of, const struct side *signer,
                                    const uint8_t s_public[32])
 {
-    uint8_t signature[64];
-    size_t len = 0;
-    lp2p_noise_payload_sign(&signer->key, s_public, signature);
+    uint8_t signature[LP2P_SIGNATURE_MAX];
+    size_t len = 0, signature_len = lp2p_noise_payload_sign(&signer->key, s_public, signature);
     put_field(out, &len, 1, key_of->public_key.encoded, key_of->public_key.encoded_len);
-    put_field(out, &len, 2, signature, sizeof(signature));
+    put_field(out, &len, 2, signature, signature_len);
     return lp2p_span(out, len);
 }
 
@@ -182,9 +181,10 @@ static void test_noise_lies_identity_lies(void **state)
                      LP2P_ESIGNATURE);
     /* The static key signed without the prefix. */
     size_t len = 0;
-    lp2p_private_key_sign(&b.key, lp2p_span(public, 32), raw);
+    uint8_t bare[LP2P_SIGNATURE_MAX];
+    size_t bare_len = lp2p_private_key_sign(&b.key, lp2p_span(public, 32), bare);
     put_field(out, &len, 1, b.public_key.encoded, b.public_key.encoded_len);
-    put_field(out, &len, 2, raw, 64);
+    put_field(out, &len, 2, bare, bare_len);
     assert_int_equal(verdict_on(&a, &b.id, secret, public, lp2p_span(out, len)), LP2P_ESIGNATURE);
     /* Signatures of the right length and others. */
     struct lp2p_rand_seeded gen;
