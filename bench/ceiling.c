@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * The ceiling: the smallest program that moves the same bytes with the same cipher over the same sockets. Two processes and a
- * TCP connection over loopback; frames of 65,535 bytes, sealed with ChaCha20-Poly1305 by one library; no protocol at all.
+ * TCP connection over loopback; frames of 65,535 bytes, sealed with ChaCha20-Poly1305 by one library; no protocol at all. The forked process is
+ * the server, whose cost is printed: it receives (up), sends (down), or answers (ping).
  *
- *   bench_ceiling bulk|ping libcrypto|libsodium|plain [SECONDS] */
+ *   bench_ceiling up|down|ping libgcrypt|libcrypto|libsodium|plain [SECONDS] */
 #include "figures.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <gcrypt.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <signal.h>
@@ -26,11 +28,13 @@
 #define FRAMES_EACH 4u /* frames in one write */
 #define PING 64u       /* plain bytes of a round trip: a yamux header and 32 bytes, and some more */
 
-enum cipher { PLAIN, SODIUM, CRYPTO };
+enum cipher { PLAIN, SODIUM, CRYPTO, GCRYPT };
+static const char *const CIPHERS[] = {"plain", "libsodium", "libcrypto", "libgcrypt"};
 
 struct seal {
     enum cipher cipher;
     EVP_CIPHER_CTX *evp; /* the key stays in it */
+    gcry_cipher_hd_t gcrypt;
     bool encrypt;
     uint64_t nonce;
 };
@@ -59,6 +63,26 @@ static void seal_init(struct seal *s, enum cipher cipher, bool encrypt)
             fail("libcrypto");
         }
     }
+    if (cipher == GCRYPT && (gcry_cipher_open(&s->gcrypt, GCRY_CIPHER_CHACHA20, GCRY_CIPHER_MODE_POLY1305, 0) != 0 ||
+                             gcry_cipher_setkey(s->gcrypt, KEY, sizeof(KEY)) != 0)) {
+        fail("libgcrypt");
+    }
+}
+
+static void crypt_gcrypt(struct seal *s, const uint8_t nonce[12], uint8_t *bytes, size_t len)
+{
+    gcry_error_t err = gcry_cipher_setiv(s->gcrypt, nonce, 12);
+    gcry_cipher_final(s->gcrypt);
+    if (s->encrypt) {
+        err |= gcry_cipher_encrypt(s->gcrypt, bytes, len, NULL, 0);
+        err |= gcry_cipher_gettag(s->gcrypt, bytes + len, TAG);
+    } else {
+        err |= gcry_cipher_decrypt(s->gcrypt, bytes, len, NULL, 0);
+        err |= gcry_cipher_checktag(s->gcrypt, bytes + len, TAG);
+    }
+    if (err != 0) {
+        fail("tag");
+    }
 }
 
 /** In place; the tag is at bytes + len. */
@@ -86,6 +110,8 @@ static void crypt_frame(struct seal *s, uint8_t *bytes, size_t len)
         if (ok != 1) {
             fail("tag");
         }
+    } else if (s->cipher == GCRYPT) {
+        crypt_gcrypt(s, nonce, bytes, len);
     }
 }
 
@@ -122,15 +148,16 @@ static void put_frame(struct seal *s, uint8_t *frame, size_t plain)
     crypt_frame(s, frame + 2, plain);
 }
 
-/** Opens frames until the end; with `answer` each is sealed again and sent back. */
-static void serve(int fd, enum cipher cipher, bool answer)
+/** Opens frames until the end or the time is over; with `answer` each is sealed again and sent back. Bytes of plaintext. */
+static uint64_t serve(int fd, enum cipher cipher, bool answer, double seconds)
 {
     static uint8_t in[512u * 1024];
     struct seal open, reply;
     size_t have = 0;
+    uint64_t begun = now_ns(), bytes = 0;
     seal_init(&open, cipher, false);
     seal_init(&reply, cipher, true);
-    while (read_some(fd, in, &have, 2, sizeof(in))) {
+    while ((double)(now_ns() - begun) < seconds * 1e9 && read_some(fd, in, &have, 2, sizeof(in))) {
         size_t at = 0;
         while (have - at >= 2) {
             size_t len = (size_t)in[at] << 8 | in[at + 1];
@@ -141,35 +168,44 @@ static void serve(int fd, enum cipher cipher, bool answer)
             if (answer) {
                 put_frame(&reply, in + at, len - TAG);
                 if (!write_all(fd, in + at, 2 + len)) {
-                    return;
+                    return bytes;
                 }
             }
             at += 2 + len;
+            bytes += len - TAG;
         }
         memmove(in, in + at, have - at);
         have -= at;
         if (have >= 2 && !read_some(fd, in, &have, have + 1, sizeof(in))) {
-            return;
+            return bytes;
         }
     }
+    return bytes;
 }
 
-static void bulk(int fd, enum cipher cipher, double seconds, pid_t server)
+/** Sends full frames until the time is over or the other side has gone; how many bytes of plaintext. */
+static uint64_t send_frames(int fd, enum cipher cipher, double seconds)
 {
     static uint8_t out[FRAMES_EACH * (2 + FRAME_MAX)];
     struct seal s;
     seal_init(&s, cipher, true);
-    struct bench_cost before = bench_cost_of(server);
     uint64_t begun = now_ns(), bytes = 0;
     while ((double)(now_ns() - begun) < seconds * 1e9) {
         for (unsigned i = 0; i < FRAMES_EACH; i++) {
             put_frame(&s, out + i * (2 + FRAME_MAX), PLAIN_MAX);
         }
         if (!write_all(fd, out, sizeof(out))) {
-            fail("send");
+            break;
         }
         bytes += FRAMES_EACH * PLAIN_MAX;
     }
+    return bytes;
+}
+
+static void bulk(int fd, enum cipher cipher, double seconds, bool up, pid_t server)
+{
+    struct bench_cost before = bench_cost_of(server);
+    uint64_t begun = now_ns(), bytes = up ? send_frames(fd, cipher, seconds) : serve(fd, cipher, false, seconds);
     bench_print("result", "seconds", (double)(now_ns() - begun) / 1e9, "bytes", (double)bytes, "count", 1.0, "server_cpu_s",
                 (double)(bench_cost_of(server).cpu_ns - before.cpu_ns) / 1e9, NULL);
 }
@@ -218,25 +254,36 @@ static void pair(int *server_fd, int *client_fd)
 int main(int argc, char **argv)
 {
     int server_fd, client_fd;
-    enum cipher cipher = argc > 2 && strcmp(argv[2], "libcrypto") == 0 ? CRYPTO
-                         : argc > 2 && strcmp(argv[2], "libsodium") == 0 ? SODIUM : PLAIN;
-    bool is_bulk = argc > 1 && strcmp(argv[1], "bulk") == 0;
-    if (argc < 3 || (!is_bulk && strcmp(argv[1], "ping") != 0) || (cipher == PLAIN && strcmp(argv[2], "plain") != 0)) {
-        (void)fprintf(stderr, "usage: bench_ceiling bulk|ping libcrypto|libsodium|plain [SECONDS]\n");
+    unsigned cipher = 0;
+    const char *mode = argc > 2 ? argv[1] : "";
+    double seconds = argc > 3 ? strtod(argv[3], NULL) : 2;
+    bool up = strcmp(mode, "up") == 0, down = strcmp(mode, "down") == 0;
+    while (argc > 2 && cipher < 4 && strcmp(argv[2], CIPHERS[cipher]) != 0) {
+        cipher++;
+    }
+    if ((!up && !down && strcmp(mode, "ping") != 0) || cipher == 4) {
+        (void)fprintf(stderr, "usage: bench_ceiling up|down|ping libgcrypt|libcrypto|libsodium|plain [SECONDS]\n");
         return 2;
     }
-    if (sodium_init() < 0) {
-        fail("libsodium");
+    if (sodium_init() < 0 || gcry_check_version(NULL) == NULL) {
+        fail("libraries");
     }
+    (void)gcry_control(GCRYCTL_DISABLE_SECMEM, 0);
+    (void)gcry_control(GCRYCTL_INITIALIZATION_FINISHED, 0);
     pair(&server_fd, &client_fd);
     pid_t server = fork();
     if (server == 0) {
         (void)close(client_fd);
-        serve(server_fd, cipher, !is_bulk);
+        /* To the end of the connection, which the client decides on. */
+        (void)(down ? send_frames(server_fd, cipher, 1e6) : serve(server_fd, cipher, !up, 1e6));
         _exit(0);
     }
     (void)close(server_fd);
-    (is_bulk ? bulk : ping)(client_fd, cipher, argc > 3 ? strtod(argv[3], NULL) : 2, server);
+    if (up || down) {
+        bulk(client_fd, cipher, seconds, up, server);
+    } else {
+        ping(client_fd, cipher, seconds, server);
+    }
     (void)close(client_fd);
     (void)waitpid(server, NULL, 0);
     return 0;

@@ -2,12 +2,15 @@
 #include "figures.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 void bench_samples_add(struct bench_samples *samples, uint64_t ns)
 {
@@ -40,23 +43,22 @@ double bench_samples_at(struct bench_samples *samples, double part)
     return a + (b - a) * (at - (double)low);
 }
 
-static uint64_t switches_of(pid_t pid, const char *task)
+static void add_switches(pid_t pid, const char *task, struct bench_cost *cost)
 {
     char path[320], line[256];
-    uint64_t total = 0;
     unsigned long long n;
     (void)snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, task);
     FILE *file = fopen(path, "re");
     while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
         char *found = strstr(line, "voluntary_ctxt_switches:");
         if (found != NULL && sscanf(strchr(found, ':') + 1, "%llu", &n) == 1) {
-            total += n;
+            cost->switches += n;
+            cost->wakes += strncmp(line, "non", 3) == 0 ? 0 : n;
         }
     }
     if (file != NULL) {
         (void)fclose(file);
     }
-    return total;
 }
 
 struct bench_cost bench_cost_of(pid_t pid)
@@ -75,13 +77,33 @@ struct bench_cost bench_cost_of(pid_t pid)
     DIR *dir = opendir(path);
     for (struct dirent *entry; dir != NULL && (entry = readdir(dir)) != NULL;) {
         if (entry->d_name[0] != '.') {
-            cost.switches += switches_of(pid, entry->d_name);
+            add_switches(pid, entry->d_name, &cost);
+            cost.threads++;
         }
     }
     if (dir != NULL) {
         (void)closedir(dir);
     }
     return cost;
+}
+
+uint64_t bench_counted(const char *path)
+{
+    uint64_t total = 0;
+    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0) {
+        return 0;
+    }
+    const uint64_t *cells = mmap(NULL, BENCH_COUNTERS_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+    (void)close(fd);
+    if (cells == MAP_FAILED) {
+        return 0;
+    }
+    for (unsigned i = 0; i < BENCH_CELLS; i++) {
+        total += __atomic_load_n(&cells[i * BENCH_CELL_WORDS], __ATOMIC_RELAXED);
+    }
+    (void)munmap((void *)(uintptr_t)cells, BENCH_COUNTERS_BYTES);
+    return total;
 }
 
 void bench_print(const char *event, ...)

@@ -3,6 +3,7 @@
 
 #include "link_io.h"
 #include "multistream/multistream.h"
+#include "noise/aead.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -80,6 +81,7 @@ void bench_loop_init(void)
     if (sodium_init() < 0) {
         bench_fatal("libsodium");
     }
+    lp2p_noise_library_init(); /* the fastest cipher that is there */
     loop.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (loop.epoll < 0) {
         bench_fatal("epoll");

@@ -22,9 +22,11 @@ static const char USAGE[] =
     "  lotus         /lotus/message/1.0.0: a stream for each message of --size bytes, --parallel at once\n"
     "  connections   dial, upgrade, identify, close with a fresh identity; --parallel at once\n"
     "  idle          holds --count connections, each with a fresh identity, until standard input ends\n"
+    "  crowd         as idle; then each line on standard input lets all of them ping for --seconds\n"
     "  slow          --count connections that ask for a download and do not read, until standard input ends\n"
     "  findnode, get, put   /lotus/kad/1.0.0: requests on --parallel streams; get and put use --count keys\n"
-    "  --pid PID     the server's process: its CPU time and context switches are in the result\n";
+    "  --pid PID     the server's process: its CPU time and context switches are in the result\n"
+    "  --counters F  the file in which the server counts its allocations: their number is in the result\n";
 
 void load_fail(const char *what)
 {
@@ -34,6 +36,7 @@ void load_fail(const char *what)
 
 void load_begin(void)
 {
+    run.allocs_before = bench_counted(run.options->counters);
     run.before = bench_cost_of(run.options->pid);
     run.begun = bench_now();
     run.end_at = run.begun + (lp2p_time)(run.options->seconds * 1e9);
@@ -44,12 +47,15 @@ void load_end(void)
 {
     double seconds = (double)(bench_now() - run.begun) / 1e9;
     struct bench_cost after = bench_cost_of(run.options->pid);
+    uint64_t allocs = bench_counted(run.options->counters) - run.allocs_before;
     struct bench_cost own = bench_cost_of(getpid());
     bench_print("result", "seconds", seconds, "count", (double)run.count, "bytes", (double)run.bytes, "failed",
                 (double)run.failed, "p50_us", bench_samples_at(&run.latencies, 0.5) / 1e3, "p99_us",
                 bench_samples_at(&run.latencies, 0.99) / 1e3, "server_cpu_s",
                 (double)(after.cpu_ns - run.before.cpu_ns) / 1e9, "server_switches",
-                (double)after.switches - (double)run.before.switches, "client_cpu_s", (double)own.cpu_ns / 1e9, NULL);
+                (double)after.switches - (double)run.before.switches, "server_wakes",
+                (double)after.wakes - (double)run.before.wakes, "server_threads", (double)after.threads, "server_allocs",
+                (double)allocs, "client_cpu_s", (double)own.cpu_ns / 1e9, NULL);
 }
 
 static void on_ready(struct bench_link *link)
@@ -89,7 +95,7 @@ static void parse(int argc, char **argv, struct load_options *options)
     static const struct option names[] = {
         {"addr", required_argument, NULL, 'a'}, {"pid", required_argument, NULL, 'p'}, {"seconds", required_argument, NULL, 's'},
         {"parallel", required_argument, NULL, 'n'}, {"count", required_argument, NULL, 'c'}, {"size", required_argument, NULL, 'b'},
-        {"depth", required_argument, NULL, 'd'}, {"protocol", required_argument, NULL, 'P'}, {"help", no_argument, NULL, 'h'}, {0},
+        {"depth", required_argument, NULL, 'd'}, {"counters", required_argument, NULL, 'C'}, {"protocol", required_argument, NULL, 'P'}, {"help", no_argument, NULL, 'h'}, {0},
     };
     const char *addr = NULL;
     for (int c; (c = getopt_long(argc, argv, "h", names, NULL)) != -1;) {
@@ -102,6 +108,7 @@ static void parse(int argc, char **argv, struct load_options *options)
         case 'b': options->size = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'd': options->depth = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'P': options->protocol = optarg; break;
+        case 'C': options->counters = optarg; break;
         default: (void)fputs(USAGE, c == 'h' ? stdout : stderr); exit(c == 'h' ? 0 : 2);
         }
     }
@@ -150,6 +157,8 @@ int main(int argc, char **argv)
         load_connections();
     } else if (strcmp(options.kind, "idle") == 0) {
         load_idle();
+    } else if (strcmp(options.kind, "crowd") == 0) {
+        load_crowd();
     } else if (strcmp(options.kind, "slow") == 0) {
         load_slow();
     } else if (strcmp(options.kind, "findnode") == 0 || strcmp(options.kind, "get") == 0 || strcmp(options.kind, "put") == 0) {

@@ -8,7 +8,7 @@
 
 struct load_options {
     struct bench_target target;
-    const char *kind, *protocol;
+    const char *kind, *protocol, *counters; /* counters: the server's count of allocations, or NULL */
     double seconds;
     unsigned parallel, count, size, depth;
     pid_t pid; /* of the server, whose cost is measured; 0: unknown */
@@ -19,6 +19,7 @@ struct load_run {
     const struct load_options *options;
     lp2p_time begun, end_at; /* end_at: when to stop asking for more */
     struct bench_cost before;
+    uint64_t allocs_before;
     uint64_t count, bytes, failed;
     struct bench_samples latencies;
 };
@@ -44,6 +45,7 @@ void load_messages(void);
 void load_streams(const char *protocol, const void *body, size_t body_len, bool answered);
 void load_connections(void);
 void load_idle(void);
+void load_crowd(void);
 void load_slow(void);
 void load_kad(void);
 

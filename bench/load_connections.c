@@ -13,6 +13,7 @@ static bool done;
 struct one {
     lp2p_time begun;
     bool asked, told; /* they have ours; we have theirs */
+    size_t pong;      /* bytes of it, in a crowd */
 };
 
 static void check_identified(struct bench_link *link);
@@ -102,6 +103,8 @@ static void on_idle_end(struct bench_link *link, const char *why)
 }
 
 static const struct bench_link_ops IDLE_OPS = {.ready = ask_identify, .ended = on_idle_end, .identify_sent = on_asked};
+static const struct bench_link_ops CROWD_OPS = {.ready = ask_identify, .ended = on_idle_end, .identify_sent = on_asked};
+static void on_crowd_identified(struct bench_link *link);
 
 static void check_identified(struct bench_link *link)
 {
@@ -111,20 +114,27 @@ static void check_identified(struct bench_link *link)
     }
     if (link->ops == &IDLE_OPS) {
         ready_links++;
+    } else if (link->ops == &CROWD_OPS) {
+        ready_links++;
+        on_crowd_identified(link);
     } else {
         bench_link_close(link);
     }
 }
 
-static bool input_ended(void)
+/** One byte of standard input: 0 when there is none now, -1 at the end. */
+static int input_byte(void)
 {
     struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
     char c;
-    return poll(&in, 1, 0) > 0 && read(STDIN_FILENO, &c, 1) <= 0;
+    if (poll(&in, 1, 0) <= 0) {
+        return 0;
+    }
+    return read(STDIN_FILENO, &c, 1) > 0 ? c : -1;
 }
 
-/** Dials up to `count` links, at most 16 at once, and reports; then stays until standard input ends. */
-static void hold(const struct bench_link_ops *ops)
+/** Dials up to `count` links, at most 16 at once, and reports; then stays until standard input ends. `on_line` may be NULL. */
+static void hold(const struct bench_link_ops *ops, void (*on_line)(void))
 {
     unsigned dialed = 0, count = run.options->count;
     lp2p_time end = bench_now() + LP2P_SEC(60);
@@ -142,8 +152,11 @@ static void hold(const struct bench_link_ops *ops)
         bench_loop_step(100);
     }
     bench_print("held", "count", (double)ready_links, "failed", (double)failed_links, NULL);
-    while (!input_ended()) {
-        bench_loop_step(100);
+    for (int c; (c = input_byte()) >= 0;) {
+        if (c == '\n' && on_line != NULL) {
+            on_line();
+        }
+        bench_loop_step(c == 0 ? 100 : 0);
     }
     run.count = open_links;
     load_end();
@@ -151,7 +164,76 @@ static void hold(const struct bench_link_ops *ops)
 
 void load_idle(void)
 {
-    hold(&IDLE_OPS);
+    hold(&IDLE_OPS, NULL);
+}
+
+/* ---- a crowd: the same, each with a ping under way */
+
+static struct bench_stream **crowd; /* a ping stream for each link */
+static unsigned crowd_len, crowd_waiting;
+
+static void crowd_ping(struct bench_stream *stream)
+{
+    static const uint8_t bytes[32];
+    struct one *one = stream->link->user;
+    one->begun = bench_now();
+    one->pong = 0;
+    crowd_waiting++;
+    bench_stream_write(stream, bytes, sizeof(bytes));
+}
+
+static void on_crowd_pong(struct bench_stream *stream, struct lp2p_span bytes)
+{
+    struct one *one = stream->link->user;
+    one->pong += bytes.len;
+    if (one->pong < 32) {
+        return;
+    }
+    bench_samples_add(&run.latencies, bench_now() - one->begun);
+    run.count++;
+    crowd_waiting--;
+    if (!load_over()) {
+        crowd_ping(stream);
+    } else if (crowd_waiting == 0) {
+        done = true;
+    }
+}
+
+static void on_crowd_lost(struct bench_stream *stream, bool clean)
+{
+    (void)stream;
+    (void)clean;
+    load_fail("a stream of a crowd was ended by the peer");
+}
+
+static void crowd_goes(void)
+{
+    done = false;
+    run.latencies.len = 0;
+    load_begin();
+    for (unsigned i = 0; i < crowd_len; i++) {
+        crowd_ping(crowd[i]);
+    }
+    load_until(&done, "pings of a crowd are not answered");
+    load_end();
+}
+
+static void on_crowd_identified(struct bench_link *link)
+{
+    static const struct bench_stream_ops ops = {.data = on_crowd_pong, .ended = on_crowd_lost};
+    crowd[crowd_len] = bench_stream_open(link, "/ipfs/ping/1.0.0", &ops, NULL);
+    if (crowd[crowd_len++] == NULL) {
+        load_fail("no stream for a ping");
+    }
+}
+
+void load_crowd(void)
+{
+    crowd = calloc(run.options->count, sizeof(*crowd));
+    if (crowd == NULL) {
+        load_fail("no memory");
+    }
+    hold(&CROWD_OPS, crowd_goes);
 }
 
 /* ---- slow readers: each asks for more than any window and reads nothing */
@@ -174,5 +256,5 @@ static void on_slow_ready(struct bench_link *link)
 void load_slow(void)
 {
     static const struct bench_link_ops ops = {.ready = on_slow_ready, .ended = on_idle_end};
-    hold(&ops);
+    hold(&ops, NULL);
 }

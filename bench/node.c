@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * Our node as a peer of the bench: JSON lines in and out, the same language as the go and rust peers.
  *
- *   bench_node OPTIONS      OPTIONS is one JSON object: listen [..], kad "server"|"client"|"off", connections_max, io_threads */
+ *   bench_node OPTIONS      OPTIONS is one JSON object: listen [..], kad "server"|"client"|"off", connections_max, io_threads (0: a
+ *                           thread for each connection), cipher "libgcrypt"|"libcrypto"|"libsodium", muxer "apart", counters FILE */
 #include "node.h"
+
+#include "noise/aead.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -37,6 +40,24 @@ static void print_doc(yyjson_mut_doc *doc)
     }
     free(text);
     yyjson_mut_doc_free(doc);
+}
+
+/** What is no option of a node, but of the program that it is in. */
+static void set_parameters(yyjson_val *options)
+{
+    const char *cipher = yyjson_get_str(yyjson_obj_get(options, "cipher"));
+    const char *muxer = yyjson_get_str(yyjson_obj_get(options, "muxer"));
+    const char *counters = yyjson_get_str(yyjson_obj_get(options, "counters"));
+    lp2p_noise_library_init();
+    if (cipher != NULL && lp2p_noise_cipher(cipher) != LP2P_OK) {
+        die("no such cipher", cipher);
+    }
+    if (muxer != NULL && strcmp(muxer, "apart") == 0) {
+        node_muxer_apart();
+    }
+    if (counters != NULL) {
+        (void)node_count_allocations(counters);
+    }
 }
 
 static struct lp2p_node *node_start(yyjson_val *options)
@@ -78,6 +99,7 @@ static void put_info(yyjson_mut_doc *doc, struct lp2p_node *node)
     }
     (void)yyjson_mut_obj_add_strcpy(doc, root, "peer", lp2p_node_peer_id(node));
     (void)yyjson_mut_obj_add_val(doc, root, "addrs", list);
+    (void)yyjson_mut_obj_add_str(doc, root, "cipher", lp2p_noise_cipher_name());
 }
 
 static void put_result(yyjson_mut_doc *doc, struct node_result *r)
@@ -210,6 +232,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "usage: bench_node OPTIONS (one JSON object)\n");
         return 2;
     }
+    set_parameters(yyjson_doc_get_root(options));
     struct lp2p_node *node = node_start(yyjson_doc_get_root(options));
     (void)lp2p_node_on_event(node, on_event, NULL);
     yyjson_mut_doc *ready = yyjson_mut_doc_new(NULL);

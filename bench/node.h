@@ -50,4 +50,9 @@ enum lp2p_err node_serve_messages(struct lp2p_node *node);
 /** Puts peers that do not exist into the routing table; the node's own actors are told as if the peers had connected. */
 enum lp2p_err node_fill_table(struct lp2p_node *node, unsigned count);
 
+/** Counts every allocation of the program from now on in the file at `path`. False: it cannot be counted here. */
+bool node_count_allocations(const char *path);
+/** Muxers get io threads of their own, apart from their connections. Before the node starts. */
+void node_muxer_apart(void);
+
 #endif

@@ -4,6 +4,7 @@
  *
  *   bench_runtime [SECONDS]     SECONDS: how long the longer cases run, about */
 #include "figures.h"
+#include "runtime_queues.h"
 
 #include "runtime/runtime.h"
 
@@ -317,6 +318,8 @@ int main(int argc, char **argv)
     }
     for (unsigned senders = 1; senders <= SENDERS_MAX; senders *= 2) {
         mailbox(senders, seconds);
+        bench_queue(false, senders, (uint64_t)(seconds * 1e6));
+        bench_queue(true, senders, (uint64_t)(seconds * 1e6));
     }
     ping_pong("ping-pong-own", own, own, 0, seconds);
     ping_pong("ping-pong-io-apart", io, io, 2, seconds);
