@@ -8,6 +8,7 @@
 #include "actors/net.h"
 #include "actors/outbox.h"
 #include "actors/messages.h"
+#include "noise/noise.h"
 #include "runtime/runtime.h"
 
 /** Groups of threads in the runtime's config. */
@@ -33,6 +34,13 @@ struct lp2p_names {
     struct lp2p_ref swarm, dialer, router, resources, messages, notifier, links, protocols;
 };
 
+/** A secure channel that is spoken, and what the node brings to its handshakes. */
+struct lp2p_security {
+    const struct lp2p_secure_ops *ops;
+    const void *identity; /* of the kind that ops wants; its list of muxers is a beginning of the context's */
+};
+#define LP2P_SECURITY_MAX 2
+
 struct lp2p_context {
     struct lp2p_config config; /* a copy */
     struct lp2p_private_key key;
@@ -40,6 +48,8 @@ struct lp2p_context {
     struct lp2p_peer_id self;
     char self_text[LP2P_PEER_ID_TEXT_MAX];
     struct lp2p_noise_identity noise;
+    struct lp2p_security security[LP2P_SECURITY_MAX]; /* in order of preference */
+    size_t security_len;
     const struct lp2p_mux_ops *muxers[2]; /* in order of preference */
     size_t muxers_len;
     const struct lp2p_net *net;
@@ -103,9 +113,9 @@ void lp2p_upgrade_arg_drop(void *arg);
 struct lp2p_conn_arg {
     struct lp2p_context *ctx;
     uint64_t conn;
-    int fd; /* owned */
-    struct lp2p_noise *noise; /* owned */
-    struct lp2p_slice leftover; /* owned */
+    struct lp2p_carrier *carrier; /* owned, as what follows */
+    struct lp2p_secure *secure;
+    struct lp2p_slice leftover;
 };
 void lp2p_conn_arg_drop(void *arg);
 struct lp2p_muxer_arg {
@@ -113,6 +123,7 @@ struct lp2p_muxer_arg {
     uint64_t conn;
     struct lp2p_ref connection;
     const struct lp2p_mux_ops *ops;
+    uint32_t plain_max; /* bytes in one frame of the secure channel */
     bool outbound;
     struct lp2p_peer_id peer;
     struct lp2p_multiaddr remote;

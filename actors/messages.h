@@ -12,12 +12,12 @@
 #ifndef LP2P_ACTORS_MESSAGES_H
 #define LP2P_ACTORS_MESSAGES_H
 
-#include "actors/net.h"
+#include "actors/link/carrier.h"
 #include "actors/op.h"
 #include "actors/shared.h"
 #include "mux/mux.h"
-#include "noise/noise.h"
 #include "runtime/actor.h"
+#include "secure/secure.h"
 
 /** Names a stream in the whole node. */
 struct lp2p_stream_id {
@@ -38,13 +38,12 @@ struct lp2p_m_upgraded {
     struct lp2p_msg msg;
     bool outbound;
     uint64_t dial; /* of DIAL, 0 inbound */
-    int fd;                     /* owned: closed through `net` when the message is dropped; taken by setting it to -1 */
-    const struct lp2p_net *net;
+    struct lp2p_carrier *carrier; /* these two are owned: closed and wiped when the message is dropped; taken by nulling */
+    struct lp2p_secure *secure;
     struct lp2p_multiaddr remote, local;
     struct lp2p_peer_id peer;
-    struct lp2p_noise *noise;
     const struct lp2p_mux_ops *mux;
-    struct lp2p_slice leftover; /* bytes read behind the handshake: transport frames */
+    struct lp2p_slice leftover; /* bytes read behind the handshake (actors/link/leftover.h) */
 };
 /** upgrade -> dialer (normal): how an attempt ended. reason OK: UPGRADED was sent to the swarm. */
 struct lp2p_m_attempt_ended {
@@ -52,7 +51,7 @@ struct lp2p_m_attempt_ended {
     uint64_t dial;
     struct lp2p_multiaddr addr;
     enum lp2p_err reason;
-    char stage[24];  /* "connect", "multistream", "noise", "muxer" */
+    char stage[24];  /* "connect", "ws", "wss", "pnet", "multistream", "noise", "tls", "muxer" */
     char text[128];  /* what happened, for people */
 };
 
@@ -107,12 +106,14 @@ struct lp2p_m_conn_credit {
     struct lp2p_msg msg;
     uint32_t bytes;
 };
-/** muxer -> connection (normal): one Noise message to seal in place: the slab's first LP2P_NOISE_PREFIX bytes are free, then
- *  plain_len bytes, then room for the tag. `last`: flush and close afterwards. buf may be NULL with `last`. */
+/** muxer -> connection (normal): one frame to seal in place: plain_len bytes (at most the channel's plain_max) lie
+ *  LP2P_SECURE_HEAD_MAX bytes behind the slab's start, and LP2P_SECURE_TAIL_MAX bytes of room behind them. `last`: flush
+ *  and close afterwards. buf may be NULL with `last`. */
 struct lp2p_m_conn_write {
     struct lp2p_msg msg;
     struct lp2p_buf *buf;
     uint32_t plain_len;
+    uint32_t sealed_len; /* the connection's own: bytes of the sealed frame */
     bool last;
 };
 /** connection -> muxer (urgent): that many plaintext bytes went to the socket: the muxer may frame more. */

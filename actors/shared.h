@@ -28,7 +28,7 @@ struct lp2p_peer_info {
     unsigned connections, streams;
     struct lp2p_multiaddr remote, observed; /* len 0: unknown */
     char agent[128], protocol_version[64];  /* made harmless for terminals */
-    const char *muxer;                      /* static text; "" when not connected */
+    const char *muxer, *security;           /* protocol ids, static texts; "" when not connected */
     bool signed_record;                     /* its addresses came in a signed record that was valid */
     uint64_t rtt_ns, connected_ms, last_seen_ms;
     struct lp2p_addrs *addrs;               /* may be NULL */

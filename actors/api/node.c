@@ -67,6 +67,7 @@ static enum lp2p_err fill_context(struct lp2p_context *ctx)
     }
     enum lp2p_err err =
         lp2p_noise_identity_init(&ctx->noise, &ctx->key, names, ctx->muxers_len, &lp2p_system_rand);
+    ctx->security[ctx->security_len++] = (struct lp2p_security){&lp2p_noise_secure, &ctx->noise};
     ctx->net = &lp2p_net_posix;
     return err;
 }

@@ -64,7 +64,7 @@ static enum lp2p_err fill(struct lp2p_peer *peer, const struct lp2p_peer_info *i
     (void)snprintf(peer->agent, sizeof(peer->agent), "%s", info->agent);
     (void)snprintf(peer->protocol_version, sizeof(peer->protocol_version), "%s", info->protocol_version);
     peer->muxer = info->muxer == NULL ? "" : info->muxer;
-    peer->security = peer->muxer[0] == '\0' ? "" : "/noise"; /* there is no other yet */
+    peer->security = info->security;
     peer->signed_record = info->signed_record;
     peer->rtt_ns = info->rtt_ns;
     peer->connected_ms = info->connected_ms;

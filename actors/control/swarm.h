@@ -32,7 +32,7 @@ struct lp2p_link {
     struct lp2p_ref connection, muxer;
     struct lp2p_peer_entry *peer;
     struct lp2p_multiaddr remote;
-    const char *muxer_name;
+    const char *muxer_name, *security_name;
     bool outbound, up, closing, identified; /* identified: identify has ended, well or not */
     unsigned streams;
     uint64_t rtt_ns;

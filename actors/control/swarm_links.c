@@ -61,7 +61,7 @@ static enum lp2p_err spawn_conn(struct lp2p_actor *self, struct lp2p_swarm *swar
     if (arg == NULL) {
         return LP2P_ENOMEM;
     }
-    *arg = (struct lp2p_conn_arg){swarm->ctx, link->conn, m->fd, m->noise, m->leftover};
+    *arg = (struct lp2p_conn_arg){swarm->ctx, link->conn, m->carrier, m->secure, m->leftover};
     char id[32];
     snprintf(id, sizeof(id), "conn-%llu", (unsigned long long)link->conn);
     const struct lp2p_child_spec spec = {.id = id, .ops = &lp2p_conn_ops, .arg = arg, .arg_drop = lp2p_conn_arg_drop,
@@ -72,21 +72,21 @@ static enum lp2p_err spawn_conn(struct lp2p_actor *self, struct lp2p_swarm *swar
         free(arg); /* the message still owns what was in it */
         return err;
     }
-    m->fd = -1;
-    m->noise = NULL;
+    m->carrier = NULL;
+    m->secure = NULL;
     m->leftover = (struct lp2p_slice){0};
     return LP2P_OK;
 }
 
 static enum lp2p_err spawn_muxer(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_upgraded *m,
-                                 struct lp2p_link *link)
+                                 uint32_t plain_max, struct lp2p_link *link)
 {
     struct lp2p_muxer_arg *arg = calloc(1, sizeof(*arg));
     if (arg == NULL) {
         return LP2P_ENOMEM;
     }
     *arg = (struct lp2p_muxer_arg){.ctx = swarm->ctx, .conn = link->conn, .connection = link->connection, .ops = m->mux,
-                                   .outbound = m->outbound, .peer = m->peer, .remote = m->remote,
+                                   .plain_max = plain_max, .outbound = m->outbound, .peer = m->peer, .remote = m->remote,
                                    .protocols = lp2p_protocols_ref(swarm->heir->protocols)};
     char id[32];
     snprintf(id, sizeof(id), "muxer-%llu", (unsigned long long)link->conn);
@@ -112,6 +112,8 @@ static enum lp2p_err add_link(struct lp2p_actor *self, struct lp2p_swarm *swarm,
     link->remote = m->remote;
     link->outbound = m->outbound;
     link->muxer_name = m->mux->protocol;
+    link->security_name = m->secure->ops->protocol;
+    uint32_t plain_max = m->secure->ops->plain_max;
     link->since = lp2p_now(self);
     link->since_ms = lp2p_wall_ms(self);
     enum lp2p_err err = spawn_conn(self, swarm, m, link);
@@ -119,7 +121,7 @@ static enum lp2p_err add_link(struct lp2p_actor *self, struct lp2p_swarm *swarm,
         free(link);
         return err;
     }
-    err = spawn_muxer(self, swarm, m, link);
+    err = spawn_muxer(self, swarm, m, plain_max, link);
     if (err != LP2P_OK) {
         lp2p_stop(self, link->connection);
         free(link);
@@ -358,6 +360,7 @@ struct lp2p_peer_info *lp2p_swarm_peer_info(const struct lp2p_peer_entry *entry)
             info->outbound = link->outbound;
             info->remote = link->remote;
             info->muxer = link->muxer_name;
+            info->security = link->security_name;
             info->connected_ms = link->since_ms;
         }
         info->streams += link->streams;

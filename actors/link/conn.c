@@ -13,10 +13,8 @@
 void lp2p_conn_arg_drop(void *arg)
 {
     struct lp2p_conn_arg *a = arg;
-    if (a->fd >= 0) {
-        a->ctx->net->close(a->ctx->net->ctx, a->fd);
-    }
-    lp2p_noise_free(a->noise);
+    lp2p_carrier_close(&a->carrier);
+    lp2p_secure_free(a->secure);
     lp2p_slice_drop(&a->leftover);
     free(a);
 }
@@ -27,15 +25,15 @@ static enum lp2p_err conn_init(struct lp2p_actor *self, void *state, const void 
     conn->arg = (struct lp2p_conn_arg *)(uintptr_t)arg; /* owned from here on */
     conn->ctx = conn->arg->ctx;
     /* Nothing is wanted of the socket yet, but a hang-up is: peers leave at once, too. */
-    enum lp2p_err err = lp2p_fd_watch(self, conn->arg->fd, 0);
+    enum lp2p_err err = lp2p_fd_watch(self, conn->arg->carrier->fd, 0);
     if (err != LP2P_OK) {
         lp2p_conn_arg_drop(conn->arg);
         return err;
     }
-    conn->fd = conn->arg->fd;
-    conn->noise = conn->arg->noise;
-    conn->arg->fd = -1;
-    conn->arg->noise = NULL;
+    conn->carrier = conn->arg->carrier;
+    conn->secure = conn->arg->secure;
+    conn->arg->carrier = NULL;
+    conn->arg->secure = NULL;
     conn->hint_bytes = LP2P_CONN_SLAB_MIN;
     lp2p_outbox_init(&conn->outbox, LP2P_CONN_TIMER_OUTBOX, OUTBOX_MAX);
     lp2p_timer_set(self, LP2P_CONN_TIMER_ATTACH, lp2p_time_add(lp2p_now(self), ATTACH_NS));
@@ -44,7 +42,8 @@ static enum lp2p_err conn_init(struct lp2p_actor *self, void *state, const void 
 
 void lp2p_conn_account(struct lp2p_actor *self, const struct lp2p_conn *conn)
 {
-    lp2p_account_bytes(self, conn->queued_bytes + (conn->slab != NULL ? conn->slab->cap : 0));
+    size_t carried = conn->carrier != NULL ? conn->carrier->memory_bytes : 0;
+    lp2p_account_bytes(self, conn->queued_bytes + carried + (conn->slab != NULL ? conn->slab->cap : 0));
 }
 
 /** A socket that is closed with unread bytes sends a reset, which can overtake our last words: read them away
@@ -55,18 +54,17 @@ static void discard_unread(const struct lp2p_conn *conn)
     uint8_t bytes[4096];
     size_t got = 1;
     for (int i = 0; i < DISCARDS_MAX && got > 0; i++) {
-        if (net->read(net->ctx, conn->fd, bytes, sizeof(bytes), &got) != LP2P_OK) {
+        if (net->read(net->ctx, conn->carrier->fd, bytes, sizeof(bytes), &got) != LP2P_OK) {
             return;
         }
     }
 }
 
-static void close_fd(struct lp2p_actor *self, struct lp2p_conn *conn)
+static void close_carrier(struct lp2p_actor *self, struct lp2p_conn *conn)
 {
-    if (conn->fd >= 0) {
-        lp2p_fd_unwatch(self, conn->fd);
-        conn->ctx->net->close(conn->ctx->net->ctx, conn->fd);
-        conn->fd = -1;
+    if (conn->carrier != NULL) {
+        lp2p_fd_unwatch(self, conn->carrier->fd);
+        lp2p_carrier_close(&conn->carrier);
     }
 }
 
@@ -79,7 +77,7 @@ enum lp2p_verdict lp2p_conn_end(struct lp2p_actor *self, struct lp2p_conn *conn,
         discard_unread(conn);
     }
     conn->state = LP2P_CONN_ENDED;
-    close_fd(self, conn);
+    close_carrier(self, conn);
     lp2p_conn_drop_queue(conn);
     lp2p_buf_drop(&conn->slab);
     conn->at = conn->len = 0;
@@ -97,16 +95,20 @@ enum lp2p_verdict lp2p_conn_end(struct lp2p_actor *self, struct lp2p_conn *conn,
 
 enum lp2p_verdict lp2p_conn_watch(struct lp2p_actor *self, struct lp2p_conn *conn)
 {
-    if (conn->fd < 0 || conn->hung_up) {
+    if (conn->carrier == NULL || conn->hung_up) {
         return LP2P_CONTINUE;
     }
+    bool may_read = lp2p_conn_may_read(conn);
+    if (may_read && lp2p_carrier_holds_input(conn->carrier)) {
+        lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_now(self)); /* the socket will not call for these */
+    }
     unsigned interest =
-        (lp2p_conn_may_read(conn) ? LP2P_READABLE : 0u) | (conn->blocked ? LP2P_WRITABLE : 0u);
+        (may_read ? LP2P_READABLE : 0u) | (conn->blocked ? LP2P_WRITABLE : 0u);
     if (interest == conn->interest) {
         return LP2P_CONTINUE;
     }
     conn->interest = interest;
-    return lp2p_fd_watch(self, conn->fd, interest) == LP2P_OK ? LP2P_CONTINUE
+    return lp2p_fd_watch(self, conn->carrier->fd, interest) == LP2P_OK ? LP2P_CONTINUE
                                                               : lp2p_conn_end(self, conn, LP2P_EIO);
 }
 
@@ -116,7 +118,7 @@ enum lp2p_verdict lp2p_conn_hang_up(struct lp2p_actor *self, struct lp2p_conn *c
         return lp2p_conn_end(self, conn, LP2P_ECONNRESET);
     }
     /* A dead socket is ready for ever: it is not watched any more, a timer reads what is left in it. */
-    lp2p_fd_unwatch(self, conn->fd);
+    lp2p_fd_unwatch(self, conn->carrier->fd);
     conn->hung_up = true;
     lp2p_conn_drop_queue(conn);
     lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_now(self));
@@ -128,7 +130,7 @@ static enum lp2p_verdict conn_on_fd(struct lp2p_actor *self, void *state, int fd
 {
     struct lp2p_conn *conn = state;
     enum lp2p_verdict verdict = LP2P_CONTINUE;
-    if (fd != conn->fd) {
+    if (conn->carrier == NULL || fd != conn->carrier->fd) {
         return LP2P_CONTINUE;
     }
     if ((ready & LP2P_HANGUP) != 0) {
@@ -194,7 +196,7 @@ static enum lp2p_verdict conn_on_timer(struct lp2p_actor *self, void *state, uns
         lp2p_conn_give_credit(self, conn);
         return LP2P_CONTINUE;
     case LP2P_CONN_TIMER_WRITE:
-        return conn->fd >= 0 && !conn->blocked ? lp2p_conn_write(self, conn) : LP2P_CONTINUE;
+        return conn->carrier != NULL && !conn->blocked ? lp2p_conn_write(self, conn) : LP2P_CONTINUE;
     case LP2P_CONN_TIMER_STALL:
         if (conn->state == LP2P_CONN_ENDED) {
             return LP2P_STOP;
@@ -204,7 +206,9 @@ static enum lp2p_verdict conn_on_timer(struct lp2p_actor *self, void *state, uns
         if (conn->state == LP2P_CONN_ENDED) {
             return LP2P_CONTINUE;
         }
-        lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_time_add(lp2p_now(self), HUNG_UP_READ_NS));
+        if (conn->hung_up) {
+            lp2p_timer_set(self, LP2P_CONN_TIMER_READ, lp2p_time_add(lp2p_now(self), HUNG_UP_READ_NS));
+        }
         return lp2p_conn_may_read(conn) ? lp2p_conn_read(self, conn) : LP2P_CONTINUE;
     default:
         return LP2P_CONTINUE;
@@ -227,7 +231,7 @@ static void conn_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict wh
 {
     (void)why;
     struct lp2p_conn *conn = state;
-    close_fd(self, conn);
+    close_carrier(self, conn);
     lp2p_conn_drop_queue(conn);
     lp2p_buf_drop(&conn->slab);
     if (conn->batch != NULL) {
@@ -236,7 +240,7 @@ static void conn_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict wh
         lp2p_msg_drop(&msg);
     }
     lp2p_outbox_fini(&conn->outbox);
-    lp2p_noise_free(conn->noise);
+    lp2p_secure_free(conn->secure);
     lp2p_conn_arg_drop(conn->arg);
 }
 

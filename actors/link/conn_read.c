@@ -42,7 +42,7 @@ static enum lp2p_err open_frames(struct lp2p_actor *self, struct lp2p_conn *conn
     while (conn->at < conn->len) {
         uint8_t *frame = conn->slab->bytes + conn->at;
         size_t here = conn->len - conn->at, size = 0;
-        enum lp2p_err err = lp2p_noise_frame_size(lp2p_span(frame, here), &size);
+        enum lp2p_err err = conn->secure->ops->frame_size(lp2p_span(frame, here), &size);
         if (err != LP2P_OK) {
             return err;
         }
@@ -51,7 +51,7 @@ static enum lp2p_err open_frames(struct lp2p_actor *self, struct lp2p_conn *conn
             return LP2P_OK;
         }
         struct lp2p_span plain;
-        err = lp2p_noise_open(conn->noise, frame, size, &plain);
+        err = conn->secure->ops->open(conn->secure, frame, size, &plain);
         if (err != LP2P_OK) {
             return err;
         }
@@ -115,13 +115,12 @@ static void release_slab(struct lp2p_conn *conn)
  * inside one. */
 static enum lp2p_err read_once(struct lp2p_actor *self, struct lp2p_conn *conn, size_t *want)
 {
-    const struct lp2p_net *net = conn->ctx->net;
     enum lp2p_err err = make_room(conn, *want);
     if (err != LP2P_OK) {
         return err;
     }
     size_t room = conn->slab->cap - conn->len, got = 0;
-    err = net->read(net->ctx, conn->fd, conn->slab->bytes + conn->len, room, &got);
+    err = conn->carrier->ops->read(conn->carrier, conn->slab->bytes + conn->len, room, &got);
     if (err != LP2P_OK) {
         return err;
     }
@@ -151,7 +150,7 @@ enum lp2p_verdict lp2p_conn_read(struct lp2p_actor *self, struct lp2p_conn *conn
     }
     release_slab(conn);
     lp2p_conn_account(self, conn);
-    return LP2P_CONTINUE;
+    return lp2p_conn_see_carrier(self, conn);
 }
 
 enum lp2p_verdict lp2p_conn_read_leftover(struct lp2p_actor *self, struct lp2p_conn *conn)

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors/link/conn.h"
 
-#define SEAL_OVERHEAD (LP2P_NOISE_PREFIX + LP2P_NOISE_TAG)
+/** Where the frame begins: its plaintext lies behind the largest head that a channel has. */
+static uint8_t *frame_of(const struct lp2p_conn *conn, const struct lp2p_m_conn_write *m)
+{
+    return m->buf->bytes + LP2P_SECURE_HEAD_MAX - conn->secure->ops->head;
+}
 
 static struct lp2p_m_conn_write *as_write(struct lp2p_msg *msg)
 {
@@ -57,15 +61,18 @@ enum lp2p_verdict lp2p_conn_queue(struct lp2p_actor *self, struct lp2p_conn *con
         lp2p_timer_set(self, LP2P_CONN_TIMER_STALL, lp2p_time_add(lp2p_now(self), LP2P_CONN_FLUSH_NS));
     }
     if (m->buf != NULL) {
-        LP2P_CHECK(m->plain_len <= LP2P_NOISE_PLAIN_MAX && m->plain_len + SEAL_OVERHEAD <= m->buf->cap);
+        const struct lp2p_secure_ops *ops = conn->secure->ops;
+        LP2P_CHECK(m->plain_len <= ops->plain_max &&
+                   m->plain_len + LP2P_SECURE_HEAD_MAX + LP2P_SECURE_TAIL_MAX <= m->buf->cap);
         size_t size = 0;
-        enum lp2p_err err = lp2p_noise_seal(conn->noise, m->buf->bytes, m->plain_len, &size);
+        enum lp2p_err err = ops->seal(conn->secure, frame_of(conn, m), m->plain_len, &size);
         if (err != LP2P_OK) {
             return lp2p_conn_end(self, conn, err);
         }
         if (conn->first == NULL && conn->state == LP2P_CONN_OPEN) {
             lp2p_timer_set(self, LP2P_CONN_TIMER_STALL, lp2p_time_add(lp2p_now(self), LP2P_CONN_STALL_NS));
         }
+        m->sealed_len = (uint32_t)size;
         conn->queued_bytes += size;
         append(conn, *msg);
         *msg = NULL;
@@ -102,7 +109,7 @@ static int gather(const struct lp2p_conn *conn, struct iovec *iov)
     size_t at = conn->first_at;
     for (struct lp2p_msg *it = conn->first; it != NULL && len < LP2P_CONN_IOV_MAX; it = next_of(it)) {
         struct lp2p_m_conn_write *m = as_write(it);
-        iov[len++] = (struct iovec){m->buf->bytes + at, m->plain_len + SEAL_OVERHEAD - at};
+        iov[len++] = (struct iovec){frame_of(conn, m) + at, m->sealed_len - at};
         at = 0;
     }
     return len;
@@ -114,7 +121,7 @@ static void advance(struct lp2p_conn *conn, size_t put)
     conn->queued_bytes -= put;
     while (put > 0) {
         struct lp2p_m_conn_write *m = as_write(conn->first);
-        size_t left = m->plain_len + SEAL_OVERHEAD - conn->first_at;
+        size_t left = m->sealed_len - conn->first_at;
         if (put < left) {
             conn->first_at += put;
             return;
@@ -127,11 +134,11 @@ static void advance(struct lp2p_conn *conn, size_t put)
 
 static enum lp2p_err write_some(struct lp2p_actor *self, struct lp2p_conn *conn)
 {
-    const struct lp2p_net *net = conn->ctx->net;
-    while (conn->first != NULL) {
+    struct lp2p_carrier *carrier = conn->carrier;
+    while (conn->first != NULL || lp2p_carrier_wants_write(carrier)) {
         struct iovec iov[LP2P_CONN_IOV_MAX];
         size_t put = 0;
-        enum lp2p_err err = net->writev(net->ctx, conn->fd, iov, gather(conn, iov), &put);
+        enum lp2p_err err = carrier->ops->writev(carrier, iov, gather(conn, iov), &put);
         if (err == LP2P_EAGAIN) {
             conn->blocked = true;
             return LP2P_OK;
@@ -141,9 +148,14 @@ static enum lp2p_err write_some(struct lp2p_actor *self, struct lp2p_conn *conn)
         }
         LP2P_COUNT(conn->ctx, bytes_out, put);
         advance(conn, put);
+        bool inside = lp2p_carrier_wants_write(carrier), left = conn->first != NULL || inside;
         if (conn->state == LP2P_CONN_OPEN) {
             lp2p_time stall = lp2p_time_add(lp2p_now(self), LP2P_CONN_STALL_NS);
-            lp2p_timer_set(self, LP2P_CONN_TIMER_STALL, conn->first != NULL ? stall : LP2P_NEVER);
+            lp2p_timer_set(self, LP2P_CONN_TIMER_STALL, left ? stall : LP2P_NEVER);
+        }
+        if (put == 0 && inside) {
+            conn->blocked = true;
+            return LP2P_OK;
         }
     }
     conn->blocked = false;
@@ -157,7 +169,7 @@ enum lp2p_verdict lp2p_conn_write(struct lp2p_actor *self, struct lp2p_conn *con
     }
     lp2p_conn_give_credit(self, conn);
     lp2p_conn_account(self, conn);
-    if (conn->first == NULL && conn->state == LP2P_CONN_FLUSHING) {
+    if (conn->first == NULL && !conn->blocked && conn->state == LP2P_CONN_FLUSHING) {
         return lp2p_conn_end(self, conn, LP2P_OK);
     }
     return lp2p_conn_watch(self, conn);

@@ -27,12 +27,9 @@ static void drop_slices(struct lp2p_slice *slices, unsigned len)
 static void drop_upgraded(struct lp2p_msg *msg)
 {
     struct lp2p_m_upgraded *m = AS(upgraded);
-    if (m->net != NULL && m->fd >= 0) {
-        m->net->close(m->net->ctx, m->fd);
-        m->fd = -1;
-    }
-    lp2p_noise_free(m->noise);
-    m->noise = NULL;
+    lp2p_carrier_close(&m->carrier);
+    lp2p_secure_free(m->secure);
+    m->secure = NULL;
     lp2p_slice_drop(&m->leftover);
 }
 

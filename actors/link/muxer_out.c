@@ -2,7 +2,7 @@
 #include "actors/link/muxer.h"
 #include "runtime/pool.h"
 
-#define SEAL_OVERHEAD (LP2P_NOISE_PREFIX + LP2P_NOISE_TAG)
+#define SEAL_ROOM (LP2P_SECURE_HEAD_MAX + LP2P_SECURE_TAIL_MAX)
 #define CONTROL_ROOM 512u /* for frames that the count of queued bytes does not know */
 #define WASTE_PART 8      /* a slab filled to less than that part is exchanged for a small one */
 #define DRAIN_MIN 64u     /* least room that a session's drain accepts */
@@ -18,28 +18,28 @@ void lp2p_muxer_wrote(struct lp2p_muxer *muxer, uint32_t bytes)
     }
 }
 
-/** A slab for as much as may be wanted, at most one Noise message. */
+/** A slab for as much as may be wanted, at most one frame. */
 static struct lp2p_buf *new_slab(const struct lp2p_muxer *muxer)
 {
     struct lp2p_mux_stats stats;
     muxer->ops->stats(muxer->session, &stats);
-    uint64_t plain = LP2P_MIN(stats.queued_bytes + CONTROL_ROOM, (uint64_t)LP2P_NOISE_PLAIN_MAX);
-    return lp2p_pool_buf((size_t)plain + SEAL_OVERHEAD);
+    uint64_t plain = LP2P_MIN(stats.queued_bytes + CONTROL_ROOM, (uint64_t)muxer->arg->plain_max);
+    return lp2p_pool_buf((size_t)plain + SEAL_ROOM);
 }
 
 /** Windows may let out less than is queued: what is nearly empty must not keep a large slab until the socket
  * takes it. */
 static struct lp2p_buf *shrink(struct lp2p_buf *slab, size_t plain_len)
 {
-    if (plain_len + SEAL_OVERHEAD >= slab->cap / WASTE_PART) {
+    if (plain_len + SEAL_ROOM >= slab->cap / WASTE_PART) {
         return slab;
     }
-    struct lp2p_buf *small = lp2p_pool_buf(plain_len + SEAL_OVERHEAD);
+    struct lp2p_buf *small = lp2p_pool_buf(plain_len + SEAL_ROOM);
     if (small == NULL || small->cap >= slab->cap) {
         lp2p_buf_drop(&small);
         return slab;
     }
-    memcpy(small->bytes + LP2P_NOISE_PREFIX, slab->bytes + LP2P_NOISE_PREFIX, plain_len);
+    memcpy(small->bytes + LP2P_SECURE_HEAD_MAX, slab->bytes + LP2P_SECURE_HEAD_MAX, plain_len);
     lp2p_buf_drop(&slab);
     return small;
 }
@@ -67,16 +67,16 @@ static enum lp2p_err send_write(struct lp2p_actor *self, struct lp2p_muxer *muxe
     return err;
 }
 
-/** Frames one Noise message. EAGAIN: nothing came out. */
+/** Fills one frame. EAGAIN: nothing came out. */
 static enum lp2p_err frame_one(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 {
     struct lp2p_buf *slab = new_slab(muxer);
     if (slab == NULL) {
         return LP2P_ENOMEM;
     }
-    size_t cap = LP2P_MIN((size_t)slab->cap - SEAL_OVERHEAD, (size_t)LP2P_NOISE_PLAIN_MAX);
+    size_t cap = LP2P_MIN((size_t)slab->cap - SEAL_ROOM, (size_t)muxer->arg->plain_max);
     LP2P_CHECK(cap >= DRAIN_MIN);
-    size_t n = muxer->ops->drain(muxer->session, slab->bytes + LP2P_NOISE_PREFIX, cap, lp2p_now(self));
+    size_t n = muxer->ops->drain(muxer->session, slab->bytes + LP2P_SECURE_HEAD_MAX, cap, lp2p_now(self));
     if (n == 0) {
         lp2p_buf_drop(&slab);
         return LP2P_EAGAIN;
@@ -161,7 +161,7 @@ void lp2p_muxer_write_last(struct lp2p_actor *self, struct lp2p_muxer *muxer)
     struct lp2p_buf *slab = muxer->ops->wants_write(muxer->session) ? lp2p_pool_buf(CONTROL_ROOM) : NULL;
     size_t n = 0;
     if (slab != NULL) {
-        n = muxer->ops->drain(muxer->session, slab->bytes + LP2P_NOISE_PREFIX, slab->cap - SEAL_OVERHEAD,
+        n = muxer->ops->drain(muxer->session, slab->bytes + LP2P_SECURE_HEAD_MAX, slab->cap - SEAL_ROOM,
                               lp2p_now(self));
         if (n == 0) {
             lp2p_buf_drop(&slab);

@@ -54,7 +54,7 @@ struct lp2p_peer_info *lp2p_peer_info_new(void)
     struct lp2p_peer_info *info = calloc(1, sizeof(*info));
     if (info != NULL) {
         info->refs = 1;
-        info->muxer = "";
+        info->muxer = info->security = "";
     }
     return info;
 }

@@ -25,11 +25,19 @@ void lp2p_upgrade_arg_drop(void *arg)
     free(a);
 }
 
-static void close_fd(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
+static int fd_of(const struct lp2p_upgrade *upgrade)
 {
+    return upgrade->carrier != NULL ? upgrade->carrier->fd : upgrade->fd;
+}
+
+static void close_socket(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
+{
+    if (fd_of(upgrade) >= 0) {
+        lp2p_fd_unwatch(self, fd_of(upgrade));
+    }
+    lp2p_carrier_close(&upgrade->carrier);
     if (upgrade->fd >= 0) {
         const struct lp2p_net *net = upgrade->ctx->net;
-        lp2p_fd_unwatch(self, upgrade->fd);
         net->close(net->ctx, upgrade->fd);
         upgrade->fd = -1;
     }
@@ -39,14 +47,14 @@ static void close_fd(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
 static enum lp2p_verdict end(struct lp2p_actor *self, struct lp2p_upgrade *upgrade, enum lp2p_err reason)
 {
     const char *text = upgrade->text[0] != '\0' ? upgrade->text : lp2p_strerror(reason);
-    enum lp2p_upgrade_stage stage = upgrade->stage;
+    const char *stage = lp2p_upgrade_stage_name(upgrade);
     char addr[LP2P_MULTIADDR_TEXT_MAX];
-    close_fd(self, upgrade);
+    close_socket(self, upgrade);
     upgrade->stage = LP2P_UPGRADE_ENDING;
     if (reason != LP2P_OK) {
         lp2p_multiaddr_text(&upgrade->arg->remote, addr);
         lp2p_log(upgrade->ctx, LP2P_LOG_DEBUG, "upgrade", "%s %s: %s: %s",
-                 upgrade->arg->outbound ? "to" : "from", addr, lp2p_upgrade_stage_name(stage), text);
+                 upgrade->arg->outbound ? "to" : "from", addr, stage, text);
     }
     if (!upgrade->arg->outbound) {
         return LP2P_STOP;
@@ -58,7 +66,7 @@ static enum lp2p_verdict end(struct lp2p_actor *self, struct lp2p_upgrade *upgra
     m->dial = upgrade->arg->dial;
     m->addr = upgrade->arg->remote;
     m->reason = reason;
-    (void)snprintf(m->stage, sizeof(m->stage), "%s", lp2p_upgrade_stage_name(stage));
+    (void)snprintf(m->stage, sizeof(m->stage), "%s", stage);
     (void)snprintf(m->text, sizeof(m->text), "%s", text);
     struct lp2p_msg *msg = &m->msg;
     lp2p_timer_set(self, TIMER_DEADLINE, lp2p_time_add(lp2p_now(self), ENDING_NS));
@@ -86,8 +94,6 @@ static enum lp2p_verdict hand_over(struct lp2p_actor *self, struct lp2p_upgrade 
     }
     struct lp2p_upgrade_arg *arg = upgrade->arg;
     upgrade->handover = &m->msg;
-    m->fd = -1;
-    m->net = upgrade->ctx->net;
     if (lp2p_leftover_pack(upgrade->plain, lp2p_upgrade_unread(upgrade), &m->leftover) != LP2P_OK) {
         return end(self, upgrade, LP2P_ENOMEM);
     }
@@ -97,22 +103,22 @@ static enum lp2p_verdict hand_over(struct lp2p_actor *self, struct lp2p_upgrade 
     m->local = arg->local;
     m->peer = upgrade->peer;
     m->mux = upgrade->mux;
-    m->noise = upgrade->noise;
-    upgrade->noise = NULL;
-    lp2p_fd_unwatch(self, upgrade->fd);
-    m->fd = upgrade->fd;
-    upgrade->fd = -1;
+    m->secure = upgrade->secure;
+    upgrade->secure = NULL;
+    lp2p_fd_unwatch(self, upgrade->carrier->fd);
+    m->carrier = upgrade->carrier;
+    upgrade->carrier = NULL;
     return offer(self, upgrade);
 }
 
 static enum lp2p_err flush(struct lp2p_upgrade *upgrade)
 {
-    const struct lp2p_net *net = upgrade->ctx->net;
-    while (upgrade->out_at < upgrade->out_len) {
+    struct lp2p_carrier *carrier = upgrade->carrier;
+    while (upgrade->out_at < upgrade->out_len || lp2p_carrier_wants_write(carrier)) {
         struct iovec iov = {upgrade->out + upgrade->out_at, upgrade->out_len - upgrade->out_at};
         size_t put = 0;
-        enum lp2p_err err = net->writev(net->ctx, upgrade->fd, &iov, 1, &put);
-        if (err == LP2P_EAGAIN) {
+        enum lp2p_err err = carrier->ops->writev(carrier, &iov, iov.iov_len > 0 ? 1 : 0, &put);
+        if (err == LP2P_EAGAIN || (err == LP2P_OK && put == 0 && lp2p_carrier_wants_write(carrier))) {
             return LP2P_OK;
         }
         if (err != LP2P_OK) {
@@ -129,6 +135,7 @@ static enum lp2p_err flush(struct lp2p_upgrade *upgrade)
 static enum lp2p_err step_and_write(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
 {
     for (;;) {
+        upgrade->wall_s = (int64_t)(lp2p_wall_ms(self) / 1000);
         enum lp2p_err err = lp2p_upgrade_advance(upgrade, lp2p_actor_rand(self), lp2p_now(self));
         bool said = upgrade->out_len > 0;
         /* Even after a failure our last words go out: they tell the other side which proposal was refused. */
@@ -148,7 +155,8 @@ static enum lp2p_verdict proceed(struct lp2p_actor *self, struct lp2p_upgrade *u
     if (err != LP2P_OK) {
         return end(self, upgrade, err);
     }
-    bool waiting = upgrade->out_len > 0, done = upgrade->stage == LP2P_UPGRADE_HANDOVER;
+    bool waiting = upgrade->out_len > 0 || lp2p_carrier_wants_write(upgrade->carrier);
+    bool done = upgrade->stage == LP2P_UPGRADE_HANDOVER;
     if (done && !waiting) {
         return hand_over(self, upgrade);
     }
@@ -158,7 +166,7 @@ static enum lp2p_verdict proceed(struct lp2p_actor *self, struct lp2p_upgrade *u
     }
     /* What comes behind the handshake stays in the kernel until the connection reads it. */
     unsigned interest = (done ? 0 : LP2P_READABLE) | (waiting ? LP2P_WRITABLE : 0);
-    return lp2p_fd_watch(self, upgrade->fd, interest) == LP2P_OK ? LP2P_CONTINUE
+    return lp2p_fd_watch(self, upgrade->carrier->fd, interest) == LP2P_OK ? LP2P_CONTINUE
                                                                  : end(self, upgrade, LP2P_EIO);
 }
 
@@ -189,16 +197,15 @@ static enum lp2p_err make_room(struct lp2p_upgrade *upgrade)
     return LP2P_OK;
 }
 
-static enum lp2p_verdict on_readable(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
+static enum lp2p_verdict read_once(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
 {
-    const struct lp2p_net *net = upgrade->ctx->net;
     size_t got = 0;
     enum lp2p_err err = make_room(upgrade);
     if (err != LP2P_OK) {
         return end(self, upgrade, err);
     }
-    err = net->read(net->ctx, upgrade->fd, upgrade->in + upgrade->in_len, upgrade->in_cap - upgrade->in_len,
-                    &got);
+    err = upgrade->carrier->ops->read(upgrade->carrier, upgrade->in + upgrade->in_len,
+                                      upgrade->in_cap - upgrade->in_len, &got);
     if (err == LP2P_EAGAIN) {
         return LP2P_CONTINUE;
     }
@@ -211,6 +218,27 @@ static enum lp2p_verdict on_readable(struct lp2p_actor *self, struct lp2p_upgrad
     return proceed(self, upgrade);
 }
 
+static enum lp2p_verdict on_readable(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
+{
+    enum lp2p_verdict verdict;
+    do {
+        verdict = read_once(self, upgrade);
+    } while (verdict == LP2P_CONTINUE && upgrade->carrier != NULL && !upgrade->eof &&
+             upgrade->stage != LP2P_UPGRADE_HANDOVER && lp2p_carrier_holds_input(upgrade->carrier));
+    return verdict;
+}
+
+/** The socket is there: gives it to its carrier. */
+static enum lp2p_err take_socket(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
+{
+    upgrade->carrier = lp2p_carrier_tcp(upgrade->ctx->net, upgrade->fd);
+    if (upgrade->carrier == NULL) {
+        return LP2P_ENOMEM;
+    }
+    upgrade->fd = -1;
+    return lp2p_upgrade_begin(upgrade, lp2p_actor_rand(self));
+}
+
 static enum lp2p_verdict on_connected(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
 {
     const struct lp2p_net *net = upgrade->ctx->net;
@@ -221,7 +249,7 @@ static enum lp2p_verdict on_connected(struct lp2p_actor *self, struct lp2p_upgra
     }
     if (err == LP2P_OK) {
         lp2p_multiaddr_from_ip_tcp(local.ip, local.ip_len, local.port, &upgrade->arg->local);
-        err = lp2p_upgrade_begin(upgrade, lp2p_actor_rand(self));
+        err = take_socket(self, upgrade);
     }
     return err == LP2P_OK ? proceed(self, upgrade) : end(self, upgrade, err);
 }
@@ -229,7 +257,7 @@ static enum lp2p_verdict on_connected(struct lp2p_actor *self, struct lp2p_upgra
 static enum lp2p_verdict upgrade_on_fd(struct lp2p_actor *self, void *state, int fd, unsigned ready)
 {
     struct lp2p_upgrade *upgrade = state;
-    if (fd != upgrade->fd) {
+    if (fd != fd_of(upgrade)) {
         return LP2P_CONTINUE;
     }
     if (upgrade->stage == LP2P_UPGRADE_CONNECT) {
@@ -256,8 +284,9 @@ static enum lp2p_err open_socket(struct lp2p_actor *self, struct lp2p_upgrade *u
     if (!arg->outbound) {
         upgrade->fd = arg->fd;
         arg->fd = -1;
-        enum lp2p_err err = lp2p_upgrade_begin(upgrade, lp2p_actor_rand(self));
-        return err != LP2P_OK ? err : lp2p_fd_watch(self, upgrade->fd, LP2P_READABLE | LP2P_WRITABLE);
+        enum lp2p_err err = take_socket(self, upgrade);
+        return err != LP2P_OK ? err
+                              : lp2p_fd_watch(self, upgrade->carrier->fd, LP2P_READABLE | LP2P_WRITABLE);
     }
     struct lp2p_ip_port to = {0};
     enum lp2p_err err = lp2p_multiaddr_ip_tcp(&arg->remote, &to);
@@ -290,7 +319,7 @@ static enum lp2p_err upgrade_init(struct lp2p_actor *self, void *state, const vo
     enum lp2p_err err = open_socket(self, upgrade);
     if (err != LP2P_OK) {
         upgrade->failed = err;
-        close_fd(self, upgrade);
+        close_socket(self, upgrade);
     }
     lp2p_timer_set(self, TIMER_DEADLINE, err == LP2P_OK ? upgrade->arg->deadline : lp2p_now(self));
     return LP2P_OK;
@@ -321,10 +350,10 @@ static void upgrade_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict
     struct lp2p_upgrade *upgrade = state;
     struct lp2p_context *ctx = upgrade->ctx;
     lp2p_msg_drop(&upgrade->handover); /* nobody took it */
-    close_fd(self, upgrade);
+    close_socket(self, upgrade);
     lp2p_outbox_fini(&upgrade->outbox);
     lp2p_mss_free(upgrade->mss);
-    lp2p_noise_free(upgrade->noise);
+    lp2p_secure_free(upgrade->secure);
     free(upgrade->in);
     if (!upgrade->arg->outbound && !upgrade->delivered) {
         LP2P_COUNT(ctx, upgrades_failed, 1);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The steps of an upgrade, from a connected socket to an authenticated connection with a muxer:
- * multistream-select for the security protocol, Noise, and the muxer, by Noise's extension or by
- * multistream-select inside the channel. Pure but for memory: bytes lie in `in` and `out`, the actor in
- * upgrade.c moves them. Owned by that actor. */
+ * the carrier's own set-up, multistream-select for the security protocol, the secure channel's handshake, and the
+ * muxer, agreed inside the handshake or by multistream-select inside the channel. Pure but for memory:
+ * bytes lie in `in` and `out`, the actor in upgrade.c moves them. Owned by that actor. */
 #ifndef LP2P_ACTORS_LINK_UPGRADE_H
 #define LP2P_ACTORS_LINK_UPGRADE_H
 
@@ -12,7 +12,7 @@
 enum lp2p_upgrade_stage {
     LP2P_UPGRADE_CONNECT,
     LP2P_UPGRADE_SECURITY,
-    LP2P_UPGRADE_NOISE,
+    LP2P_UPGRADE_SECURE,
     LP2P_UPGRADE_MUXER,
     LP2P_UPGRADE_HANDOVER, /* done but for the last bytes out and the word to the swarm */
     LP2P_UPGRADE_ENDING,   /* only the word to the dialer is left */
@@ -24,16 +24,19 @@ enum lp2p_upgrade_stage {
 struct lp2p_upgrade {
     struct lp2p_upgrade_arg *arg;
     struct lp2p_context *ctx;
-    int fd; /* -1: none, or handed over */
+    int fd; /* of the socket that is being connected; -1: the carrier has it, or none */
+    struct lp2p_carrier *carrier;
     enum lp2p_upgrade_stage stage;
     bool eof, delivered;
     enum lp2p_err failed; /* the socket could not be opened */
 
     struct lp2p_mss *mss;
-    const char *names[LP2P_NOISE_MUXERS_MAX]; /* what a dialer proposes */
-    struct lp2p_noise *noise;
+    const char *names[2]; /* what a dialer proposes */
+    struct lp2p_secure *secure;
+    const struct lp2p_secure_ops *secure_ops;
+    int64_t wall_s; /* of the handshake, for certificates */
     bool established;
-    int muxer; /* agreed by the extension, index of the identity's list; -1 */
+    int muxer; /* agreed inside the handshake, index of the context's; -1 */
     struct lp2p_peer_id peer;
     const struct lp2p_mux_ops *mux;
 
@@ -48,8 +51,8 @@ struct lp2p_upgrade {
     char text[128]; /* why it failed, beyond the reason's own words */
 };
 
-/** "connect", "multistream", "noise", "muxer". */
-const char *lp2p_upgrade_stage_name(enum lp2p_upgrade_stage stage);
+/** "connect", "multistream", "noise", "tls", "muxer". */
+const char *lp2p_upgrade_stage_name(const struct lp2p_upgrade *upgrade);
 /** Begins the negotiation on a connected socket. ENOMEM. */
 enum lp2p_err lp2p_upgrade_begin(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand) LP2P_MUST_CHECK;
 /** Goes as far as the bytes in `in` and the room in `out` allow. OK: more bytes are needed, or the stage is

@@ -5,20 +5,25 @@
 
 #include <stdio.h>
 
-#define SECURITY_PROTOCOL "/noise"
 #define MSS_CHUNK                                                                                            \
     700u /* plaintext of one sealed piece: more than a negotiation ever has to say at one time */
-#define SEALED_MAX (LP2P_NOISE_PREFIX + MSS_CHUNK + LP2P_NOISE_TAG)
+#define SEALED_MAX (LP2P_SECURE_HEAD_MAX + MSS_CHUNK + LP2P_SECURE_TAIL_MAX)
 
-const char *lp2p_upgrade_stage_name(enum lp2p_upgrade_stage stage)
+/** A short word for "/noise" or "/tls/1.0.0". */
+static const char *channel_name(const struct lp2p_secure_ops *ops)
 {
-    switch (stage) {
+    return ops == NULL ? "security" : strncmp(ops->protocol, "/tls/", 5) == 0 ? "tls" : ops->protocol + 1;
+}
+
+const char *lp2p_upgrade_stage_name(const struct lp2p_upgrade *upgrade)
+{
+    switch (upgrade->stage) {
     case LP2P_UPGRADE_CONNECT:
         return "connect";
     case LP2P_UPGRADE_SECURITY:
         return "multistream";
-    case LP2P_UPGRADE_NOISE:
-        return "noise";
+    case LP2P_UPGRADE_SECURE:
+        return channel_name(upgrade->secure_ops);
     case LP2P_UPGRADE_MUXER:
     case LP2P_UPGRADE_HANDOVER:
     case LP2P_UPGRADE_ENDING:
@@ -29,8 +34,13 @@ const char *lp2p_upgrade_stage_name(enum lp2p_upgrade_stage stage)
 
 static int match_security(void *ctx, struct lp2p_span protocol)
 {
-    (void)ctx;
-    return lp2p_span_eq_str(protocol, SECURITY_PROTOCOL) ? 0 : -1;
+    const struct lp2p_upgrade *upgrade = ctx;
+    for (size_t i = 0; i < upgrade->ctx->security_len; i++) {
+        if (lp2p_span_eq_str(protocol, upgrade->ctx->security[i].ops->protocol)) {
+            return (int)i;
+        }
+    }
+    return -1;
 }
 
 static int match_muxer(void *ctx, struct lp2p_span protocol)
@@ -63,8 +73,10 @@ enum lp2p_err lp2p_upgrade_begin(struct lp2p_upgrade *upgrade, const struct lp2p
 {
     (void)rand;
     upgrade->stage = LP2P_UPGRADE_SECURITY;
-    upgrade->names[0] = SECURITY_PROTOCOL;
-    return new_negotiation(upgrade, 1, match_security);
+    for (size_t i = 0; i < upgrade->ctx->security_len; i++) {
+        upgrade->names[i] = upgrade->ctx->security[i].ops->protocol;
+    }
+    return new_negotiation(upgrade, upgrade->ctx->security_len, match_security);
 }
 
 static size_t out_room(const struct lp2p_upgrade *upgrade)
@@ -102,13 +114,21 @@ static enum lp2p_err step_security(struct lp2p_upgrade *upgrade, const struct lp
         return err == LP2P_EAGAIN && fed != LP2P_OK ? fed : err;
     }
     end_negotiation(upgrade);
-    const struct lp2p_peer_id *expected = upgrade->arg->peer.len > 0 ? &upgrade->arg->peer : NULL;
-    upgrade->noise = lp2p_noise_new(&upgrade->ctx->noise, upgrade->arg->outbound, expected, rand);
-    if (upgrade->noise == NULL) {
-        return LP2P_ENOMEM;
+    if (index < 0 || (size_t)index >= upgrade->ctx->security_len) {
+        return LP2P_ENEGOTIATION;
     }
-    upgrade->stage = LP2P_UPGRADE_NOISE;
-    return LP2P_OK;
+    const struct lp2p_security *security = &upgrade->ctx->security[index];
+    const struct lp2p_secure_start start = {
+        .identity = security->identity,
+        .initiator = upgrade->arg->outbound,
+        .expected = upgrade->arg->peer.len > 0 ? &upgrade->arg->peer : NULL,
+        .rand = rand,
+        .wall_s = upgrade->wall_s,
+    };
+    upgrade->secure_ops = security->ops;
+    upgrade->stage = LP2P_UPGRADE_SECURE;
+    upgrade->secure = security->ops->start(&start);
+    return upgrade->secure != NULL ? LP2P_OK : LP2P_ENOMEM;
 }
 
 /** Whom we wanted, and who answered: without both a wrong address book is hard to find. */
@@ -120,20 +140,20 @@ static void name_both(struct lp2p_upgrade *upgrade, const struct lp2p_peer_id *a
     (void)snprintf(upgrade->text, sizeof(upgrade->text), "expected %s, got %s", expected, got);
 }
 
-static enum lp2p_err noise_events(struct lp2p_upgrade *upgrade)
+static enum lp2p_err secure_events(struct lp2p_upgrade *upgrade)
 {
     for (;;) {
-        struct lp2p_noise_event event;
-        lp2p_noise_next(upgrade->noise, &event);
+        struct lp2p_secure_event event;
+        upgrade->secure_ops->next(upgrade->secure, &event);
         switch (event.kind) {
-        case LP2P_NOISE_NONE:
+        case LP2P_SECURE_NONE:
             return LP2P_OK;
-        case LP2P_NOISE_FAILED:
+        case LP2P_SECURE_FAILED:
             if (event.reason == LP2P_EWRONGPEER) {
                 name_both(upgrade, &event.peer);
             }
             return event.reason == LP2P_OK ? LP2P_EAUTH : event.reason;
-        case LP2P_NOISE_ESTABLISHED:
+        case LP2P_SECURE_ESTABLISHED:
             upgrade->established = true;
             upgrade->peer = event.peer;
             upgrade->muxer = event.muxer;
@@ -145,42 +165,31 @@ static enum lp2p_err noise_events(struct lp2p_upgrade *upgrade)
     }
 }
 
-/** The muxer that both lists in the Noise payloads agree on, as our table of it. */
-static const struct lp2p_mux_ops *inlined_muxer(const struct lp2p_upgrade *upgrade)
+static enum lp2p_err step_secure(struct lp2p_upgrade *upgrade, lp2p_time now)
 {
-    const struct lp2p_noise_identity *identity = &upgrade->ctx->noise;
-    if (upgrade->muxer < 0 || (size_t)upgrade->muxer >= identity->muxers_len) {
-        return NULL;
-    }
-    const char *name = identity->muxers[upgrade->muxer];
-    int index = match_muxer((void *)(uintptr_t)upgrade, lp2p_span_str(name));
-    return index < 0 ? NULL : upgrade->ctx->muxers[index];
-}
-
-static enum lp2p_err step_noise(struct lp2p_upgrade *upgrade, lp2p_time now)
-{
-    size_t used = 0;
+    const struct lp2p_secure_ops *ops = upgrade->secure_ops;
+    size_t used = 0, room = out_room(upgrade);
     enum lp2p_err fed = LP2P_OK;
     if (!upgrade->established) {
-        fed = lp2p_noise_feed(upgrade->noise, lp2p_upgrade_unread(upgrade), now, &used);
+        fed = ops->feed(upgrade->secure, lp2p_upgrade_unread(upgrade), now, &used);
         upgrade->in_at += used;
     }
-    enum lp2p_err err = noise_events(upgrade);
+    enum lp2p_err err = secure_events(upgrade);
+    /* Also after a failure: an alert tells the other side why. */
+    size_t n = ops->drain(upgrade->secure, upgrade->out + upgrade->out_len, room, now);
+    upgrade->out_len += n;
     if (err != LP2P_OK || fed != LP2P_OK) {
         return err != LP2P_OK ? err : fed;
     }
-    size_t room = out_room(upgrade);
-    size_t n = lp2p_noise_drain(upgrade->noise, upgrade->out + upgrade->out_len, room, now);
-    upgrade->out_len += n;
-    err = noise_events(upgrade); /* an initiator is done when its last message is out */
+    err = secure_events(upgrade); /* an initiator may be done only when its last message is out */
     if (err != LP2P_OK) {
         return err;
     }
     if (!upgrade->established || (n > 0 && n == room)) {
         return LP2P_EAGAIN;
     }
-    upgrade->mux = inlined_muxer(upgrade);
-    if (upgrade->mux != NULL) {
+    if (upgrade->muxer >= 0 && (size_t)upgrade->muxer < upgrade->ctx->muxers_len) {
+        upgrade->mux = upgrade->ctx->muxers[upgrade->muxer];
         upgrade->stage = LP2P_UPGRADE_HANDOVER;
         return LP2P_OK;
     }
@@ -194,13 +203,14 @@ static enum lp2p_err step_noise(struct lp2p_upgrade *upgrade, lp2p_time now)
 /** Seals what the negotiation wants to say. */
 static enum lp2p_err seal_out(struct lp2p_upgrade *upgrade, lp2p_time now)
 {
+    const struct lp2p_secure_ops *ops = upgrade->secure_ops;
     while (out_room(upgrade) >= SEALED_MAX) {
         uint8_t *frame = upgrade->out + upgrade->out_len;
-        size_t n = lp2p_mss_drain(upgrade->mss, frame + LP2P_NOISE_PREFIX, MSS_CHUNK, now), size = 0;
+        size_t n = lp2p_mss_drain(upgrade->mss, frame + ops->head, MSS_CHUNK, now), size = 0;
         if (n == 0) {
             break;
         }
-        enum lp2p_err err = lp2p_noise_seal(upgrade->noise, frame, n, &size);
+        enum lp2p_err err = ops->seal(upgrade->secure, frame, n, &size);
         if (err != LP2P_OK) {
             return err;
         }
@@ -215,7 +225,8 @@ static enum lp2p_err feed_frame(struct lp2p_upgrade *upgrade, lp2p_time now)
 {
     size_t size = 0, used = 0;
     struct lp2p_span unread = lp2p_upgrade_unread(upgrade);
-    enum lp2p_err err = lp2p_noise_frame_size(unread, &size);
+    const struct lp2p_secure_ops *ops = upgrade->secure_ops;
+    enum lp2p_err err = ops->frame_size(unread, &size);
     if (err != LP2P_OK) {
         return err;
     }
@@ -223,7 +234,7 @@ static enum lp2p_err feed_frame(struct lp2p_upgrade *upgrade, lp2p_time now)
         return LP2P_EAGAIN;
     }
     struct lp2p_span plain;
-    err = lp2p_noise_open(upgrade->noise, upgrade->in + upgrade->in_at, size, &plain);
+    err = ops->open(upgrade->secure, upgrade->in + upgrade->in_at, size, &plain);
     if (err != LP2P_OK) {
         return err;
     }
@@ -275,8 +286,8 @@ enum lp2p_err lp2p_upgrade_advance(struct lp2p_upgrade *upgrade, const struct lp
         case LP2P_UPGRADE_SECURITY:
             err = step_security(upgrade, rand, now);
             break;
-        case LP2P_UPGRADE_NOISE:
-            err = step_noise(upgrade, now);
+        case LP2P_UPGRADE_SECURE:
+            err = step_secure(upgrade, now);
             break;
         case LP2P_UPGRADE_MUXER:
             err = step_muxer(upgrade, now);

@@ -22,6 +22,7 @@ struct handshake {
 };
 
 struct lp2p_noise {
+    struct lp2p_secure secure; /* first: the channel as the upgrade and the connection know it */
     enum noise_state state;
     bool recv_broken; /* a frame did not authenticate: nothing after it is believed */
     struct lp2p_aead send, recv;
@@ -118,6 +119,7 @@ struct lp2p_noise *lp2p_noise_new_with_prologue(const struct lp2p_noise_identity
         free(hs);
         return NULL;
     }
+    noise->secure.ops = &lp2p_noise_secure;
     noise->handshake = hs;
     hs->identity = identity;
     if (expected != NULL) {

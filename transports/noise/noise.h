@@ -6,6 +6,7 @@
 
 #include "base/rand.h"
 #include "base/time.h"
+#include "secure/secure.h"
 #include "wire/peer_id.h"
 
 #define LP2P_NOISE_FRAME_MAX 65535                                 /* bytes after the length prefix */
@@ -47,6 +48,9 @@ struct lp2p_noise *lp2p_noise_new_with_prologue(const struct lp2p_noise_identity
                                                 const struct lp2p_peer_id *expected, struct lp2p_span prologue,
                                                 const struct lp2p_rand *rand);
 void lp2p_noise_free(struct lp2p_noise *noise); /* wipes keys; may be NULL */
+
+/** The same channel behind the interface of all; its identity is a struct lp2p_noise_identity. */
+extern const struct lp2p_secure_ops lp2p_noise_secure;
 
 /* Handshake. */
 

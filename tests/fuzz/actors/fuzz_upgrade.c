@@ -27,6 +27,8 @@ static void make(struct lp2p_context *ctx)
     ctx->muxers_len = 2;
     ctx->net = &lp2p_net_posix;
     lp2p_noise_identity_init(&ctx->noise, &ctx->key, muxers, 1, &randomness);
+    ctx->security[0] = (struct lp2p_security){&lp2p_noise_secure, &ctx->noise};
+    ctx->security_len = 1;
 }
 
 static struct lp2p_upgrade *begin(struct lp2p_context *ctx, bool outbound)
@@ -45,7 +47,7 @@ static struct lp2p_upgrade *begin(struct lp2p_context *ctx, bool outbound)
 static void end(struct lp2p_upgrade *upgrade)
 {
     lp2p_mss_free(upgrade->mss);
-    lp2p_noise_free(upgrade->noise);
+    lp2p_secure_free(upgrade->secure);
     free(upgrade->in);
     lp2p_upgrade_arg_drop(upgrade->arg);
     free(upgrade);
@@ -98,7 +100,7 @@ static void raw(struct lp2p_upgrade *upgrade, const uint8_t *data, size_t size, 
     }
 }
 
-static void sealed(struct lp2p_upgrade *upgrade, struct lp2p_noise *noise, const uint8_t *data, size_t size,
+static void sealed(struct lp2p_upgrade *upgrade, struct lp2p_secure *channel, const uint8_t *data, size_t size,
                    size_t cut)
 {
     uint8_t frame[LP2P_NOISE_PREFIX + 255 + LP2P_NOISE_TAG];
@@ -106,7 +108,7 @@ static void sealed(struct lp2p_upgrade *upgrade, struct lp2p_noise *noise, const
     for (bool first = true; more && (size > 0 || first); first = false) {
         size_t n = LP2P_MIN(size, cut), len = 0;
         memcpy(frame + LP2P_NOISE_PREFIX, data, n);
-        LP2P_CHECK(lp2p_noise_seal(noise, frame, n, &len) == LP2P_OK);
+        LP2P_CHECK(lp2p_noise_secure.seal(channel, frame, n, &len) == LP2P_OK);
         more = give(upgrade, frame, len);
         LP2P_CHECK(upgrade->plain.len <= n);
         upgrade->out_len = 0;
@@ -138,7 +140,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         LP2P_CHECK(upgrade->stage == ((mode & INLINED) != 0 ? LP2P_UPGRADE_HANDOVER : LP2P_UPGRADE_MUXER));
         LP2P_CHECK(lp2p_peer_id_eq(&upgrade->peer, &other.self));
         if (upgrade->stage == LP2P_UPGRADE_MUXER) {
-            sealed(upgrade, remote->noise, data + 2, size - 2, cut);
+            sealed(upgrade, remote->secure, data + 2, size - 2, cut);
         }
         end(remote);
     } else {

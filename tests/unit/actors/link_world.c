@@ -79,7 +79,7 @@ static void on_upgraded(struct lp2p_actor *self, struct swarm *swarm, struct lp2
     struct lp2p_ref connection, muxer;
     char id[40];
     struct lp2p_conn_arg *conn = calloc(1, sizeof(*conn));
-    *conn = (struct lp2p_conn_arg){&node->ctx, ++swarm->conns, m->fd, m->noise, m->leftover};
+    *conn = (struct lp2p_conn_arg){&node->ctx, ++swarm->conns, m->carrier, m->secure, m->leftover};
     snprintf(id, sizeof(id), "conn-%u", (unsigned)swarm->conns);
     struct lp2p_child_spec spec = {.id = id,
                                    .ops = &lp2p_conn_ops,
@@ -91,14 +91,16 @@ static void on_upgraded(struct lp2p_actor *self, struct swarm *swarm, struct lp2
         free(conn); /* the node is stopping */
         return;
     }
-    m->fd = -1;
-    m->noise = NULL;
+    const uint32_t plain_max = m->secure->ops->plain_max;
+    m->carrier = NULL;
+    m->secure = NULL;
     m->leftover = (struct lp2p_slice){0};
     struct lp2p_muxer_arg *arg = calloc(1, sizeof(*arg));
     *arg = (struct lp2p_muxer_arg){.ctx = &node->ctx,
                                    .conn = swarm->conns,
                                    .connection = connection,
                                    .ops = m->mux,
+                                   .plain_max = plain_max,
                                    .outbound = m->outbound,
                                    .peer = m->peer,
                                    .remote = m->remote,
@@ -222,6 +224,8 @@ static void make_context(struct node *node, const struct lp2p_mux_ops *mux, cons
     const char *names[] = {mux->protocol};
     lp2p_noise_identity_init(&ctx->noise, &ctx->key, names, node->world->nodes_len % 3 == 2 ? 0 : 1,
                              &randomness);
+    ctx->security[0] = (struct lp2p_security){&lp2p_noise_secure, &ctx->noise};
+    ctx->security_len = 1;
 }
 
 static void make_tree(struct node *node)

@@ -204,8 +204,7 @@ static void test_messages_dropped(void **state)
     struct lp2p_ip_port any = loopback(4, 0), bound;
     assert_int_equal(net->listen(NULL, &any, 8, &listener, &bound), LP2P_OK);
     struct lp2p_m_upgraded *upgraded = LP2P_NEW(UPGRADED, upgraded);
-    upgraded->fd = listener;
-    upgraded->net = net;
+    upgraded->carrier = lp2p_carrier_tcp(net, listener);
     msg = &upgraded->msg;
     lp2p_msg_drop(&msg);
     assert_int_equal(fcntl(listener, F_GETFD), -1);
