@@ -44,6 +44,8 @@ enum lp2p_err lp2p_ws_upgrade_feed(struct lp2p_ws_upgrade *upgrade, struct lp2p_
 void lp2p_ws_upgrade_next(struct lp2p_ws_upgrade *upgrade, struct lp2p_ws_upgrade_event *event);
 size_t lp2p_ws_upgrade_drain(struct lp2p_ws_upgrade *upgrade, uint8_t *out, size_t cap, lp2p_time now);
 lp2p_time lp2p_ws_upgrade_deadline(const struct lp2p_ws_upgrade *upgrade); /* LP2P_NEVER */
+/** Heap bytes of one upgrade, for accounting. */
+size_t lp2p_ws_upgrade_memory_bytes(void);
 
 /** Server: what proxies wrote into X-Forwarded-For (all its fields, joined by commas), as it came: a claim that is worth what the
  *  sender of the request is. "": none. */

@@ -39,18 +39,17 @@ enum lp2p_ws_state { LP2P_WS_OPEN, LP2P_WS_CLOSING /* ours is said, the peer's n
 /** Fields are the machine's own. */
 struct lp2p_ws {
     enum lp2p_ws_state state;
-    bool client, in_message, masked, fin;
-    uint8_t opcode;                  /* of the frame under way */
-    uint8_t head_len, head[LP2P_WS_HEADER_MAX + 1]; /* a header that is not complete yet */
-    uint8_t control_len, control_got;
-    uint8_t key[4];
-    uint64_t left;                   /* payload bytes that the frame under way still lacks */
-    uint64_t at;                     /* payload bytes of it that are through */
-    uint8_t *control;                /* a control frame's payload under way; NULL: none */
-    struct lp2p_ws_pong *pong;       /* the answer to the latest ping; NULL: none is due */
-    unsigned close_code;             /* to be said; 0: none is due */
+    bool client;
+    bool in_frame, in_message;      /* a frame of the peer's is under way; a fragmented message is */
+    bool masked, fin;               /* of the frame under way */
+    uint8_t opcode, key[4];
+    uint64_t at, left;              /* bytes of its payload that are through, and that it still lacks */
+    uint8_t head_len, head[LP2P_WS_HEADER_MAX + 1]; /* the beginning of a header that is not complete yet */
+    uint8_t *control;               /* a control frame's payload under way; NULL: none */
+    struct lp2p_ws_pong *pong;      /* the answer to the latest ping; NULL: none is due */
+    unsigned close_code;            /* to be said; 0: none is due */
     struct lp2p_ws_event event;
-    struct lp2p_rand_seeded masks;   /* masks hide nothing (our payload is ciphertext); they only have to vary */
+    struct lp2p_rand_seeded masks;  /* masks hide nothing (our payload is ciphertext); they only have to vary */
 };
 
 /** `rand` seeds the masks of a client; read during the call. */
