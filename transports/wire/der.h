@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The little of DER (ITU-T X.690) that public keys, private keys and ECDSA signatures need, strict: definite lengths in
- * their shortest form, one-byte tags. Private to the room. Pure functions. */
+ * their shortest form, one-byte tags. For the rooms of transports/ alone. Pure functions. */
 #ifndef LP2P_WIRE_DER_H
 #define LP2P_WIRE_DER_H
 

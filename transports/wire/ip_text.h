@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Text of IP addresses, without the C library's network functions. Private to the room. Pure functions. */
+ * Text of IP addresses, without the C library's network functions. For the rooms of transports/ alone. Pure functions. */
 #ifndef LP2P_WIRE_IP_TEXT_H
 #define LP2P_WIRE_IP_TEXT_H
 
