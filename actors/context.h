@@ -12,7 +12,7 @@
 #include "runtime/runtime.h"
 
 /** Groups of threads in the runtime's config. */
-enum { LP2P_GROUP_IO, LP2P_GROUP_UPGRADE };
+enum { LP2P_GROUP_IO, LP2P_GROUP_UPGRADE, LP2P_GROUP_SERVICE, LP2P_GROUPS };
 
 /** Counters of the node: add with LP2P_COUNT, read relaxed; any thread. */
 struct lp2p_counters {

@@ -10,11 +10,20 @@
 
 #define BOX_MAGIC LP2P_MAGIC('E', 'V', 'N', 'T')
 
+/* An event as it waits: what it was made from. The texts are made when somebody takes it, because most nodes
+ * have nobody who does. */
+struct waiting_event {
+    struct lp2p_list link;
+    struct lp2p_event_source source; /* its pointers are our own references, or point into this struct */
+    struct lp2p_peer_id peer;
+    struct lp2p_slice json;
+    char detail[];
+};
+
 /* An event with all that it points to. `event` is what the user holds. */
 struct lp2p_event_box {
     struct lp2p_event event;
     uint32_t magic;
-    struct lp2p_list link;
     struct lp2p_peer *peer;
     struct lp2p_slice json;
     struct lp2p_lotus_message message; /* valid if has_message */
@@ -88,6 +97,38 @@ static struct lp2p_event_box *box_from(const struct lp2p_event_source *source)
     return box;
 }
 
+static struct waiting_event *waiting_new(const struct lp2p_event_source *source)
+{
+    const char *detail = source->detail == NULL ? "" : source->detail;
+    size_t len = strlen(detail) + 1;
+    struct waiting_event *waiting = malloc(sizeof(*waiting) + len);
+    if (waiting == NULL) {
+        return NULL;
+    }
+    *waiting = (struct waiting_event){.source = *source};
+    memcpy(waiting->detail, detail, len);
+    waiting->source.detail = waiting->detail;
+    waiting->source.info = lp2p_peer_info_ref(source->info);
+    if (source->peer != NULL) {
+        waiting->peer = *source->peer;
+        waiting->source.peer = &waiting->peer;
+    }
+    if (source->json != NULL) {
+        waiting->json = lp2p_slice_of(source->json->buf, source->json->ptr, source->json->len);
+        waiting->source.json = &waiting->json;
+    }
+    return waiting;
+}
+
+static void waiting_free(struct waiting_event *waiting)
+{
+    if (waiting != NULL) {
+        lp2p_peer_info_drop(&waiting->source.info);
+        lp2p_slice_drop(&waiting->json);
+        free(waiting);
+    }
+}
+
 void lp2p_events_init(struct lp2p_events *events)
 {
     *events = (struct lp2p_events){.fd = -1, .ended = true};
@@ -100,7 +141,7 @@ void lp2p_events_fini(struct lp2p_events *events)
 {
     struct lp2p_list *first;
     while ((first = lp2p_list_pop_front(&events->queue)) != NULL) {
-        lp2p_event_free(&LP2P_LIST_ENTRY(first, struct lp2p_event_box, link)->event);
+        waiting_free(LP2P_LIST_ENTRY(first, struct waiting_event, link));
     }
     if (events->fd >= 0) {
         (void)close(events->fd);
@@ -109,36 +150,58 @@ void lp2p_events_fini(struct lp2p_events *events)
     pthread_cond_destroy(&events->changed);
 }
 
+static void count_lost(struct lp2p_events *events, uint64_t *lost)
+{
+    events->lost++;
+    __atomic_fetch_add(lost, 1, __ATOMIC_RELAXED);
+}
+
+/* With the lock held. Returns what had to make room, for the caller to free. */
+static struct waiting_event *enqueue(struct lp2p_events *events, struct waiting_event *waiting, uint64_t *lost)
+{
+    struct lp2p_list *oldest = NULL;
+    if (waiting == NULL) {
+        count_lost(events, lost); /* no memory for it */
+        return NULL;
+    }
+    if (events->len >= LP2P_EVENTS_MAX) {
+        oldest = lp2p_list_pop_front(&events->queue);
+        events->len--;
+        count_lost(events, lost);
+    }
+    lp2p_list_push_back(&events->queue, &waiting->link);
+    events->len++;
+    lp2p_signal_fd_set(events->fd);
+    pthread_cond_signal(&events->changed);
+    return oldest == NULL ? NULL : LP2P_LIST_ENTRY(oldest, struct waiting_event, link);
+}
+
+static void call_back(struct lp2p_events *events, struct lp2p_node *node, lp2p_event_fn fn, void *user,
+                      const struct lp2p_event_source *source, uint64_t *lost)
+{
+    struct lp2p_event_box *box = box_from(source);
+    if (box == NULL) {
+        pthread_mutex_lock(&events->lock);
+        count_lost(events, lost);
+        pthread_mutex_unlock(&events->lock);
+        return;
+    }
+    fn(user, node, &box->event);
+    lp2p_event_free(&box->event);
+}
+
 void lp2p_events_publish(struct lp2p_events *events, struct lp2p_node *node,
                          const struct lp2p_event_source *source, uint64_t *lost)
 {
-    struct lp2p_event_box *box = box_from(source);
-    struct lp2p_list *oldest = NULL;
+    struct waiting_event *waiting = waiting_new(source), *rest;
     pthread_mutex_lock(&events->lock);
     lp2p_event_fn fn = events->fn;
     void *user = events->user;
-    if (box == NULL) {
-        events->lost++; /* no memory for it */
-        __atomic_fetch_add(lost, 1, __ATOMIC_RELAXED);
-    } else if (fn == NULL) {
-        if (events->len >= LP2P_EVENTS_MAX) {
-            oldest = lp2p_list_pop_front(&events->queue);
-            events->len--;
-            events->lost++;
-            __atomic_fetch_add(lost, 1, __ATOMIC_RELAXED);
-        }
-        lp2p_list_push_back(&events->queue, &box->link);
-        events->len++;
-        lp2p_signal_fd_set(events->fd);
-        pthread_cond_signal(&events->changed);
-    }
+    rest = fn == NULL ? enqueue(events, waiting, lost) : waiting;
     pthread_mutex_unlock(&events->lock);
-    if (oldest != NULL) {
-        lp2p_event_free(&LP2P_LIST_ENTRY(oldest, struct lp2p_event_box, link)->event);
-    }
-    if (fn != NULL && box != NULL) {
-        fn(user, node, &box->event);
-        lp2p_event_free(&box->event);
+    waiting_free(rest);
+    if (fn != NULL) {
+        call_back(events, node, fn, user, source, lost);
     }
 }
 
@@ -199,30 +262,45 @@ int lp2p_node_event_fd(struct lp2p_node *node)
     return fd;
 }
 
-/* With the lock held. What was lost is told before what came after it. */
-static struct lp2p_event *take(struct lp2p_events *events)
+/* With the lock held: the next one, or NULL. What was lost is told before what came after it. */
+static struct lp2p_event_box *take_lost(struct lp2p_events *events)
 {
-    struct lp2p_event *event = NULL;
-    if (events->lost > 0) {
-        struct lp2p_event_box *box = box_new(LP2P_EVENT_LOST, "events were not fetched in time");
-        if (box != NULL) {
-            box->event.number = events->lost;
-            box->event.time_ms = lp2p_gate_wall_ms();
-            events->lost = 0;
-            event = &box->event;
-        }
+    struct lp2p_event_box *box =
+        events->lost == 0 ? NULL : box_new(LP2P_EVENT_LOST, "events were not fetched in time");
+    if (box != NULL) {
+        box->event.number = events->lost;
+        box->event.time_ms = lp2p_gate_wall_ms();
+        events->lost = 0;
     }
-    if (event == NULL) {
-        struct lp2p_list *first = lp2p_list_pop_front(&events->queue);
-        if (first != NULL) {
-            events->len--;
-            event = &LP2P_LIST_ENTRY(first, struct lp2p_event_box, link)->event;
+    return box;
+}
+
+/* With the lock held. */
+static struct waiting_event *take_waiting(struct lp2p_events *events)
+{
+    struct lp2p_list *first = lp2p_list_pop_front(&events->queue);
+    events->len -= first != NULL;
+    return first == NULL ? NULL : LP2P_LIST_ENTRY(first, struct waiting_event, link);
+}
+
+/* With the lock held, which is given up while the texts are made. */
+static struct lp2p_event *take(struct lp2p_events *events, uint64_t *lost)
+{
+    struct lp2p_event_box *box = take_lost(events);
+    struct waiting_event *waiting;
+    while (box == NULL && (waiting = take_waiting(events)) != NULL) {
+        pthread_mutex_unlock(&events->lock);
+        box = box_from(&waiting->source);
+        waiting_free(waiting);
+        pthread_mutex_lock(&events->lock);
+        if (box == NULL) {
+            count_lost(events, lost);
         }
     }
     if (events->len == 0 && events->lost == 0) {
         lp2p_signal_fd_clear(events->fd);
     }
-    return event;
+    return box == NULL ? NULL : &box->event;
 }
 
 struct lp2p_event *lp2p_node_next_event(struct lp2p_node *node, int timeout_ms)
@@ -231,13 +309,14 @@ struct lp2p_event *lp2p_node_next_event(struct lp2p_node *node, int timeout_ms)
         return NULL;
     }
     struct lp2p_events *events = &node->events;
+    uint64_t *lost = &node->ctx.counters.events_lost;
     uint64_t deadline = lp2p_deadline_after_ms(timeout_ms);
     enum lp2p_err err = LP2P_OK;
     pthread_mutex_lock(&events->lock);
-    struct lp2p_event *event = take(events);
+    struct lp2p_event *event = take(events, lost);
     while (event == NULL && err == LP2P_OK && timeout_ms != 0 && !events->ended) {
         err = lp2p_cond_wait_until(&events->changed, &events->lock, deadline);
-        event = take(events);
+        event = take(events, lost);
     }
     pthread_mutex_unlock(&events->lock);
     return event;

@@ -14,7 +14,7 @@
 struct lp2p_events {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct lp2p_list queue; /* struct lp2p_event_box */
+    struct lp2p_list queue; /* struct waiting_event */
     size_t len;
     uint64_t lost; /* dropped since the last LOST event was given out */
     int fd;

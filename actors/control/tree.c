@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * root
- *  |- swarm        connections, peers, population        own thread
- *  |- notifier     the user's event callbacks            own thread
- *  |- dialer, messages, router (DHT), resources          own threads
+ *  |- swarm        connections, peers, population        root thread
+ *  |- notifier     the user's event callbacks            own thread: they may block
+ *  |- dialer                                             root thread
+ *  |- messages, resources                                service thread
+ *  |- router       the DHT                               own thread
  *  |- builtins     supervisor of ping, identify, serve, streams: resident, one of each on each io thread
  *  |- protocols    supervisor: one actor for each protocol that the user registers, own threads
- *  |- registrar    starts and ends those                 own thread
+ *  |- registrar    starts and ends those                 root thread
  *  |- links        supervisor: upgrades (upgrade threads), connections with their muxers (io threads)
- *  '- listeners    supervisor: one for each listening address, own threads
+ *  '- listeners    supervisor: one for each listening address, root thread
+ * Supervisors share one thread with all that never blocks nor computes: what comes and goes with a connection (accept, spawn, the swarm's table, the
+ * word of the end) passes between actors of one thread and costs no wake-up.
  * Started in this order and stopped in reverse: nobody is let in before everything else is up. */
 #include "actors/control/tree.h"
 
@@ -38,6 +42,21 @@ static struct lp2p_child_spec own(const char *id, const struct lp2p_actor_ops *o
                                     .shutdown_ms = 3000};
 }
 
+/** On the thread of its supervisor, in the end that of the root. */
+static struct lp2p_child_spec control(const char *id, const struct lp2p_actor_ops *ops, const void *arg, unsigned mailbox_max)
+{
+    struct lp2p_child_spec child = own(id, ops, arg, mailbox_max);
+    child.placement = (struct lp2p_placement){.place = LP2P_PLACE_WITH};
+    return child;
+}
+
+static struct lp2p_child_spec service(const char *id, const struct lp2p_actor_ops *ops, const void *arg, unsigned mailbox_max)
+{
+    struct lp2p_child_spec child = own(id, ops, arg, mailbox_max);
+    child.placement = (struct lp2p_placement){.place = LP2P_PLACE_GROUP, .group = LP2P_GROUP_SERVICE};
+    return child;
+}
+
 static struct lp2p_child_spec resident(const char *id, const struct lp2p_actor_ops *ops, const void *arg, unsigned index)
 {
     return (struct lp2p_child_spec){
@@ -47,7 +66,7 @@ static struct lp2p_child_spec resident(const char *id, const struct lp2p_actor_o
 
 static struct lp2p_child_spec supervisor(const char *id, const struct lp2p_sup_spec *spec)
 {
-    struct lp2p_child_spec child = own(id, &lp2p_supervisor_ops, spec, 8192);
+    struct lp2p_child_spec child = control(id, &lp2p_supervisor_ops, spec, 8192);
     child.shutdown_ms = 0; /* as long as its children need */
     return child;
 }
@@ -68,7 +87,7 @@ static void fill_listeners(struct lp2p_tree *tree, struct lp2p_context *ctx)
     for (unsigned i = 0; i < ctx->config.listen_len; i++) {
         tree->listener_args[i] = (struct lp2p_listener_arg){.ctx = ctx, .index = i};
         snprintf(tree->listener_ids[i], sizeof(tree->listener_ids[i]), "listener-%u", i);
-        tree->listeners[i] = own(tree->listener_ids[i], &lp2p_listener_ops, &tree->listener_args[i], 4096);
+        tree->listeners[i] = control(tree->listener_ids[i], &lp2p_listener_ops, &tree->listener_args[i], 4096);
     }
 }
 
@@ -88,18 +107,18 @@ static void fill_supervisors(struct lp2p_tree *tree, struct lp2p_context *ctx)
     tree->listeners_sup = (struct lp2p_sup_spec){.restarts_max = 10, .period_ms = 10000, .children = tree->listeners,
                                                  .children_len = ctx->config.listen_len};
     size_t n = 0;
-    tree->children[n++] = own("swarm", &lp2p_swarm_ops, ctx, 16384);
+    tree->children[n++] = control("swarm", &lp2p_swarm_ops, ctx, 16384);
     tree->children[n++] = own("notifier", &lp2p_notifier_ops, ctx, 8192);
-    tree->children[n++] = own("dialer", &lp2p_dialer_ops, ctx, 4096);
-    tree->children[n++] = own("messages", &lp2p_messages_ops, ctx, 16384);
+    tree->children[n++] = control("dialer", &lp2p_dialer_ops, ctx, 4096);
+    tree->children[n++] = service("messages", &lp2p_messages_ops, ctx, 16384);
     if (ctx->config.dht_mode != LP2P_DHT_OFF) {
         tree->children[n] = own("router", &lp2p_router_ops, ctx, 8192);
         tree->children[n++].stack_kib = 256;
     }
-    tree->children[n++] = own("resources", &lp2p_resources_ops, ctx, 4096);
+    tree->children[n++] = service("resources", &lp2p_resources_ops, ctx, 4096);
     tree->children[n++] = supervisor("builtins", &tree->builtins_sup);
     tree->children[n++] = supervisor("protocols", &tree->protocols_sup);
-    tree->children[n++] = own("registrar", &lp2p_registrar_ops, ctx, 1024);
+    tree->children[n++] = control("registrar", &lp2p_registrar_ops, ctx, 1024);
     tree->children[n++] = supervisor("links", &tree->links_sup);
     tree->children[n++] = supervisor("listeners", &tree->listeners_sup);
     LP2P_CHECK(n <= ROOT_MAX);
@@ -139,7 +158,8 @@ struct lp2p_tree *lp2p_tree_new(struct lp2p_context *ctx, struct lp2p_rt_config 
         .name = "io", .threads = io_threads(&ctx->config), .threads_max = io_threads_max(&ctx->config), .stack_kib = 128};
     config->groups[LP2P_GROUP_UPGRADE] = (struct lp2p_group_config){
         .name = "upgrade", .threads = LP2P_MIN(cores(), 4u), .threads_max = 4, .stack_kib = 128};
-    config->groups_len = 2;
+    config->groups[LP2P_GROUP_SERVICE] = (struct lp2p_group_config){.name = "service", .threads = 1, .stack_kib = 128};
+    config->groups_len = LP2P_GROUPS;
     config->actors_max = tree->links_sup.dynamic_max + USER_PROTOCOLS_MAX + 64 + BUILTINS_MAX * (io_threads_max(&ctx->config) + 8);
     return tree;
 }

@@ -24,7 +24,7 @@ struct serve_state {
     struct lp2p_actor *self;
     struct lp2p_outbox outbox;
     struct lp2p_pstreams streams;
-    struct lp2p_buf *zeroes;
+    struct lp2p_buf *zeroes; /* what downloads consist of; made for the first, kept while there are streams */
 };
 
 static struct serve_stream *serve_of(struct lp2p_pstream *stream)
@@ -61,6 +61,14 @@ static void grant(struct serve_state *state, struct serve_stream *serve)
     serve->unused = held;
 }
 
+static bool have_zeroes(struct serve_state *state)
+{
+    if (state->zeroes == NULL && (state->zeroes = lp2p_buf_new(ZEROES_BYTES)) != NULL) {
+        memset(state->zeroes->bytes, 0, ZEROES_BYTES);
+    }
+    return state->zeroes != NULL;
+}
+
 static bool download_on(struct serve_state *state, struct serve_stream *serve)
 {
     struct lp2p_pstream *stream = &serve->stream;
@@ -68,6 +76,10 @@ static bool download_on(struct serve_state *state, struct serve_stream *serve)
         size_t n = lp2p_perf_take(&serve->transfer, LP2P_MIN(stream->credit, ZEROES_BYTES));
         if (n == 0) {
             return lp2p_pstream_close(&state->streams, stream);
+        }
+        if (!have_zeroes(state)) {
+            lp2p_pstream_abort(&state->streams, stream, LP2P_ENOMEM);
+            return false;
         }
         struct lp2p_slice slice = lp2p_slice_of(state->zeroes, state->zeroes->bytes, n);
         if (!lp2p_pstream_write(&state->streams, stream, &slice)) {
@@ -131,9 +143,12 @@ static void on_expired(void *ctx, struct lp2p_pstream *stream)
 
 static void on_ended(void *ctx, struct lp2p_pstream *stream, enum lp2p_err reason)
 {
-    (void)ctx;
     (void)reason;
+    struct serve_state *state = ctx;
     free(serve_of(stream));
+    if (state->streams.len == 0) {
+        lp2p_buf_drop(&state->zeroes); /* an idle thread holds no buffer */
+    }
 }
 
 static const struct lp2p_pstream_ops stream_ops = {
@@ -169,20 +184,9 @@ static enum lp2p_err init(struct lp2p_actor *self, void *opaque, const void *arg
     struct serve_state *state = opaque;
     const struct lp2p_context *ctx = arg;
     state->self = self;
-    if (ctx->config.serve_perf) {
-        state->zeroes = lp2p_buf_new(ZEROES_BYTES);
-        if (state->zeroes == NULL) {
-            return LP2P_ENOMEM;
-        }
-        memset(state->zeroes->bytes, 0, ZEROES_BYTES);
-    }
     lp2p_outbox_init(&state->outbox, TIMER_OUTBOX, LP2P_PROTOCOL_OUTBOX_MAX);
     lp2p_pstreams_init(&state->streams, &stream_ops, state, self, &state->outbox, TIMER_STREAMS);
-    enum lp2p_err err = lp2p_protocol_offer_resident(self, &state->outbox, ctx, LP2P_RESIDENT_SERVE);
-    if (err != LP2P_OK) {
-        lp2p_buf_drop(&state->zeroes);
-    }
-    return err;
+    return lp2p_protocol_offer_resident(self, &state->outbox, ctx, LP2P_RESIDENT_SERVE);
 }
 
 static void fini(struct lp2p_actor *self, void *opaque, enum lp2p_verdict why)
