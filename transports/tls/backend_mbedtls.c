@@ -7,6 +7,7 @@
 #include "tls/backend.h"
 #include "tls/calendar.h"
 #include "tls/certificate.h"
+#include "tls/names.h"
 
 #include <mbedtls/pk.h>
 #include <mbedtls/platform_util.h>
@@ -157,12 +158,34 @@ static int64_t seconds_of(const mbedtls_x509_time *date)
     return lp2p_tls_calendar_seconds(date->year, date->mon, date->day, date->hour, date->min, date->sec);
 }
 
+/** A server that is asked for by address has to be certified for it; the address is not sent, so the library does not know. */
+static bool certifies(const mbedtls_x509_crt *certificate, const uint8_t *address, size_t len)
+{
+    for (const mbedtls_x509_sequence *name = &certificate->subject_alt_names; name != NULL; name = name->next) {
+        if (name->buf.tag == (MBEDTLS_ASN1_CONTEXT_SPECIFIC | MBEDTLS_X509_SAN_IP_ADDRESS) && name->buf.len == len &&
+            memcmp(name->buf.p, address, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_address(const struct lp2p_tls_task *task)
+{
+    uint8_t address[16];
+    return task->server_name != NULL && lp2p_tls_name_address(task->server_name, address) > 0;
+}
+
 /** Web servers: dates by the given clock, not by the system's. */
-static int check_dates(void *ctx, mbedtls_x509_crt *certificate, int depth, uint32_t *flags)
+static int check_web(void *ctx, mbedtls_x509_crt *certificate, int depth, uint32_t *flags)
 {
     struct lp2p_tls_engine *engine = ctx;
     int64_t from = seconds_of(&certificate->valid_from), to = seconds_of(&certificate->valid_to);
-    (void)depth;
+    uint8_t address[16];
+    size_t address_len = lp2p_tls_name_address(engine->task.server_name, address);
+    if (depth == 0 && address_len > 0 && !certifies(certificate, address, address_len)) {
+        *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
+    }
     *flags &= ~(uint32_t)(MBEDTLS_X509_BADCERT_EXPIRED | MBEDTLS_X509_BADCERT_FUTURE);
     if (engine->task.wall_s < from || engine->task.wall_s > to) {
         *flags |= MBEDTLS_X509_BADCERT_EXPIRED;
@@ -248,7 +271,7 @@ static int configure(struct lp2p_tls_engine *engine)
     case LP2P_TLS_PEER_ROOTS:
         mbedtls_ssl_conf_authmode(conf, MBEDTLS_SSL_VERIFY_REQUIRED);
         mbedtls_ssl_conf_ca_chain(conf, &credentials->roots, NULL);
-        mbedtls_ssl_conf_verify(conf, check_dates, engine);
+        mbedtls_ssl_conf_verify(conf, check_web, engine);
         break;
     }
     if (rc == 0 && credentials->has_chain) {
@@ -267,7 +290,7 @@ static struct lp2p_tls_engine *engine_new(const struct lp2p_tls_task *task)
     mbedtls_ssl_init(&engine->ssl);
     mbedtls_ssl_config_init(&engine->conf);
     if (configure(engine) != 0 || mbedtls_ssl_setup(&engine->ssl, &engine->conf) != 0 ||
-        (!task->server && mbedtls_ssl_set_hostname(&engine->ssl, task->server_name) != 0)) {
+        (!task->server && mbedtls_ssl_set_hostname(&engine->ssl, is_address(task) ? NULL : task->server_name) != 0)) {
         engine_free(engine);
         return NULL;
     }

@@ -72,19 +72,14 @@ static enum lp2p_err record_size(struct lp2p_span in, size_t *size)
     return LP2P_OK;
 }
 
-/** An alert in the clear: what the other side thinks of our first message. Libraries tell less of it. */
+/** An alert in the clear: libraries tell less of it. It ends the handshake, whatever it says. */
 static enum lp2p_err on_plain_alert(struct lp2p_span record)
 {
-    uint8_t alert = record.len == LP2P_TLS_HEAD + 2 ? record.ptr[LP2P_TLS_HEAD + 1] : 0;
-    switch (alert) {
-    case 70: /* protocol_version */
-        return LP2P_EVERSION;
-    case 40: /* handshake_failure */
-    case 120: /* no_application_protocol */
-        return LP2P_ENEGOTIATION;
-    default:
-        return LP2P_ECONNRESET;
+    if (record.len != LP2P_TLS_HEAD + 2) {
+        return LP2P_EMALFORMED;
     }
+    enum lp2p_err err = lp2p_tls_alert_error(record.ptr[LP2P_TLS_HEAD + 1]);
+    return err == LP2P_EEOF ? LP2P_ECONNRESET : err;
 }
 
 static enum lp2p_err on_record(struct lp2p_tls_handshake *handshake, struct lp2p_span record)

@@ -183,17 +183,16 @@ enum lp2p_err lp2p_tls_record_size(struct lp2p_span in, size_t *size)
     return LP2P_OK;
 }
 
-/* Section 6: what another side's alert means to the owner of the connection. */
-static enum lp2p_err on_alert(struct lp2p_span alert)
+enum lp2p_err lp2p_tls_alert_error(uint8_t alert)
 {
-    if (alert.len != 2) {
-        return LP2P_EMALFORMED;
-    }
-    switch (alert.ptr[1]) {
+    switch (alert) { /* section 6 */
     case 0: /* close_notify */
         return LP2P_EEOF;
-    case 90: /* user_canceled: close_notify follows */
-        return LP2P_OK;
+    case 40: /* handshake_failure */
+    case 120: /* no_application_protocol */
+        return LP2P_ENEGOTIATION;
+    case 70: /* protocol_version */
+        return LP2P_EVERSION;
     case 42: /* bad_certificate */
     case 43: /* unsupported_certificate */
     case 44: /* certificate_revoked */
@@ -206,6 +205,14 @@ static enum lp2p_err on_alert(struct lp2p_span alert)
     default:
         return LP2P_ECONNRESET;
     }
+}
+
+static enum lp2p_err on_alert(struct lp2p_span alert)
+{
+    if (alert.len != 2) {
+        return LP2P_EMALFORMED;
+    }
+    return alert.ptr[1] == 90 /* user_canceled: close_notify follows */ ? LP2P_OK : lp2p_tls_alert_error(alert.ptr[1]);
 }
 
 /** A message of the handshake is complete as far as it has to be known. */

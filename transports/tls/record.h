@@ -37,10 +37,12 @@ void lp2p_tls_records_init(struct lp2p_tls_records *records, const struct lp2p_t
 /** Wipes; harmless on a zeroed object and when repeated. */
 void lp2p_tls_records_fini(struct lp2p_tls_records *records);
 
+/** What another side's alert means to the owner of a connection: EEOF, ENEGOTIATION, EVERSION, ECERTREFUSED, or ECONNRESET. */
+enum lp2p_err lp2p_tls_alert_error(uint8_t alert);
 /** Bytes of the record at the front of `in`; 0: its header is not complete. EMALFORMED; EOVERSIZE. */
 enum lp2p_err lp2p_tls_record_size(struct lp2p_span in, size_t *size) LP2P_MUST_CHECK;
 /** Opens one whole record of this size; *plain lies in it, and is empty for all that is not data. EEOF: close_notify;
- *  ECERTREFUSED, ECONNRESET: another alert; EAUTH, EMALFORMED, EPROTO, EFLOOD, ENOMEM. All are final. */
+ *  other alerts as above; EAUTH, EMALFORMED, EPROTO, EFLOOD, ENOMEM. All are final. */
 enum lp2p_err lp2p_tls_records_open(struct lp2p_tls_records *records, uint8_t *record, size_t size,
                                     struct lp2p_span *plain) LP2P_MUST_CHECK;
 /** Seals the plain_len bytes at record + LP2P_TLS_HEAD, with LP2P_TLS_TAIL bytes of room behind them. EINVAL; ECLOSED; ENOMEM. */
