@@ -51,7 +51,7 @@ static enum lp2p_err split_rsa(struct lp2p_span data, struct lp2p_span *modulus,
     return LP2P_OK;
 }
 
-enum lp2p_err lp2p_rsa_check(struct lp2p_span data)
+enum lp2p_err lp2p_rsa_check_bits(struct lp2p_span data, size_t bits_min, size_t bits_max)
 {
     struct lp2p_span modulus, exponent;
     enum lp2p_err err = split_rsa(data, &modulus, &exponent);
@@ -59,7 +59,7 @@ enum lp2p_err lp2p_rsa_check(struct lp2p_span data)
         return err;
     }
     size_t bits = bit_count(modulus);
-    if (bits < RSA_BITS_MIN || bits > RSA_BITS_MAX || modulus.ptr[modulus.len - 1] % 2 == 0) {
+    if (bits < bits_min || bits > bits_max || modulus.ptr[modulus.len - 1] % 2 == 0) {
         return LP2P_EBADKEY;
     }
     size_t exponent_bits = bit_count(exponent);
@@ -68,6 +68,11 @@ enum lp2p_err lp2p_rsa_check(struct lp2p_span data)
         return LP2P_EBADKEY;
     }
     return LP2P_OK;
+}
+
+enum lp2p_err lp2p_rsa_check(struct lp2p_span data)
+{
+    return lp2p_rsa_check_bits(data, RSA_BITS_MIN, RSA_BITS_MAX);
 }
 
 #ifndef LP2P_HAVE_LIBCRYPTO

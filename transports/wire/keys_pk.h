@@ -11,6 +11,8 @@
 /** Form of the Data field: structure, sizes, known curve; no arithmetic. EMALFORMED, EBADKEY, EUNSUPPORTED (a
  * curve). */
 enum lp2p_err lp2p_rsa_check(struct lp2p_span data) LP2P_MUST_CHECK;
+/** The check of an RSA key with other bounds than 2048..8192 bits. */
+enum lp2p_err lp2p_rsa_check_bits(struct lp2p_span data, size_t bits_min, size_t bits_max) LP2P_MUST_CHECK;
 enum lp2p_err lp2p_secp256k1_check(struct lp2p_span data) LP2P_MUST_CHECK;
 enum lp2p_err lp2p_ecdsa_check(struct lp2p_span data) LP2P_MUST_CHECK;
 

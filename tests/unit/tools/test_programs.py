@@ -122,6 +122,12 @@ def keys():
         printed, _ = result("key", "gen")
         secret = base64.b64decode(printed["private_key_base64"])
         assert len(secret) == 68 and secret[:4] == bytes.fromhex("08011240") and len(base64.b64decode(printed["public_key_base64"])) == 36
+        for kind, name, start in [("ed25519", "Ed25519", "12D3"), ("secp256k1", "Secp256k1", "16Uiu2"), ("ecdsa", "ECDSA", "Qm"), ("rsa", "RSA", "Qm")]:
+            typed = Path(folder) / kind
+            made, _ = result("key", "gen", str(typed), "--key-type", kind)
+            assert made["type"] == name and made["peer"].startswith(start) and made["peer_cid"].startswith("bafz"), made
+            assert result("key", "show", str(typed))[0]["public_key_base64"] == made["public_key_base64"]
+        assert "dsa" in run(LP2P, "key", "gen", "--key-type", "dsa", code=2)[1]
         file.write_bytes(b"nonsense")
         assert "Ed25519" in result("key", "show", str(file), code=1)[0]["detail"]
         file.write_bytes(secret)
