@@ -133,9 +133,6 @@ enum lp2p_err lp2p_tls_certificate_read(struct lp2p_span der, struct lp2p_tls_ce
 {
     struct lp2p_span certificate, content, algorithm, ignored, bits;
     *out = (struct lp2p_tls_certificate){.host_key = {NULL, 0}};
-    if (der.len > LP2P_TLS_CERTIFICATE_MAX) {
-        return LP2P_EOVERSIZE;
-    }
     if (lp2p_der_take(&der, LP2P_DER_SEQUENCE, &certificate) != LP2P_OK || der.len != 0 ||
         take_whole(&certificate, LP2P_DER_SEQUENCE, &out->signed_part, &content) != LP2P_OK ||
         take_whole(&certificate, LP2P_DER_SEQUENCE, &algorithm, &ignored) != LP2P_OK ||

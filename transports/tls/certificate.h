@@ -9,8 +9,6 @@
 #include "base/rand.h"
 #include "wire/peer_id.h"
 
-#define LP2P_TLS_CERTIFICATE_MAX 12288 /* bytes; RSA 8192 twice is below 4 KiB */
-
 /** SignatureScheme of TLS (RFC 8446 section 4.2.3): what signs certificates here. */
 enum lp2p_tls_scheme {
     LP2P_TLS_ECDSA_P256_SHA256 = 0x0403,
@@ -33,7 +31,7 @@ struct lp2p_tls_certificate {
     struct lp2p_span host_key, host_signature; /* out of the extension of libp2p */
 };
 
-/** Reads one certificate that fills `der` exactly. EMALFORMED; EOVERSIZE; EUNSUPPORTED (a signature algorithm); EBADKEY (the key
+/** Reads one certificate that fills `der` exactly (64 KiB at most; the owner's limit is another). EMALFORMED; EOVERSIZE; EUNSUPPORTED (a signature algorithm); EBADKEY (the key
  *  is too small, too large, none, or not the algorithm's); EPROTO (no extension of libp2p, two, or one that is not
  *  understood and critical). */
 enum lp2p_err lp2p_tls_certificate_read(struct lp2p_span der, struct lp2p_tls_certificate *out) LP2P_MUST_CHECK;

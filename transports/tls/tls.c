@@ -9,7 +9,8 @@
 
 #include <stdlib.h>
 
-#define TAKEN_MAX 32768              /* bytes of a handshake of the other side; real ones have 1 to 3 KiB */
+#define HANDSHAKE_BYTES_MAX 32768    /* of the other side; real handshakes have 1 to 3 KiB */
+#define CERTIFICATE_BYTES_MAX 8192   /* one with RSA 8192 for both keys is below 4 KiB */
 #define BEFORE_S 3600                /* clocks differ */
 #define AFTER_S ((int64_t)36525 * 86400) /* a hundred years */
 
@@ -44,7 +45,9 @@ enum lp2p_err lp2p_tls_identity_init(struct lp2p_tls_identity *identity, const s
     uint8_t der[LP2P_TLS_OWN_MAX], key_der[LP2P_TLS_KEY_DER_MAX];
     size_t len = 0;
     struct lp2p_tls_key key;
-    *identity = (struct lp2p_tls_identity){.backend = options->backend};
+    *identity = (struct lp2p_tls_identity){.backend = options->backend,
+                                            .handshake_bytes_max = HANDSHAKE_BYTES_MAX,
+                                            .certificate_bytes_max = CERTIFICATE_BYTES_MAX};
     if (options->muxers_len > LP2P_TLS_MUXERS_MAX || options->public_key.len == 0) {
         return LP2P_EINVAL;
     }
@@ -132,6 +135,9 @@ static void release(struct channel *channel)
 static enum lp2p_err judge(void *ctx, struct lp2p_span certificate)
 {
     struct pending *pending = ctx;
+    if (certificate.len > pending->identity->certificate_bytes_max) {
+        return LP2P_EOVERSIZE;
+    }
     enum lp2p_err err = lp2p_tls_certificate_check(certificate, pending->wall_s, &pending->event.peer);
     if (err == LP2P_OK && pending->expected.len != 0 && !lp2p_peer_id_eq(&pending->expected, &pending->event.peer)) {
         return LP2P_EWRONGPEER;
@@ -173,7 +179,8 @@ static struct lp2p_secure *channel_start(const struct lp2p_secure_start *start)
                                        .wall_s = start->wall_s,
                                        .judge = judge,
                                        .judge_ctx = pending};
-    if (lp2p_tls_handshake_init(&pending->handshake, pending->identity->backend, &task, TAKEN_MAX) != LP2P_OK) {
+    if (lp2p_tls_handshake_init(&pending->handshake, pending->identity->backend, &task,
+                                pending->identity->handshake_bytes_max) != LP2P_OK) {
         channel_free(&channel->base);
         return NULL;
     }

@@ -19,6 +19,8 @@ struct lp2p_tls_identity {
     struct lp2p_tls_credentials *credentials;
     const char *alpn[LP2P_TLS_MUXERS_MAX + 2]; /* our muxers in preference order, "libp2p", NULL */
     size_t muxers_len;
+    /* Limits of what the other side may send in a handshake; set by init, and lifted by nobody but tests. */
+    size_t handshake_bytes_max, certificate_bytes_max;
 };
 
 struct lp2p_tls_identity_options {
