@@ -143,7 +143,7 @@ static inline uint8_t pattern(uint64_t at)
 static inline enum lp2p_err send_some(struct end *end, uint64_t total)
 {
     static uint8_t bytes[200000];
-    size_t len = (size_t)LP2P_MIN(total - end->sent, sizeof(bytes)), put = 0;
+    size_t len = (size_t)LP2P_MIN(total - end->sent, total < 500000 ? 3000 : sizeof(bytes)), put = 0;
     for (size_t i = 0; i < len; i++) {
         bytes[i] = pattern(end->sent + i);
     }
