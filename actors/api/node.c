@@ -156,12 +156,24 @@ static void publish_now(struct lp2p_node *node, enum lp2p_event_kind kind, enum 
     }
 }
 
+/* A child that came or went as it should, and nobody reads of that: each connection has six of these. */
+static bool is_unheard(const struct lp2p_node *node, const struct lp2p_sup_event *event)
+{
+    const struct lp2p_config *config = &node->ctx.config;
+    bool ordinary = event->kind == LP2P_SUP_STARTED || event->kind == LP2P_SUP_STOPPING ||
+                    (event->kind == LP2P_SUP_ENDED && event->reason == LP2P_OK);
+    return ordinary && (config->log_fn == NULL || config->log_level < LP2P_LOG_DEBUG);
+}
+
 /* Connections, upgrades and their muxers come and go with their peers: only what is to stay is worth an
  * event. */
 static void on_sup_event(void *user, const struct lp2p_sup_event *event)
 {
     struct lp2p_node *node = user;
     char text[160];
+    if (is_unheard(node, event)) {
+        return;
+    }
     (void)snprintf(text, sizeof(text), "%s: %s %s (%s)", event->supervisor, event->child,
                    lp2p_sup_event_name(event->kind), lp2p_strerror(event->reason));
     bool temporary = strcmp(event->supervisor, "links") == 0;

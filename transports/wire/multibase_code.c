@@ -103,30 +103,71 @@ static enum lp2p_err decode_bits(const struct lp2p_base_code *code, struct lp2p_
     return LP2P_OK;
 }
 
+#define GROUP 5 /* digits that are made with one division of the number: radix^5 fits 32 bits up to 84 */
+#define WORDS_MAX ((LP2P_BASE_NUMBER_MAX + 3) / 4)
+
+/* The number as words, the most significant first. */
+static size_t words_of(struct lp2p_span in, uint32_t words[WORDS_MAX])
+{
+    size_t len = (in.len + 3) / 4;
+    memset(words, 0, len * sizeof(words[0]));
+    for (size_t i = 0; i < in.len; i++) {
+        size_t place = in.len - 1 - i; /* of the byte, counted from the least one */
+        words[len - 1 - place / 4] |= (uint32_t)in.ptr[i] << (place % 4 * 8);
+    }
+    return len;
+}
+
+/* Divides the number by `by`, in place; returns the rest. */
+static uint32_t divide(uint32_t *words, size_t len, uint32_t by)
+{
+    uint64_t rest = 0;
+    for (size_t i = 0; i < len; i++) {
+        uint64_t part = rest << 32 | words[i];
+        words[i] = (uint32_t)(part / by);
+        rest = part % by;
+    }
+    return (uint32_t)rest;
+}
+
+/* The digits of the number, least first; returns how many there are. */
+static size_t digits_of(const struct lp2p_base_code *code, struct lp2p_span in,
+                        uint8_t digits[LP2P_BASE_NUMBER_MAX * 2 + GROUP])
+{
+    uint32_t words[WORDS_MAX], group = 1;
+    for (int i = 0; i < GROUP; i++) {
+        group *= code->radix;
+    }
+    size_t len = words_of(in, words), first = 0, count = 0;
+    while (first < len) {
+        uint32_t rest = divide(words + first, len - first, group);
+        for (int i = 0; i < GROUP; i++) {
+            digits[count++] = (uint8_t)(rest % code->radix);
+            rest /= code->radix;
+        }
+        while (first < len && words[first] == 0) {
+            first++;
+        }
+    }
+    while (count > 0 && digits[count - 1] == 0) {
+        count--;
+    }
+    return count;
+}
+
 static enum lp2p_err encode_number(const struct lp2p_base_code *code, struct lp2p_span in, char *out,
                                    size_t cap, size_t *len)
 {
     if (in.len > LP2P_BASE_NUMBER_MAX) {
         return LP2P_ELIMIT;
     }
-    size_t zeros = 0, digits = 0;
+    size_t zeros = 0;
     while (zeros < in.len && in.ptr[zeros] == 0) {
         zeros++;
     }
-    uint8_t
-        number[LP2P_BASE_NUMBER_MAX * 2]; /* least digit first; a byte gives at most 1.55 digits of base 36 */
-    for (size_t i = zeros; i < in.len; i++) {
-        uint32_t carry = in.ptr[i];
-        for (size_t k = 0; k < digits; k++) {
-            carry += (uint32_t)number[k] << 8;
-            number[k] = (uint8_t)(carry % code->radix);
-            carry /= code->radix;
-        }
-        while (carry > 0) {
-            number[digits++] = (uint8_t)(carry % code->radix);
-            carry /= code->radix;
-        }
-    }
+    /* A byte gives at most 1.55 digits of base 36. */
+    uint8_t number[LP2P_BASE_NUMBER_MAX * 2 + GROUP];
+    size_t digits = digits_of(code, lp2p_span_skip(in, zeros), number);
     if (zeros + digits >= cap) {
         return LP2P_ELIMIT;
     }
