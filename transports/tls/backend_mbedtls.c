@@ -8,6 +8,7 @@
 #include "tls/calendar.h"
 #include "tls/certificate.h"
 #include "tls/names.h"
+#include "tls/record.h"
 
 #include <mbedtls/pk.h>
 #include <mbedtls/platform_util.h>
@@ -29,6 +30,7 @@ struct lp2p_tls_engine {
     mbedtls_ssl_config conf;
     struct lp2p_span in; /* what is left of the record under way */
     struct lp2p_tls_secrets secrets;
+    bool has_secrets;
     unsigned certificates; /* seen of the other side */
     enum lp2p_err verdict; /* what the judge said, or why the chain was refused */
 };
@@ -212,12 +214,28 @@ static void on_secret(void *ctx, mbedtls_ssl_key_export_type type, const unsigne
     bool of_client = type == MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_APPLICATION_TRAFFIC_SECRET;
     if ((of_client || type == MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_APPLICATION_TRAFFIC_SECRET) && len == LP2P_TLS_SECRET) {
         memcpy(of_client == engine->task.server ? engine->secrets.recv : engine->secrets.send, secret, len);
+        engine->has_secrets = !of_client; /* they come in this order */
+    }
+}
+
+/** The suite stands in the server's first message, which goes in the clear (RFC 8446 section 4.1.3); the library tells it only in the end. */
+static void note_suite(struct lp2p_tls_engine *engine, struct lp2p_span record)
+{
+    size_t at = LP2P_TLS_HEAD + 4 + 2 + 32; /* heads of record and message, version, random */
+    if (record.len > at && record.ptr[0] == 22 && record.ptr[LP2P_TLS_HEAD] == 2) {
+        at += 1 + (size_t)record.ptr[at];
+        if (record.len >= at + 2) {
+            engine->secrets.suite = (enum lp2p_tls_suite)(record.ptr[at] << 8 | record.ptr[at + 1]);
+        }
     }
 }
 
 static int on_send(void *ctx, const unsigned char *bytes, size_t len)
 {
     struct lp2p_tls_engine *engine = ctx;
+    if (engine->task.server) {
+        note_suite(engine, lp2p_span(bytes, len));
+    }
     return lp2p_tls_buffer_append(engine->task.out, lp2p_span(bytes, len)) == LP2P_OK ? (int)len : MBEDTLS_ERR_SSL_ALLOC_FAILED;
 }
 
@@ -326,9 +344,36 @@ static enum lp2p_err reason(const struct lp2p_tls_engine *engine, int rc)
     }
 }
 
-static enum lp2p_err engine_step(struct lp2p_tls_engine *engine, struct lp2p_span record)
+static uint8_t alert_for(enum lp2p_err err)
 {
-    engine->in = record;
+    switch (err) {
+    case LP2P_EEXPIRED:
+        return MBEDTLS_SSL_ALERT_MSG_CERT_EXPIRED;
+    case LP2P_EUNSUPPORTED:
+        return MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT;
+    case LP2P_EPROTO:
+        return 116; /* certificate_required */
+    default:
+        return MBEDTLS_SSL_ALERT_MSG_BAD_CERT;
+    }
+}
+
+/** A server that has sent its last message speaks with the keys of the application (RFC 8446 section 7.1); mbedTLS sends
+ *  its alerts with those of the handshake, so that no client can read why it was refused. Said again, rightly. */
+static void say_alert(struct lp2p_tls_engine *engine, size_t out_len, enum lp2p_err err)
+{
+    uint8_t record[LP2P_TLS_CLOSE_SIZE];
+    struct lp2p_tls_buffer *out = engine->task.out;
+    if (!engine->task.server || !engine->has_secrets) {
+        return;
+    }
+    out->len = LP2P_MIN(out->len, out->at + out_len);
+    size_t len = lp2p_tls_alert_record(&engine->secrets, alert_for(err), record);
+    (void)(lp2p_tls_buffer_append(out, lp2p_span(record, len)) == LP2P_OK); /* or it is not said */
+}
+
+static enum lp2p_err shake_on(struct lp2p_tls_engine *engine)
+{
     stepping = engine;
     int rc = mbedtls_ssl_handshake(&engine->ssl);
     stepping = NULL;
@@ -339,13 +384,23 @@ static enum lp2p_err engine_step(struct lp2p_tls_engine *engine, struct lp2p_spa
         return reason(engine, rc);
     }
     if (engine->task.peer == LP2P_TLS_PEER_ASKED && engine->certificates == 0) {
-        (void)mbedtls_ssl_send_alert_message(&engine->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, 116 /* certificate_required */);
         return LP2P_EPROTO;
     }
     int suite = mbedtls_ssl_get_ciphersuite_id_from_ssl(&engine->ssl);
-    engine->secrets.suite =
-        suite == MBEDTLS_TLS1_3_AES_128_GCM_SHA256 ? LP2P_TLS_AES_128_GCM : LP2P_TLS_CHACHA20;
+    engine->secrets.suite = suite == MBEDTLS_TLS1_3_AES_128_GCM_SHA256 ? LP2P_TLS_AES_128_GCM : LP2P_TLS_CHACHA20;
     return LP2P_OK;
+}
+
+static enum lp2p_err engine_step(struct lp2p_tls_engine *engine, struct lp2p_span record)
+{
+    size_t waiting = lp2p_tls_buffer_waiting(engine->task.out);
+    bool had_secrets = engine->has_secrets;
+    engine->in = record;
+    enum lp2p_err err = shake_on(engine);
+    if (err != LP2P_OK && err != LP2P_EAGAIN && err != LP2P_ECERTREFUSED && had_secrets) {
+        say_alert(engine, waiting, err);
+    }
+    return err;
 }
 
 static void engine_result(const struct lp2p_tls_engine *engine, struct lp2p_tls_secrets *secrets, int *alpn)

@@ -149,16 +149,27 @@ enum lp2p_err lp2p_tls_records_seal(struct lp2p_tls_records *records, uint8_t *r
     return err;
 }
 
-size_t lp2p_tls_records_close(struct lp2p_tls_records *records, uint8_t out[LP2P_TLS_CLOSE_SIZE])
+static size_t seal_alert(struct lp2p_tls_records *records, uint8_t level, uint8_t alert, uint8_t *out)
 {
     size_t size = 0;
-    if (records->closed) {
-        return 0;
-    }
     records->closed = true;
-    out[LP2P_TLS_HEAD] = 1; /* warning */
-    out[LP2P_TLS_HEAD + 1] = 0; /* close_notify */
+    out[LP2P_TLS_HEAD] = level;
+    out[LP2P_TLS_HEAD + 1] = alert;
     return seal_type(records, out, TYPE_ALERT, 2, &size) == LP2P_OK ? size : 0;
+}
+
+size_t lp2p_tls_records_close(struct lp2p_tls_records *records, uint8_t out[LP2P_TLS_CLOSE_SIZE])
+{
+    return records->closed ? 0 : seal_alert(records, 1 /* warning */, 0 /* close_notify */, out);
+}
+
+size_t lp2p_tls_alert_record(const struct lp2p_tls_secrets *secrets, uint8_t alert, uint8_t out[LP2P_TLS_CLOSE_SIZE])
+{
+    struct lp2p_tls_records records;
+    lp2p_tls_records_init(&records, secrets, false);
+    size_t size = seal_alert(&records, 2 /* fatal */, alert, out);
+    lp2p_tls_records_fini(&records);
+    return size;
 }
 
 /* Opening */

@@ -50,6 +50,8 @@ enum lp2p_err lp2p_tls_records_seal(struct lp2p_tls_records *records, uint8_t *r
                                     size_t *size) LP2P_MUST_CHECK;
 /** Writes close_notify; 0: it was said, or memory is short. */
 size_t lp2p_tls_records_close(struct lp2p_tls_records *records, uint8_t out[LP2P_TLS_CLOSE_SIZE]);
+/** Writes the record of a fatal alert as the first with these secrets; 0: memory is short. */
+size_t lp2p_tls_alert_record(const struct lp2p_tls_secrets *secrets, uint8_t alert, uint8_t out[LP2P_TLS_CLOSE_SIZE]);
 /** Heap bytes behind the object. */
 size_t lp2p_tls_records_memory_bytes(const struct lp2p_tls_records *records);
 
