@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// go-libp2p as a test and bench peer: TCP, Noise and yamux only. It is driven by JSON lines on standard input, in the
+// go-libp2p as a test and bench peer: TCP, Noise and yamux, unless the options ask for more. It is driven by JSON lines on standard input, in the
 // language of the js peers (../README.md), and serves the protocols of ../../../bench/README.md.
 //
 //	go-peer OPTIONS          OPTIONS is one JSON object
@@ -9,6 +9,8 @@ package main
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -23,7 +25,9 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
 )
 
 type options struct {
@@ -31,6 +35,12 @@ type options struct {
 	Kad         string   `json:"kad"`          // "server", "client"; none without it
 	KadProtocol string   `json:"kad_protocol"` // default /lotus/kad/1.0.0
 	Seed        string   `json:"seed"`         // 64 hex digits: the Ed25519 key
+	KeyType     string   `json:"key_type"`     // without seed: "ed25519", "secp256k1", "ecdsa", "rsa"
+	Security    []string `json:"security"`     // "noise", "tls", in order of preference; default noise
+	WebSocket   bool     `json:"websocket"`    // /ws and /tls/ws
+	TLSCert     string   `json:"tls_cert"`     // files for listening on /tls/ws
+	TLSKey      string   `json:"tls_key"`
+	TLSRoots    string   `json:"tls_roots"`    // whom to trust when dialing /tls/ws
 	StockLimits bool     `json:"stock_limits"` // go-libp2p's own limits; otherwise none
 	DialOnly    bool     `json:"dial_only"`
 }
@@ -47,28 +57,82 @@ func emit(object map[string]any) {
 	os.Stdout.Write(append(line, '\n'))
 }
 
-func identity(seed string) (crypto.PrivKey, error) {
-	if seed == "" {
-		key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+func identity(o options) (crypto.PrivKey, error) {
+	if o.Seed == "" {
+		kinds := map[string]int{"": crypto.Ed25519, "ed25519": crypto.Ed25519, "secp256k1": crypto.Secp256k1,
+			"ecdsa": crypto.ECDSA, "rsa": crypto.RSA}
+		kind, ok := kinds[o.KeyType]
+		if !ok {
+			return nil, fmt.Errorf("key_type %q is unknown", o.KeyType)
+		}
+		key, _, err := crypto.GenerateKeyPairWithReader(kind, 2048, rand.Reader)
 		return key, err
 	}
-	bytes, err := hex.DecodeString(seed)
+	bytes, err := hex.DecodeString(o.Seed)
 	if err != nil || len(bytes) != ed25519.SeedSize {
 		return nil, fmt.Errorf("seed: expected 64 hex digits")
 	}
 	return crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(bytes))
 }
 
+func security(names []string) ([]libp2p.Option, error) {
+	if len(names) == 0 {
+		names = []string{"noise"}
+	}
+	settings := []libp2p.Option{}
+	for _, name := range names {
+		switch name {
+		case "noise":
+			settings = append(settings, libp2p.Security(noise.ID, noise.New))
+		case "tls":
+			settings = append(settings, libp2p.Security(libp2ptls.ID, libp2ptls.New))
+		default:
+			return nil, fmt.Errorf("security %q is unknown", name)
+		}
+	}
+	return settings, nil
+}
+
+func webSocket(o options) (libp2p.Option, error) {
+	settings := []any{}
+	if o.TLSCert != "" {
+		cert, err := tls.LoadX509KeyPair(o.TLSCert, o.TLSKey)
+		if err != nil {
+			return nil, err
+		}
+		settings = append(settings, websocket.WithTLSConfig(&tls.Config{Certificates: []tls.Certificate{cert}}))
+	}
+	if o.TLSRoots != "" {
+		pem, err := os.ReadFile(o.TLSRoots)
+		if err != nil {
+			return nil, err
+		}
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(pem)
+		settings = append(settings, websocket.WithTLSClientConfig(&tls.Config{RootCAs: roots}))
+	}
+	return libp2p.Transport(websocket.New, settings...), nil
+}
+
 func newHost(o options) (host.Host, error) {
-	key, err := identity(o.Seed)
+	key, err := identity(o)
 	if err != nil {
 		return nil, err
 	}
-	settings := []libp2p.Option{
-		libp2p.Identity(key), libp2p.Transport(tcp.NewTCPTransport), libp2p.Security(noise.ID, noise.New),
-		libp2p.Muxer(yamux.ID, yamux.DefaultTransport), libp2p.DisableRelay(), libp2p.DisableMetrics(),
-		libp2p.DisableIdentifyAddressDiscovery(), libp2p.NonPublicAddrPublishing(true),
+	settings, err := security(o.Security)
+	if err != nil {
+		return nil, err
 	}
+	if o.WebSocket {
+		setting, err := webSocket(o)
+		if err != nil {
+			return nil, err
+		}
+		settings = append(settings, setting)
+	}
+	settings = append(settings,
+		libp2p.Identity(key), libp2p.Transport(tcp.NewTCPTransport), libp2p.Muxer(yamux.ID, yamux.DefaultTransport),
+		libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.DisableIdentifyAddressDiscovery(), libp2p.NonPublicAddrPublishing(true))
 	if !o.StockLimits {
 		settings = append(settings, libp2p.ResourceManager(&network.NullResourceManager{}),
 			libp2p.ConnectionManager(connmgr.NullConnMgr{}))

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 // js-libp2p 1.x, the line that the Lotus README names, as a test peer; the language that it is driven by is in
 // ../control.mjs. It differs from js3/peer.mjs in its streams (sink and source instead of events) and has mplex.
+import { readFileSync } from 'node:fs'
 import { createLibp2p } from 'libp2p'
 import { tcp } from '@libp2p/tcp'
+import { webSockets } from '@libp2p/websockets'
 import { noise } from '@chainsafe/libp2p-noise'
+import { tls } from '@libp2p/tls'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { mplex } from '@libp2p/mplex'
 import { identify } from '@libp2p/identify'
 import { ping } from '@libp2p/ping'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { generateKeyPair, generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { createFromPrivKey } from '@libp2p/peer-id-factory'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -47,9 +50,14 @@ async function receive ({ stream, connection }) {
   }
 }
 
-// The peer id of a seed, so that a peer can come back as itself.
-const identity = async (seed) =>
-  seed && createFromPrivKey(await generateKeyPairFromSeed('Ed25519', Buffer.from(seed, 'hex')))
+const KEY_TYPES = { ed25519: 'Ed25519', secp256k1: 'secp256k1', rsa: 'RSA' } // this line has no ECDSA keys
+// An identity of its own seed, so that a peer can come back as itself, or a new one of the wanted type.
+const identity = async ({ seed, key_type: type = 'ed25519' }) => createFromPrivKey(seed
+  ? await generateKeyPairFromSeed('Ed25519', Buffer.from(seed, 'hex'))
+  : await generateKeyPair(KEY_TYPES[type], 2048))
+// With a certificate every WebSocket listener is a secure one; the peers that dial it are told its root by
+// NODE_EXTRA_CA_CERTS.
+const certificate = ({ tls_cert: cert, tls_key: key }) => cert && { cert: readFileSync(cert), key: readFileSync(key) }
 
 async function start (options) {
   const limits = { maxInboundStreams: options.streams_max ?? 32, maxOutboundStreams: options.streams_max ?? 64 }
@@ -61,9 +69,10 @@ async function start (options) {
     })
   }
   const node = await createLibp2p({
-    peerId: await identity(options.seed),
+    peerId: await identity(options),
     addresses: { listen: options.listen ?? ['/ip4/127.0.0.1/tcp/0'] },
-    transports: [tcp()], connectionEncryption: [noise()],
+    transports: [tcp(), webSockets(certificate(options))],
+    connectionEncryption: (options.security ?? ['noise']).map((name) => ({ noise, tls })[name]()),
     streamMuxers: (options.muxers ?? ['yamux']).map((name) => ({ yamux, mplex })[name]()),
     connectionManager: { inboundConnectionThreshold: options.inbound_per_second ?? 5 },
     services

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 // Today's js-libp2p (3.x) as a test peer; the language that it is driven by is in ../control.mjs.
+import { readFileSync } from 'node:fs'
 import { createLibp2p } from 'libp2p'
 import { tcp } from '@libp2p/tcp'
+import { webSockets } from '@libp2p/websockets'
 import { noise } from '@chainsafe/libp2p-noise'
+import { tls } from '@libp2p/tls'
 import { yamux } from '@chainsafe/libp2p-yamux'
+import { mplex } from '@libp2p/mplex'
 import { identify } from '@libp2p/identify'
 import { ping } from '@libp2p/ping'
 import * as lotusKad from '@libp2p/kad-dht' // the version that Lotus nodes pin: takes keys without a namespace
 import * as todayKad from 'kad-dht-today' // today's: only keys of a namespace that has a validator
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { generateKeyPair, generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { CID } from 'multiformats/cid'
@@ -53,6 +57,15 @@ async function receive (stream, connection) {
   }
 }
 
+const KEY_TYPES = { ed25519: 'Ed25519', secp256k1: 'secp256k1', ecdsa: 'ECDSA', rsa: 'RSA' }
+// An identity of its own seed, so that a peer can come back as itself, or a new one of the wanted type.
+const identity = ({ seed, key_type: type = 'ed25519' }) => seed
+  ? generateKeyPairFromSeed('Ed25519', Buffer.from(seed, 'hex'))
+  : generateKeyPair(KEY_TYPES[type], type === 'rsa' ? 2048 : undefined)
+// The certificate of a secure WebSocket listener; the peers that dial it are told its root by NODE_EXTRA_CA_CERTS.
+const certificate = ({ tls_cert: cert, tls_key: key }) =>
+  cert && { https: { cert: readFileSync(cert), key: readFileSync(key) } }
+
 async function start (options) {
   const limits = { maxInboundStreams: options.streams_max ?? 32, maxOutboundStreams: options.streams_max ?? 64 }
   const services = { identify: identify(), ping: ping({ maxOutboundStreams: 8 }) } // kad pings too
@@ -65,9 +78,11 @@ async function start (options) {
     })
   }
   const node = await createLibp2p({
-    privateKey: options.seed && await generateKeyPairFromSeed('Ed25519', Buffer.from(options.seed, 'hex')),
+    privateKey: await identity(options),
     addresses: { listen: options.listen ?? ['/ip4/127.0.0.1/tcp/0'] },
-    transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()],
+    transports: [tcp(), webSockets(certificate(options))],
+    connectionEncrypters: (options.security ?? ['noise']).map((name) => ({ noise, tls })[name]()),
+    streamMuxers: (options.muxers ?? ['yamux']).map((name) => ({ yamux, mplex })[name]()),
     connectionManager: { inboundConnectionThreshold: options.inbound_per_second ?? 5 },
     services
   })
