@@ -222,12 +222,20 @@ struct lp2p_m_stream_reset {
 struct lp2p_m_stream_write {
     struct lp2p_msg msg;
     struct lp2p_stream_id id;
+    struct lp2p_stream_source *source; /* NULL: the slices are here already */
     bool fin;
     unsigned slices_len;
     struct lp2p_slice slices[LP2P_SLICES_MAX];
 };
-/** STREAM_CONSUMED: owner -> muxer (urgent): bytes used, grants window. STREAM_CREDIT: muxer -> owner (urgent): bytes were framed,
- *  that many more may be written; comes at half of the credit and when the queue is empty. */
+/** An owner whose bytes are fetched when the message is handled: all that it wrote meanwhile travels with one message. Both calls
+ *  end the message's hold on it. */
+struct lp2p_stream_source {
+    void (*fill)(struct lp2p_stream_source *source, struct lp2p_m_stream_write *m);
+    void (*drop)(struct lp2p_stream_source *source); /* the message was not handled */
+};
+/** STREAM_CONSUMED: owner -> muxer (urgent): bytes used, grants window; may be told in steps of up to 32 KiB. STREAM_CREDIT: muxer ->
+ *  owner (urgent): bytes were framed, that many more may be written; comes at a quarter of the credit, and for the last bytes in front of
+ *  the owner's end. */
 struct lp2p_m_stream_bytes {
     struct lp2p_msg msg;
     struct lp2p_stream_id id;

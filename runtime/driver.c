@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#define POLL_PERIOD_NS LP2P_US(20) /* how often a busy thread looks at its descriptors */
+#define POLL_PERIOD_NS LP2P_US(60) /* how often a busy thread looks at its descriptors */
 #define IDLE_AFTER_NS LP2P_MS(100) /* a thread that slept so long gives its pooled memory back */
 
 __thread struct lp2p_driver *lp2p_current_driver;

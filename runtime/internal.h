@@ -157,7 +157,7 @@ enum lp2p_sleep { LP2P_AWAKE, LP2P_SLEEP_FUTEX, LP2P_SLEEP_EPOLL };
 struct lp2p_poller {
     int epoll_fd, event_fd; /* -1 until the first descriptor is watched */
     unsigned watches;
-    uint64_t owed; /* wake-ups that a sender has promised to write and that were not read yet */
+    uint64_t owed; /* wake-ups that senders have promised to write; read when the thread ends */
 };
 
 enum lp2p_driver_kind { LP2P_DRIVER_SYSTEM, LP2P_DRIVER_FIXED, LP2P_DRIVER_EPHEMERAL };

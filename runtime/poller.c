@@ -20,6 +20,8 @@ void lp2p_poller_init(struct lp2p_poller *poller)
     *poller = (struct lp2p_poller){.epoll_fd = -1, .event_fd = -1};
 }
 
+/* The descriptor of the wake-ups is watched for edges, so that a wake-up costs no read: it is read here only.
+ */
 static void read_wakes(struct lp2p_poller *poller)
 {
     uint64_t count = 0;
@@ -65,13 +67,12 @@ void lp2p_watch_ready(struct lp2p_watch *watch, unsigned ready)
 }
 
 /* Handlers run only after the whole batch was noted, so that no entry of it can name a watch that is gone. */
-static void note_events(struct lp2p_driver *driver, const struct epoll_event *events, int count)
+static void note_events(const struct epoll_event *events, int count)
 {
     for (int i = 0; i < count; i++) {
         struct lp2p_watch *watch = events[i].data.ptr;
         if (watch == NULL) {
-            read_wakes(&driver->poller);
-            continue;
+            continue; /* a wake-up */
         }
         uint32_t got = events[i].events;
         unsigned ready = (got & EPOLLIN ? LP2P_READABLE : 0u) | (got & EPOLLOUT ? LP2P_WRITABLE : 0u) |
@@ -84,7 +85,7 @@ void lp2p_poller_look(struct lp2p_driver *driver)
 {
     struct epoll_event events[EVENTS_MAX];
     driver->polled = driver->tick;
-    note_events(driver, events, epoll_wait(driver->poller.epoll_fd, events, EVENTS_MAX, 0));
+    note_events(events, epoll_wait(driver->poller.epoll_fd, events, EVENTS_MAX, 0));
 }
 
 /* Announces the sleep, looks again, and says whether it may begin. */
@@ -114,7 +115,7 @@ static int timeout_ms(const struct lp2p_driver *driver, lp2p_time deadline)
     if (deadline >= LP2P_TIMER_FAR) {
         return -1;
     }
-    uint64_t ms = (lp2p_time_since(deadline, lp2p_driver_clock(driver)) + LP2P_MS(1) - 1) / LP2P_MS(1);
+    uint64_t ms = (lp2p_time_since(deadline, driver->tick) + LP2P_MS(1) - 1) / LP2P_MS(1);
     return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
@@ -133,12 +134,12 @@ void lp2p_poller_sleep(struct lp2p_driver *driver, lp2p_time deadline)
         driver->poller.owed++; /* who exchanged it first has written, or will */
     }
     driver->tick = driver->polled = lp2p_driver_clock(driver);
-    note_events(driver, events, count);
+    note_events(events, count);
 }
 
 static enum lp2p_err open_fds(struct lp2p_poller *poller)
 {
-    struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
+    struct epoll_event wake = {.events = EPOLLIN | (uint32_t)EPOLLET, .data.ptr = NULL};
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     int event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (epoll_fd < 0 || event_fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event_fd, &wake) != 0) {

@@ -29,13 +29,15 @@ struct size_class {
     unsigned batches_max; /* batches, of half as many, that the global stack keeps */
 };
 
-/* Messages, then slabs (with their header): at most about 350 KiB in a thread, 20 MiB in the global stacks. */
+/* Messages and small slabs, then large slabs (with their header): at most about 350 KiB in a thread, 20 MiB in the global
+ * stacks. */
 static const struct size_class classes[] = {
-    {128, 128, 64},     {256, 128, 64},     {512, 32, 32},       {1024, 16, 16},
-    {512 + 64, 16, 32}, {4096 + 64, 8, 32}, {16384 + 64, 4, 64}, {LP2P_POOL_BUF_MAX + 64, 2, 128},
+    {128, 128, 64},    {256, 128, 64},      {512, 64, 32},
+    {1024, 16, 16},    {4096 + 64, 8, 32},  {16384 + 64, 4, 64},
+    {LP2P_POOL_BUF_MAX + 64, 2, 128},
 };
 #define CLASSES_LEN LP2P_ARRAY_LEN(classes)
-#define FIRST_BUF_CLASS 4u
+#define SMALL_CLASSES 4u /* sizes of messages */
 
 struct cache {
     struct piece *head;
@@ -180,7 +182,7 @@ void lp2p_pool_thread_flush(void)
 
 static size_t class_of(size_t size)
 {
-    for (size_t i = 0; i < FIRST_BUF_CLASS; i++) {
+    for (size_t i = 0; i < SMALL_CLASSES; i++) {
         if (size <= classes[i].size) {
             return i;
         }
@@ -206,7 +208,7 @@ void lp2p_pool_free(void *ptr, size_t size)
 
 static void release_buf(struct lp2p_buf *buf)
 {
-    for (size_t i = FIRST_BUF_CLASS; i < CLASSES_LEN; i++) {
+    for (size_t i = 0; i < CLASSES_LEN; i++) {
         if (buf->cap == classes[i].size - sizeof(*buf)) {
             give(i, buf);
             return;
@@ -217,7 +219,7 @@ static void release_buf(struct lp2p_buf *buf)
 
 struct lp2p_buf *lp2p_pool_buf(size_t cap)
 {
-    for (size_t i = FIRST_BUF_CLASS; i < CLASSES_LEN; i++) {
+    for (size_t i = 0; i < CLASSES_LEN; i++) {
         if (cap <= classes[i].size - sizeof(struct lp2p_buf)) {
             struct lp2p_buf *buf = take(i);
             if (buf != NULL) {

@@ -298,13 +298,18 @@ void lp2p_rt_leave(struct lp2p_rt *rt)
     __atomic_fetch_sub(&rt->posters, 1, __ATOMIC_SEQ_CST);
 }
 
+enum lp2p_err lp2p_post_inside(struct lp2p_rt *rt, struct lp2p_ref to, struct lp2p_msg **msg)
+{
+    (*msg)->from = LP2P_REF_NONE;
+    return lp2p_mail_send(rt, to, msg, NULL);
+}
+
 enum lp2p_err lp2p_post(struct lp2p_rt *rt, struct lp2p_ref to, struct lp2p_msg **msg)
 {
     if (!lp2p_rt_enter(rt)) {
         return LP2P_EGONE;
     }
-    (*msg)->from = LP2P_REF_NONE;
-    enum lp2p_err err = lp2p_mail_send(rt, to, msg, NULL);
+    enum lp2p_err err = lp2p_post_inside(rt, to, msg);
     lp2p_rt_leave(rt);
     return err;
 }

@@ -51,6 +51,8 @@ unsigned lp2p_rt_stop(struct lp2p_rt **rt);
 
 /** Sends from a foreign thread (or from any place without `self`); as lp2p_send with from = NONE. */
 enum lp2p_err lp2p_post(struct lp2p_rt *rt, struct lp2p_ref to, struct lp2p_msg **msg) LP2P_MUST_CHECK;
+/** The same for a caller that keeps lp2p_rt_stop from beginning meanwhile by a door of its own. */
+enum lp2p_err lp2p_post_inside(struct lp2p_rt *rt, struct lp2p_ref to, struct lp2p_msg **msg) LP2P_MUST_CHECK;
 /** Address (gen 0) of the static child with that id, anywhere in the tree; NONE if there is none. A supervisor gives all its
  *  static children their addresses before it starts the first of them, so siblings may look each other up in their init. */
 struct lp2p_ref lp2p_whereis(struct lp2p_rt *rt, const char *id);

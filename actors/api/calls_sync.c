@@ -183,11 +183,11 @@ enum lp2p_err lp2p_node_stats(struct lp2p_node *node, struct lp2p_stats *out)
     out->connections_max = node->ctx.config.connections_max;
     fill_counters(&node->ctx, out);
     struct lp2p_rt_stats rt = {0};
-    pthread_rwlock_rdlock(&node->gate->rt_lock);
-    if (node->gate->rt != NULL) {
-        lp2p_rt_stats_get(node->gate->rt, &rt);
+    struct lp2p_rt *running = lp2p_gate_enter(node->gate);
+    if (running != NULL) {
+        lp2p_rt_stats_get(running, &rt);
+        lp2p_gate_leave(node->gate);
     }
-    pthread_rwlock_unlock(&node->gate->rt_lock);
     out->restarts = rt.restarts;
     out->actors = rt.actors;
     out->threads = rt.threads;
@@ -200,15 +200,15 @@ static struct lp2p_actor_stats *snapshot(struct lp2p_node *node, size_t *len)
 {
     struct lp2p_actor_stats *all = NULL;
     *len = 0;
-    pthread_rwlock_rdlock(&node->gate->rt_lock);
-    if (node->gate->rt != NULL) {
-        size_t cap = lp2p_rt_snapshot(node->gate->rt, NULL, 0) + 64;
+    struct lp2p_rt *rt = lp2p_gate_enter(node->gate);
+    if (rt != NULL) {
+        size_t cap = lp2p_rt_snapshot(rt, NULL, 0) + 64;
         all = calloc(cap, sizeof(*all));
         if (all != NULL) {
-            *len = LP2P_MIN(lp2p_rt_snapshot(node->gate->rt, all, cap), cap);
+            *len = LP2P_MIN(lp2p_rt_snapshot(rt, all, cap), cap);
         }
+        lp2p_gate_leave(node->gate);
     }
-    pthread_rwlock_unlock(&node->gate->rt_lock);
     return all;
 }
 
@@ -250,9 +250,12 @@ enum lp2p_err lp2p_node_fail_actor(struct lp2p_node *node, const char *id)
     enum lp2p_err err = LP2P_ENOTFOUND;
     for (size_t i = 0; i < len && err == LP2P_ENOTFOUND; i++) {
         if (strcmp(all[i].id, id) == 0) {
-            pthread_rwlock_rdlock(&node->gate->rt_lock);
-            err = node->gate->rt == NULL ? LP2P_ESTATE : lp2p_rt_fail(node->gate->rt, all[i].ref);
-            pthread_rwlock_unlock(&node->gate->rt_lock);
+            struct lp2p_rt *rt = lp2p_gate_enter(node->gate);
+            err = LP2P_ESTATE;
+            if (rt != NULL) {
+                err = lp2p_rt_fail(rt, all[i].ref);
+                lp2p_gate_leave(node->gate);
+            }
         }
     }
     free(all);

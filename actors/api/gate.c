@@ -4,8 +4,12 @@
 #include "actors/api/stream.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,14 +20,6 @@ struct lp2p_gate *lp2p_gate_new(void)
         return NULL;
     }
     gate->refs = 1;
-    pthread_rwlockattr_t attr;
-    pthread_rwlockattr_init(&attr);
-#if defined(__GLIBC__)
-    /* Otherwise threads that post all the time could keep stop waiting for ever. */
-    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-#endif
-    pthread_rwlock_init(&gate->rt_lock, &attr);
-    pthread_rwlockattr_destroy(&attr);
     pthread_mutex_init(&gate->lock, NULL);
     lp2p_list_init(&gate->ops);
     lp2p_list_init(&gate->completions);
@@ -43,7 +39,6 @@ void lp2p_gate_drop(struct lp2p_gate *gate)
 {
     /* The release pairs with the acquire of whoever drops the last reference. */
     if (gate != NULL && __atomic_sub_fetch(&gate->refs, 1, __ATOMIC_ACQ_REL) == 0) {
-        pthread_rwlock_destroy(&gate->rt_lock);
         pthread_mutex_destroy(&gate->lock);
         free(gate);
     }
@@ -52,11 +47,9 @@ void lp2p_gate_drop(struct lp2p_gate *gate)
 void lp2p_gate_open(struct lp2p_gate *gate, struct lp2p_rt *rt, const struct lp2p_names *names,
                     struct lp2p_ref registrar)
 {
-    pthread_rwlock_wrlock(&gate->rt_lock);
-    gate->names = *names;
+    gate->names = *names; /* nobody looks: the gate is shut */
     gate->registrar = registrar;
-    gate->rt = rt;
-    pthread_rwlock_unlock(&gate->rt_lock);
+    __atomic_store_n(&gate->rt, rt, __ATOMIC_SEQ_CST);
     pthread_mutex_lock(&gate->lock);
     gate->state = LP2P_GATE_OPEN;
     pthread_mutex_unlock(&gate->lock);
@@ -64,9 +57,10 @@ void lp2p_gate_open(struct lp2p_gate *gate, struct lp2p_rt *rt, const struct lp2
 
 void lp2p_gate_shut(struct lp2p_gate *gate, enum lp2p_err reason)
 {
-    pthread_rwlock_wrlock(&gate->rt_lock);
-    gate->rt = NULL;
-    pthread_rwlock_unlock(&gate->rt_lock);
+    __atomic_store_n(&gate->rt, NULL, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&gate->inside, __ATOMIC_SEQ_CST) != 0) {
+        sched_yield(); /* nobody gets in any more, and nobody waits inside */
+    }
     pthread_mutex_lock(&gate->lock);
     gate->state = LP2P_GATE_CLOSING;
     pthread_mutex_unlock(&gate->lock);
@@ -80,6 +74,22 @@ void lp2p_gate_closed(struct lp2p_gate *gate)
     gate->state = LP2P_GATE_SHUT;
     pthread_mutex_unlock(&gate->lock);
     lp2p_ops_complete(gate);
+}
+
+struct lp2p_rt *lp2p_gate_enter(struct lp2p_gate *gate)
+{
+    /* Pairs with lp2p_gate_shut: either it sees us inside, or we see that there is no runtime. */
+    __atomic_fetch_add(&gate->inside, 1, __ATOMIC_SEQ_CST);
+    struct lp2p_rt *rt = __atomic_load_n(&gate->rt, __ATOMIC_SEQ_CST);
+    if (rt == NULL) {
+        lp2p_gate_leave(gate);
+    }
+    return rt;
+}
+
+void lp2p_gate_leave(struct lp2p_gate *gate)
+{
+    __atomic_fetch_sub(&gate->inside, 1, __ATOMIC_SEQ_CST);
 }
 
 static struct lp2p_ref address_of(const struct lp2p_gate *gate, enum lp2p_gate_to to)
@@ -104,11 +114,11 @@ static struct lp2p_ref address_of(const struct lp2p_gate *gate, enum lp2p_gate_t
 enum lp2p_err lp2p_gate_post(struct lp2p_gate *gate, enum lp2p_gate_to to, struct lp2p_msg *msg)
 {
     enum lp2p_err err = LP2P_ESTATE;
-    pthread_rwlock_rdlock(&gate->rt_lock);
-    if (gate->rt != NULL) {
-        err = lp2p_post(gate->rt, address_of(gate, to), &msg);
+    struct lp2p_rt *rt = lp2p_gate_enter(gate);
+    if (rt != NULL) {
+        err = lp2p_post_inside(rt, address_of(gate, to), &msg);
+        lp2p_gate_leave(gate);
     }
-    pthread_rwlock_unlock(&gate->rt_lock);
     lp2p_msg_drop(&msg);
     return err;
 }
@@ -116,11 +126,11 @@ enum lp2p_err lp2p_gate_post(struct lp2p_gate *gate, enum lp2p_gate_to to, struc
 enum lp2p_err lp2p_gate_post_ref(struct lp2p_gate *gate, struct lp2p_ref to, struct lp2p_msg **msg)
 {
     enum lp2p_err err = LP2P_ESTATE;
-    pthread_rwlock_rdlock(&gate->rt_lock);
-    if (gate->rt != NULL) {
-        err = lp2p_post(gate->rt, to, msg);
+    struct lp2p_rt *rt = lp2p_gate_enter(gate);
+    if (rt != NULL) {
+        err = lp2p_post_inside(rt, to, msg);
+        lp2p_gate_leave(gate);
     }
-    pthread_rwlock_unlock(&gate->rt_lock);
     return err;
 }
 
@@ -136,6 +146,17 @@ uint64_t lp2p_gate_wall_ms(void)
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME, &ts);
     return (uint64_t)ts.tv_sec * 1000u + (uint64_t)ts.tv_nsec / 1000000u;
+}
+
+void lp2p_mutex_init(pthread_mutex_t *mutex)
+{
+    pthread_mutexattr_t attr;
+    pthread_mutexattr_init(&attr);
+#if defined(__GLIBC__)
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+#endif
+    pthread_mutex_init(mutex, &attr);
+    pthread_mutexattr_destroy(&attr);
 }
 
 void lp2p_cond_init(pthread_cond_t *cond)
@@ -156,6 +177,35 @@ enum lp2p_err lp2p_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, 
     struct timespec ts = {.tv_sec = (time_t)(deadline / LP2P_SEC(1)),
                           .tv_nsec = (long)(deadline % LP2P_SEC(1))};
     return pthread_cond_timedwait(cond, lock, &ts) == ETIMEDOUT ? LP2P_ETIMEDOUT : LP2P_OK;
+}
+
+enum lp2p_err lp2p_bell_wait(struct lp2p_bell *bell, pthread_mutex_t *lock, uint64_t deadline)
+{
+    struct timespec until = {.tv_sec = (time_t)(deadline / LP2P_SEC(1)),
+                             .tv_nsec = (long)(deadline % LP2P_SEC(1))};
+    uint32_t rings = __atomic_load_n(&bell->rings, __ATOMIC_RELAXED);
+    bell->waited = true;
+    pthread_mutex_unlock(lock);
+    long err = syscall(SYS_futex, &bell->rings, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, rings,
+                       deadline == LP2P_NEVER ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
+    bool late = err != 0 && errno == ETIMEDOUT;
+    pthread_mutex_lock(lock);
+    return late ? LP2P_ETIMEDOUT : LP2P_OK;
+}
+
+bool lp2p_bell_take(struct lp2p_bell *bell)
+{
+    if (!bell->due) {
+        return false;
+    }
+    bell->due = bell->waited = false;
+    __atomic_add_fetch(&bell->rings, 1, __ATOMIC_RELAXED);
+    return true;
+}
+
+void lp2p_bell_wake(struct lp2p_bell *bell)
+{
+    syscall(SYS_futex, &bell->rings, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL, 0);
 }
 
 uint64_t lp2p_deadline_after_ms(int timeout_ms)

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors/api/registrar.h"
 #include "actors/api/stream.h"
+#include "runtime/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define STREAM_MAGIC LP2P_MAGIC('S', 'T', 'R', 'M')
-#define CONSUMED_STEP (32u * 1024) /* bytes read before the muxer is told, unless nothing more waits */
-#define CHUNK_BYTES 4096           /* slab for small pieces */
+#define CONSUMED_STEP (32u * 1024) /* bytes read before the muxer is told: far below any window */
+#define CHUNK_BYTES 4096           /* slab for small pieces, when one has come before */
 
 /* ---- life */
 
 static void table_insert(struct lp2p_stream_table *table, struct lp2p_stream *stream);
 static void table_remove(struct lp2p_stream *stream);
+
+static void fetch_written(struct lp2p_stream_source *source, struct lp2p_m_stream_write *m);
+static void forget_posted(struct lp2p_stream_source *source);
 
 static enum lp2p_err join_gate(struct lp2p_stream *stream, struct lp2p_gate *gate)
 {
@@ -45,12 +49,11 @@ enum lp2p_err lp2p_stream_new(struct lp2p_gate *gate, struct lp2p_stream_table *
     lp2p_peer_id_text(&m->peer, stream->peer);
     memcpy(stream->protocol, m->protocol, sizeof(stream->protocol));
     stream->protocol[sizeof(stream->protocol) - 1] = '\0';
-    pthread_mutex_init(&stream->lock, NULL);
-    lp2p_cond_init(&stream->changed);
+    lp2p_mutex_init(&stream->lock);
+    stream->source = (struct lp2p_stream_source){fetch_written, forget_posted};
     enum lp2p_err err = join_gate(stream, gate);
     if (err != LP2P_OK) {
         pthread_mutex_destroy(&stream->lock);
-        pthread_cond_destroy(&stream->changed);
         free(stream);
         return err;
     }
@@ -69,8 +72,17 @@ struct lp2p_stream *lp2p_stream_ref(struct lp2p_stream *stream)
     return stream;
 }
 
+static void drop_written(struct lp2p_stream *stream)
+{
+    for (unsigned i = 0; i < stream->written_len; i++) {
+        lp2p_slice_drop(&stream->written[i]);
+    }
+    stream->written_len = 0;
+}
+
 static void drop_queue(struct lp2p_stream *stream)
 {
+    drop_written(stream);
     while (stream->queue_len > 0) {
         lp2p_slice_drop(&stream->queue[stream->queue_head]);
         stream->queue_head = (stream->queue_head + 1) % stream->queue_cap;
@@ -98,7 +110,6 @@ void lp2p_stream_unref(struct lp2p_stream *stream)
         (void)close(stream->fd);
     }
     pthread_mutex_destroy(&stream->lock);
-    pthread_cond_destroy(&stream->changed);
     lp2p_stream_table_drop(stream->table);
     lp2p_gate_drop(gate);
     stream->magic = 0;
@@ -268,11 +279,12 @@ static bool queue_copy(struct lp2p_stream *stream, const struct lp2p_slice *slic
         }
     }
     while (done < slice->len) {
-        struct lp2p_buf *chunk = lp2p_buf_new(CHUNK_BYTES);
+        size_t want = stream->queue_len == 0 ? LP2P_MIN(slice->len - done, (size_t)CHUNK_BYTES) : CHUNK_BYTES;
+        struct lp2p_buf *chunk = lp2p_pool_buf(want);
         if (chunk == NULL) {
             return false;
         }
-        size_t n = LP2P_MIN(slice->len - done, (size_t)CHUNK_BYTES);
+        size_t n = LP2P_MIN(slice->len - done, (size_t)chunk->cap);
         memcpy(chunk->bytes, slice->ptr + done, n);
         if (!queue_push(stream, (struct lp2p_slice){chunk, chunk->bytes, (uint32_t)n})) {
             lp2p_buf_drop(&chunk);
@@ -289,7 +301,8 @@ static void end(struct lp2p_stream *stream, enum lp2p_err reason)
         stream->ended = true;
         stream->end_reason = reason;
         stream->end_told = false;
-        pthread_cond_broadcast(&stream->changed);
+        lp2p_bell_ring(&stream->readable);
+        lp2p_bell_ring(&stream->writable);
     }
 }
 
@@ -310,7 +323,7 @@ void lp2p_stream_arrived(struct lp2p_stream *stream, struct lp2p_m_stream_data *
         stream->abort_wanted = true;
         end(stream, stream->user_holds ? LP2P_ENOMEM : LP2P_ECLOSED);
     }
-    pthread_cond_broadcast(&stream->changed);
+    lp2p_bell_ring(&stream->readable);
     lp2p_stream_settle(stream);
 }
 
@@ -337,7 +350,7 @@ void lp2p_stream_eof(struct lp2p_stream *stream)
 {
     lp2p_stream_lock(stream);
     stream->eof = true;
-    pthread_cond_broadcast(&stream->changed);
+    lp2p_bell_ring(&stream->readable);
     lp2p_stream_settle(stream);
 }
 
@@ -354,7 +367,7 @@ void lp2p_stream_credit(struct lp2p_stream *stream, uint32_t bytes)
     lp2p_stream_lock(stream);
     stream->credit += LP2P_MIN(bytes, UINT32_MAX - stream->credit);
     stream->edge = stream->edge || stream->blocked;
-    pthread_cond_broadcast(&stream->changed);
+    lp2p_bell_ring(&stream->writable);
     lp2p_stream_settle(stream);
 }
 
@@ -364,6 +377,64 @@ void lp2p_stream_lock(struct lp2p_stream *stream)
 {
     LP2P_CHECK_MAGIC(stream, STREAM_MAGIC);
     pthread_mutex_lock(&stream->lock);
+}
+
+/** The muxer takes what was written, with the user's end behind it. */
+static void fetch_written(struct lp2p_stream_source *source, struct lp2p_m_stream_write *m)
+{
+    struct lp2p_stream *stream = LP2P_CONTAINER_OF(source, struct lp2p_stream, source);
+    lp2p_stream_lock(stream);
+    stream->write_posted = false;
+    if (!stream->ended) {
+        memcpy(m->slices, stream->written, stream->written_len * sizeof(m->slices[0]));
+        m->slices_len = stream->written_len;
+        stream->written_len = 0;
+        m->fin = stream->fin_wanted && !stream->fin_sent;
+        stream->fin_sent = stream->fin_sent || m->fin;
+    }
+    drop_written(stream);                        /* of a stream that was ended */
+    if (stream->blocked && stream->credit > 0) { /* for want of a place */
+        stream->edge = true;
+        lp2p_bell_ring(&stream->writable);
+    }
+    lp2p_stream_settle(stream);
+    lp2p_stream_unref(stream);
+}
+
+/** The message was lost with its muxer: STREAM_RESET tells the rest. */
+static void forget_posted(struct lp2p_stream_source *source)
+{
+    struct lp2p_stream *stream = LP2P_CONTAINER_OF(source, struct lp2p_stream, source);
+    pthread_mutex_lock(&stream->lock);
+    stream->write_posted = false;
+    pthread_mutex_unlock(&stream->lock);
+    lp2p_stream_unref(stream);
+}
+
+enum lp2p_err lp2p_stream_post_write(struct lp2p_stream *stream)
+{
+    if (stream->write_posted) {
+        return LP2P_OK;
+    }
+    struct lp2p_m_stream_write *m = LP2P_NEW(STREAM_WRITE, stream_write);
+    if (m == NULL) {
+        return LP2P_ENOMEM;
+    }
+    m->id = stream->id;
+    struct lp2p_msg *msg = &m->msg;
+    /* The message holds the handle from the moment at which the muxer can see it. */
+    m->source = &lp2p_stream_ref(stream)->source;
+    stream->write_posted = true;
+    enum lp2p_err err = lp2p_gate_post_ref(stream->gate, stream->id.muxer, &msg);
+    if (err != LP2P_OK) {
+        m->source = NULL;
+        stream->write_posted = false;
+        lp2p_msg_drop(&msg);
+        uint32_t before =
+            __atomic_fetch_sub(&stream->refs, 1, __ATOMIC_ACQ_REL); /* not the last: the caller's */
+        LP2P_CHECK(before > 1);
+    }
+    return err;
 }
 
 /* True when it was taken, or when nobody is left to take it. */
@@ -399,8 +470,7 @@ static void post_due(struct lp2p_stream *stream)
     if (stream->ended) {
         return;
     }
-    if (!stream->eof &&
-        (stream->consumed >= CONSUMED_STEP || (stream->consumed > 0 && stream->queue_len == 0))) {
+    if (!stream->eof && stream->consumed >= CONSUMED_STEP) {
         struct lp2p_m_stream_bytes *m = LP2P_NEW(STREAM_CONSUMED, stream_bytes);
         if (m != NULL) {
             m->id = stream->id;
@@ -408,7 +478,7 @@ static void post_due(struct lp2p_stream *stream)
         }
         stream->consumed = post(stream, m == NULL ? NULL : &m->msg) ? 0 : stream->consumed;
     }
-    if (stream->fin_wanted && !stream->fin_sent) {
+    if (stream->fin_wanted && !stream->fin_sent && !stream->write_posted) { /* else it goes with that */
         struct lp2p_m_stream_mark *m = LP2P_NEW(STREAM_CLOSE_WRITE, stream_mark);
         if (m != NULL) {
             m->id = stream->id;
@@ -464,7 +534,14 @@ void lp2p_stream_settle(struct lp2p_stream *stream)
     bool retry = stream->retry;
     bool leaving = !stream->user_holds && !over;
     stream->retry = false;
+    bool wake_reader = lp2p_bell_take(&stream->readable), wake_writer = lp2p_bell_take(&stream->writable);
     pthread_mutex_unlock(&stream->lock);
+    if (wake_reader) {
+        lp2p_bell_wake(&stream->readable);
+    }
+    if (wake_writer) {
+        lp2p_bell_wake(&stream->writable);
+    }
     if (retry) {
         enlist(stream, &stream->gate->stalled, &stream->stalled);
     }

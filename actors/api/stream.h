@@ -4,8 +4,9 @@
  * in a read never holds up an actor.
  *
  * Order of locks: gate, then table, then handle. What a handle posts to its muxer is posted under the
- * handle's lock, which keeps the order between threads; posting never waits. Bytes are copied outside of the
- * locks. */
+ * handle's lock, which keeps the order between threads; posting never waits. Many bytes are copied outside of
+ * the locks. What is written waits in the handle until the muxer fetches it: small writes that come faster
+ * than it does share a slab and a message. */
 #ifndef LP2P_API_STREAM_H
 #define LP2P_API_STREAM_H
 
@@ -38,11 +39,15 @@ struct lp2p_stream {
     char peer[LP2P_PEER_TEXT_MAX], protocol[LP2P_PROTOCOL_ID_MAX];
     /* Guarded by lock. */
     pthread_mutex_t lock;
-    pthread_cond_t changed;
+    struct lp2p_bell readable, writable;
     struct lp2p_slice *queue; /* ring of what was received and not read */
     size_t queue_head, queue_len, queue_cap;
-    uint32_t consumed; /* bytes read and not yet told to the muxer */
-    uint32_t credit;   /* bytes that may be written */
+    uint32_t consumed;                          /* bytes read and not yet told to the muxer */
+    uint32_t credit;                            /* bytes that may be written */
+    struct lp2p_stream_source source;           /* constant */
+    struct lp2p_slice written[LP2P_SLICES_MAX]; /* not yet fetched by the muxer; the last may have room */
+    unsigned written_len;
+    bool write_posted; /* a STREAM_WRITE that will fetch them is under way */
     bool eof;          /* the peer closed its half */
     bool ended;        /* reset, by either side, or the connection ended: end_reason */
     enum lp2p_err end_reason;
@@ -79,9 +84,12 @@ void lp2p_stream_credit(struct lp2p_stream *stream, uint32_t bytes);
 void lp2p_stream_lock(struct lp2p_stream *stream);
 /** The oldest bytes that wait, or an empty span; they stay valid while the caller is the only reader. */
 struct lp2p_span lp2p_stream_front(const struct lp2p_stream *stream);
+/** Posts a STREAM_WRITE if none is under way. EFULL, EGONE, ESTATE, ENOMEM. */
+enum lp2p_err lp2p_stream_post_write(struct lp2p_stream *stream) LP2P_MUST_CHECK;
 /** n bytes of the front were read. */
 void lp2p_stream_advance(struct lp2p_stream *stream, size_t n);
-/** Posts what is due, updates the descriptor, unlocks, and leaves the table when the stream is over. */
+/** Posts what is due, updates the descriptor, unlocks, wakes whom a bell was rung for, and leaves the table
+ * when the stream is over. */
 void lp2p_stream_settle(struct lp2p_stream *stream);
 
 /* For the registrar, which has a clock and a thread that never blocks. */

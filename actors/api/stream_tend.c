@@ -27,7 +27,7 @@ static void retry_stalled(struct lp2p_gate *gate)
         struct lp2p_stream *stream = LP2P_LIST_ENTRY(first, struct lp2p_stream, stalled);
         lp2p_stream_lock(stream);
         stream->edge = stream->edge || stream->blocked;
-        pthread_cond_broadcast(&stream->changed);
+        lp2p_bell_ring(&stream->writable);
         lp2p_stream_settle(stream);
         lp2p_stream_unref(stream);
     }
@@ -97,8 +97,16 @@ void lp2p_streams_end_all(struct lp2p_gate *gate, enum lp2p_err reason)
             lp2p_signal_fd_set(stream->fd);
             stream->fd_set = true;
         }
-        pthread_cond_broadcast(&stream->changed);
+        lp2p_bell_ring(&stream->readable);
+        lp2p_bell_ring(&stream->writable);
+        bool wake_reader = lp2p_bell_take(&stream->readable), wake_writer = lp2p_bell_take(&stream->writable);
         pthread_mutex_unlock(&stream->lock);
+        if (wake_reader) {
+            lp2p_bell_wake(&stream->readable);
+        }
+        if (wake_writer) {
+            lp2p_bell_wake(&stream->writable);
+        }
     }
     pthread_mutex_unlock(&gate->lock);
     for (;;) { /* nobody tends these lists any more */

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT
  * The public calls on stream handles. */
 #include "actors/api/stream.h"
+#include "runtime/pool.h"
 
 #include <string.h>
 
 #define WRITE_SLICE_BYTES (64u * 1024)
+#define COPY_IN_LOCK_BYTES 2048u /* shorter than giving the lock up and taking it */
+#define SHARED_SLAB_BYTES 1000u  /* the second slab of what waits holds twice as much, and so on */
 
 /* ---- reading */
 
-/* Copies what is there, outside of the lock: the front slice is stable, because only its one reader takes it
- * away. */
+/* Copies what is there, outside of the lock if it is much: the front slice is stable, because only its one
+ * reader takes it away. */
 static size_t take(struct lp2p_stream *stream, uint8_t *out, size_t cap)
 {
     size_t got = 0;
@@ -19,9 +22,13 @@ static size_t take(struct lp2p_stream *stream, uint8_t *out, size_t cap)
             break;
         }
         size_t n = LP2P_MIN(front.len, cap - got);
-        pthread_mutex_unlock(&stream->lock);
-        memcpy(out + got, front.ptr, n);
-        lp2p_stream_lock(stream);
+        if (n <= COPY_IN_LOCK_BYTES) {
+            memcpy(out + got, front.ptr, n);
+        } else {
+            pthread_mutex_unlock(&stream->lock);
+            memcpy(out + got, front.ptr, n);
+            lp2p_stream_lock(stream);
+        }
         lp2p_stream_advance(stream, n);
         got += n;
     }
@@ -59,7 +66,7 @@ enum lp2p_err lp2p_stream_read(struct lp2p_stream *stream, void *out, size_t cap
             err = timeout_ms == 0 ? LP2P_EAGAIN : LP2P_ETIMEDOUT;
             break;
         }
-        err = lp2p_cond_wait_until(&stream->changed, &stream->lock, deadline);
+        err = lp2p_bell_wait(&stream->readable, &stream->lock, deadline);
     }
     lp2p_stream_settle(stream);
     return err;
@@ -67,36 +74,69 @@ enum lp2p_err lp2p_stream_read(struct lp2p_stream *stream, void *out, size_t cap
 
 /* ---- writing */
 
-/* Builds one message with a copy of the first bytes; *n is how many it holds. NULL: no memory. */
-static struct lp2p_msg *build(const struct lp2p_stream *stream, const uint8_t *bytes, size_t *n)
+/* A slab with a copy of much, made without the lock (there is one writer); *n: how much. */
+static enum lp2p_err append_large(struct lp2p_stream *stream, const uint8_t *bytes, size_t *n)
 {
-    struct lp2p_m_stream_write *m = LP2P_NEW(STREAM_WRITE, stream_write);
-    if (m == NULL) {
-        return NULL;
+    *n = LP2P_MIN(*n, (size_t)WRITE_SLICE_BYTES);
+    pthread_mutex_unlock(&stream->lock);
+    struct lp2p_buf *slab = lp2p_pool_buf(*n);
+    if (slab != NULL) {
+        memcpy(slab->bytes, bytes, *n);
     }
-    m->id = stream->id;
-    size_t want = *n;
+    lp2p_stream_lock(stream);
+    if (slab == NULL || stream->ended) {
+        lp2p_buf_drop(&slab);
+        *n = 0;
+        return stream->ended ? stream->end_reason : LP2P_ENOMEM;
+    }
+    enum lp2p_err err = lp2p_stream_post_write(stream);
+    if (err != LP2P_OK) {
+        lp2p_buf_drop(&slab);
+        *n = 0;
+        return err;
+    }
+    stream->written[stream->written_len++] = (struct lp2p_slice){slab, slab->bytes, (uint32_t)*n};
+    return LP2P_OK;
+}
+
+/* Appends copies of the first bytes to what waits for the muxer; *n: how many it may be, and were. Fewer: all
+ * places are taken. */
+static enum lp2p_err append_small(struct lp2p_stream *stream, const uint8_t *bytes, size_t *n)
+{
+    size_t want = *n, done = 0;
     *n = 0;
-    while (*n < want && m->slices_len < LP2P_SLICES_MAX) {
-        size_t len = LP2P_MIN(want - *n, (size_t)WRITE_SLICE_BYTES);
-        struct lp2p_slice slice = lp2p_slice_copy(bytes + *n, len);
-        if (slice.buf == NULL) {
+    enum lp2p_err err = lp2p_stream_post_write(stream);
+    if (err != LP2P_OK) {
+        return err;
+    }
+    if (stream->written_len > 0) {
+        struct lp2p_slice *last = &stream->written[stream->written_len - 1];
+        size_t room = last->buf->cap - (size_t)(last->ptr - last->buf->bytes) - last->len;
+        done = LP2P_MIN(room, want);
+        memcpy(last->ptr + last->len, bytes, done);
+        last->len += (uint32_t)done;
+    }
+    while (done < want && stream->written_len < LP2P_SLICES_MAX) {
+        /* A write of its own gets what it needs, others that come before it has left share a larger slab. */
+        size_t len = LP2P_MIN(want - done, (size_t)WRITE_SLICE_BYTES);
+        size_t cap =
+            stream->written_len == 0 ? len : LP2P_MAX(len, (size_t)SHARED_SLAB_BYTES << stream->written_len);
+        struct lp2p_buf *slab = lp2p_pool_buf(LP2P_MIN(cap, (size_t)WRITE_SLICE_BYTES));
+        if (slab == NULL) {
+            err = LP2P_ENOMEM;
             break;
         }
-        m->slices[m->slices_len++] = slice;
-        *n += len;
+        memcpy(slab->bytes, bytes + done, len);
+        stream->written[stream->written_len++] = (struct lp2p_slice){slab, slab->bytes, (uint32_t)len};
+        done += len;
     }
-    struct lp2p_msg *msg = &m->msg;
-    if (*n == 0) {
-        lp2p_msg_drop(&msg);
-        return NULL;
-    }
-    msg->bytes = (uint32_t)*n;
-    return msg;
+    *n = done;
+    return done > 0 ? LP2P_OK : err;
 }
 
 /* Hands over as many bytes as there is credit for, once. With the lock held on entry and on return; *n is
- * what was taken. EAGAIN: no credit, or the muxer's mailbox is full (then the registrar sees to a retry). */
+ * what was taken. EAGAIN: no credit, or no place until the muxer has fetched what waits (if its mailbox is
+ * full, the registrar sees to a retry). */
 static enum lp2p_err put_once(struct lp2p_stream *stream, const uint8_t *bytes, size_t len, size_t *n)
 {
     *n = 0;
@@ -106,20 +146,12 @@ static enum lp2p_err put_once(struct lp2p_stream *stream, const uint8_t *bytes, 
     if (stream->fin_wanted) {
         return LP2P_ESTATE;
     }
-    size_t want = LP2P_MIN(len, (size_t)LP2P_MIN(stream->credit, LP2P_SLICES_MAX * WRITE_SLICE_BYTES));
-    if (want == 0) {
+    size_t taken = LP2P_MIN(len, (size_t)stream->credit);
+    if (taken == 0 || stream->written_len == LP2P_SLICES_MAX) {
         return LP2P_EAGAIN;
     }
-    pthread_mutex_unlock(&stream->lock); /* there is one writer: the credit can only grow meanwhile */
-    size_t taken = want;
-    struct lp2p_msg *msg = build(stream, bytes, &taken);
-    lp2p_stream_lock(stream);
-    if (msg == NULL) {
-        return LP2P_ENOMEM;
-    }
-    enum lp2p_err err =
-        stream->ended ? stream->end_reason : lp2p_gate_post_ref(stream->gate, stream->id.muxer, &msg);
-    lp2p_msg_drop(&msg);
+    enum lp2p_err err = taken > COPY_IN_LOCK_BYTES ? append_large(stream, bytes, &taken)
+                                                   : append_small(stream, bytes, &taken);
     if (err == LP2P_OK) {
         stream->credit -= (uint32_t)taken;
         *n = taken;
@@ -168,7 +200,8 @@ enum lp2p_err lp2p_stream_write(struct lp2p_stream *stream, const void *bytes, s
             lp2p_stream_lock(stream);
             until = LP2P_MIN(deadline, lp2p_gate_clock_ns() + LP2P_MS(10));
         }
-        waited = lp2p_cond_wait_until(&stream->changed, &stream->lock, until);
+        stream->blocked = true;
+        waited = lp2p_bell_wait(&stream->writable, &stream->lock, until);
         waited = until < deadline ? LP2P_OK : waited;
     }
     stream->blocked = *put < len;
@@ -200,7 +233,8 @@ void lp2p_stream_reset(struct lp2p_stream *stream)
         stream->end_reason = LP2P_ECLOSED;
     }
     stream->local_reset = true;
-    pthread_cond_broadcast(&stream->changed);
+    lp2p_bell_ring(&stream->readable);
+    lp2p_bell_ring(&stream->writable);
     lp2p_stream_settle(stream);
 }
 

@@ -85,6 +85,10 @@ static void drop_stream_data(struct lp2p_msg *msg)
 static void drop_stream_write(struct lp2p_msg *msg)
 {
     drop_slices(AS(stream_write)->slices, AS(stream_write)->slices_len);
+    if (AS(stream_write)->source != NULL) {
+        AS(stream_write)->source->drop(AS(stream_write)->source);
+        AS(stream_write)->source = NULL;
+    }
 }
 
 static void drop_peer_stream_open(struct lp2p_msg *msg)

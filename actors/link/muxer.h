@@ -52,6 +52,7 @@ struct lp2p_link_stream {
     /* open */
     uint32_t queued_bytes,
         credit_bytes; /* of the owner: not yet framed; framed and not yet given back as credit */
+    bool closing;     /* the owner has said its last */
     struct lp2p_m_stream_data *batch; /* under construction */
     struct lp2p_list batched;         /* muxer->batched */
     uint32_t tail_room_bytes;         /* behind the batch's last slice, when that slab is the batch's own */
@@ -166,7 +167,8 @@ void lp2p_muxer_own(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp
 void lp2p_muxer_owner_gone(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_ref owner);
 /** STREAM_WRITE, STREAM_CLOSE_WRITE, STREAM_ABORT, STREAM_CONSUMED; false: another kind. */
 bool lp2p_muxer_on_owner_msg(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_msg *msg);
-/** Bytes of the stream were framed. */
+/** Bytes of the stream were framed: credit for the owner, when it is a quarter of all, or when the owner has
+ * closed its side and waits for the last to leave. */
 void lp2p_muxer_framed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
                        uint32_t bytes);
 

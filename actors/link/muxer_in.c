@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors/link/muxer.h"
+#include "runtime/pool.h"
 
 /* A slice keeps its whole slab alive: one byte of each slab, left unread, could hold a thousand times what
  * the window allows. Data of less than an eighth of its slab is copied, and small pieces that come together
  * share a slab. */
 #define SMALL_PART 8
-#define SMALL_SLAB 2048u
+#define SMALL_SLAB 4096u
 
 static enum lp2p_err post(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_ref owner,
                           struct lp2p_msg **msg)
@@ -101,13 +102,13 @@ static enum lp2p_err add_copy(struct lp2p_link_stream *stream, const struct lp2p
     }
     /* Alone it gets what it needs; when a second one comes, more will. */
     uint32_t cap = batch->slices_len == 0 ? data->len : LP2P_MAX(data->len, SMALL_SLAB);
-    struct lp2p_buf *slab = lp2p_buf_new(cap);
+    struct lp2p_buf *slab = lp2p_pool_buf(cap);
     if (slab == NULL) {
         return LP2P_ENOMEM;
     }
     memcpy(slab->bytes, data->ptr, data->len);
     batch->slices[batch->slices_len++] = (struct lp2p_slice){slab, slab->bytes, data->len};
-    stream->tail_room_bytes = cap - data->len;
+    stream->tail_room_bytes = slab->cap - data->len;
     return LP2P_OK;
 }
 

@@ -5,7 +5,8 @@
 #define SEAL_ROOM (LP2P_SECURE_HEAD_MAX + LP2P_SECURE_TAIL_MAX)
 #define CONTROL_ROOM 512u /* for frames that the count of queued bytes does not know */
 #define WASTE_PART 8      /* a slab filled to less than that part is exchanged for a small one */
-#define DRAIN_MIN 64u     /* least room that a session's drain accepts */
+#define CREDIT_STEP (LP2P_CONN_UNCONSUMED_MAX / 4) /* dealt with before the connection is told */
+#define DRAIN_MIN 64u                              /* least room that a session's drain accepts */
 
 void lp2p_muxer_wrote(struct lp2p_muxer *muxer, uint32_t bytes)
 {
@@ -103,7 +104,7 @@ static void frame_all(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 
 static void give_credit(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 {
-    if (muxer->credit_bytes == 0 || muxer->held_first != NULL) {
+    if (muxer->credit_bytes < CREDIT_STEP || muxer->held_first != NULL) {
         return;
     }
     struct lp2p_m_conn_credit *m = LP2P_NEW(CONN_CREDIT, conn_credit);
@@ -142,7 +143,8 @@ void lp2p_muxer_pump(struct lp2p_actor *self, struct lp2p_muxer *muxer)
     frame_all(self, muxer);
     lp2p_muxer_events(self, muxer); /* what was framed is credit for owners */
     if (muxer->state == LP2P_MUXER_OPEN && muxer->ops->wants_write(muxer->session)) {
-        frame_all(self, muxer); /* an event may have ended with a reset, and nothing else need come to carry it */
+        frame_all(self,
+                  muxer); /* an event may have ended with a reset, and nothing else need come to carry it */
         lp2p_muxer_events(self, muxer);
     }
     if (muxer->state == LP2P_MUXER_DRAINING && muxer->ahead_len == 0 &&

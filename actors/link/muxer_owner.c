@@ -76,6 +76,11 @@ static void on_write(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
     if (stream == NULL) {
         return;
     }
+    if (m->source != NULL) {
+        struct lp2p_stream_source *source = m->source;
+        m->source = NULL;
+        source->fill(source, m);
+    }
     uint64_t bytes = 0;
     for (unsigned i = 0; i < m->slices_len; i++) {
         bytes += m->slices[i].len;
@@ -91,10 +96,43 @@ static void on_write(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
         stream->queued_bytes += err == LP2P_OK ? len : 0;
     }
     if (err == LP2P_OK && m->fin) {
+        stream->closing = true;
         err = muxer->ops->close_write(muxer->session, stream->handle);
     }
     if (err == LP2P_ESTATE || err == LP2P_ENOMEM) {
         broke_contract(self, muxer, stream, err);
+    }
+}
+
+/** Tells the owner what was framed, in steps: each word of it is a message, and perhaps a wake-up. */
+static void give_credit(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream)
+{
+    bool last = stream->closing && stream->queued_bytes == 0 && stream->credit_bytes > 0;
+    if (!last && stream->credit_bytes < LP2P_STREAM_CREDIT / 4) {
+        return;
+    }
+    struct lp2p_m_stream_bytes *m = LP2P_NEW(STREAM_CREDIT, stream_bytes);
+    struct lp2p_msg *msg = m != NULL ? &m->msg : NULL;
+    if (m == NULL || lp2p_ref_eq(stream->owner, LP2P_REF_NONE)) {
+        lp2p_msg_drop(&msg);
+        lp2p_muxer_reset(self, muxer, stream, 0,
+                         LP2P_ENOMEM); /* an owner that never gets its credit back waits for ever */
+        return;
+    }
+    m->id = lp2p_streams_id(self, stream);
+    m->bytes = stream->credit_bytes;
+    stream->credit_bytes = 0;
+    (void)lp2p_outbox_send(self, &muxer->outbox, stream->owner, &msg); /* its end arrives as DOWN */
+}
+
+static void on_close_write(struct lp2p_actor *self, struct lp2p_muxer *muxer,
+                           const struct lp2p_m_stream_mark *m)
+{
+    struct lp2p_link_stream *stream = open_stream(self, muxer, m->id);
+    if (stream != NULL) {
+        stream->closing = true;
+        (void)muxer->ops->close_write(muxer->session, stream->handle);
+        give_credit(self, muxer, stream);
     }
 }
 
@@ -119,10 +157,7 @@ bool lp2p_muxer_on_owner_msg(struct lp2p_actor *self, struct lp2p_muxer *muxer, 
             (void)muxer->ops->consumed(muxer->session, m->id.stream, m->bytes, lp2p_now(self));
         }
     } else if (LP2P_IS(msg, STREAM_CLOSE_WRITE)) {
-        const struct lp2p_m_stream_mark *m = LP2P_AS(msg, STREAM_CLOSE_WRITE, stream_mark);
-        if (open_stream(self, muxer, m->id) != NULL) {
-            (void)muxer->ops->close_write(muxer->session, m->id.stream);
-        }
+        on_close_write(self, muxer, LP2P_AS(msg, STREAM_CLOSE_WRITE, stream_mark));
     } else if (LP2P_IS(msg, STREAM_ABORT)) {
         on_abort(self, muxer, LP2P_AS(msg, STREAM_ABORT, stream_reset));
     } else {
@@ -143,19 +178,5 @@ void lp2p_muxer_framed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct
     LP2P_CHECK(bytes <= stream->queued_bytes);
     stream->queued_bytes -= bytes;
     stream->credit_bytes += bytes;
-    if (stream->queued_bytes > 0 && stream->credit_bytes < LP2P_STREAM_CREDIT / 2) {
-        return;
-    }
-    struct lp2p_m_stream_bytes *m = LP2P_NEW(STREAM_CREDIT, stream_bytes);
-    struct lp2p_msg *msg = m != NULL ? &m->msg : NULL;
-    if (m == NULL || lp2p_ref_eq(stream->owner, LP2P_REF_NONE)) {
-        lp2p_msg_drop(&msg);
-        lp2p_muxer_reset(self, muxer, stream, 0,
-                         LP2P_ENOMEM); /* an owner that never gets its credit back waits for ever */
-        return;
-    }
-    m->id = lp2p_streams_id(self, stream);
-    m->bytes = stream->credit_bytes;
-    stream->credit_bytes = 0;
-    (void)lp2p_outbox_send(self, &muxer->outbox, stream->owner, &msg); /* its end arrives as DOWN */
+    give_credit(self, muxer, stream);
 }

@@ -4,6 +4,7 @@
  * stream: js-libp2p 1.x answers one ping each. */
 #include "actors/protocols/ping.h"
 #include "actors/protocols/streams.h"
+#include "runtime/pool.h"
 
 #include <stdlib.h>
 
@@ -95,7 +96,7 @@ static void on_question(struct ping_state *state, struct ping_stream *ping, stru
         lp2p_pstream_abort(&state->streams, &ping->stream, LP2P_EFLOOD);
         return;
     }
-    struct lp2p_buf *buf = lp2p_buf_new(in.len + LP2P_PING_BYTES);
+    struct lp2p_buf *buf = lp2p_pool_buf(in.len + LP2P_PING_BYTES);
     if (buf == NULL) {
         lp2p_pstream_abort(&state->streams, &ping->stream, LP2P_ENOMEM);
         return;

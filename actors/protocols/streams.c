@@ -239,14 +239,16 @@ bool lp2p_pstream_close(struct lp2p_pstreams *set, struct lp2p_pstream *stream)
     return pump(set, stream);
 }
 
-void lp2p_pstream_consumed(struct lp2p_pstreams *set, const struct lp2p_pstream *stream, size_t bytes)
+void lp2p_pstream_consumed(struct lp2p_pstreams *set, struct lp2p_pstream *stream, size_t bytes)
 {
+    stream->consumed += (uint32_t)bytes;
     /* After the peer's end there is no window left to grant. */
     struct lp2p_m_stream_bytes *m =
-        bytes == 0 || stream->eof ? NULL : LP2P_NEW(STREAM_CONSUMED, stream_bytes);
+        stream->consumed < LP2P_CONSUMED_STEP || stream->eof ? NULL : LP2P_NEW(STREAM_CONSUMED, stream_bytes);
     if (m != NULL) {
         m->id = stream->id;
-        m->bytes = (uint32_t)bytes;
+        m->bytes = stream->consumed;
+        stream->consumed = 0;
         send(set, stream->id, &m->msg);
     }
 }

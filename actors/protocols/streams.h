@@ -13,7 +13,8 @@
 #include "base/heap.h"
 #include "mux/fifo.h"
 
-#define LP2P_PROTOCOL_OUTBOX_MAX 1024 /* messages that a protocol actor keeps for full receivers */
+#define LP2P_CONSUMED_STEP (32u * 1024) /* bytes */
+#define LP2P_PROTOCOL_OUTBOX_MAX 1024   /* messages that a protocol actor keeps for full receivers */
 
 /** One stream; zero it before it is added. */
 struct lp2p_pstream {
@@ -25,6 +26,7 @@ struct lp2p_pstream {
     struct lp2p_fifo out; /* not yet given to the muxer: there is no credit */
     uint64_t unframed;    /* given to the muxer and not yet framed */
     uint32_t credit;      /* bytes that the muxer would take now */
+    uint32_t consumed;    /* and not yet told to the muxer */
     bool fin_wanted, fin_sent, eof;
 };
 
@@ -91,8 +93,9 @@ bool lp2p_pstream_write_last(struct lp2p_pstreams *set, struct lp2p_pstream *str
                              struct lp2p_slice *data) LP2P_MUST_CHECK;
 /** Half close behind what is queued; idempotent. */
 bool lp2p_pstream_close(struct lp2p_pstreams *set, struct lp2p_pstream *stream) LP2P_MUST_CHECK;
-/** The protocol has used bytes of STREAM_DATA: grants the peer window. */
-void lp2p_pstream_consumed(struct lp2p_pstreams *set, const struct lp2p_pstream *stream, size_t bytes);
+/** The protocol has used bytes of STREAM_DATA: grants the peer window. The muxer is told in steps of
+ * LP2P_CONSUMED_STEP, far below any window. */
+void lp2p_pstream_consumed(struct lp2p_pstreams *set, struct lp2p_pstream *stream, size_t bytes);
 /** Resets the stream and ends it with that reason. */
 void lp2p_pstream_abort(struct lp2p_pstreams *set, struct lp2p_pstream *stream, enum lp2p_err reason);
 /** Every byte that was written has been framed. */

@@ -3,11 +3,14 @@
 
 #include <stdlib.h>
 
-#define FIFO_CAP_MIN 4u
+#define OWN 2u
+#define FIFO_CAP_MIN 8u
 
 static struct lp2p_slice *at(const struct lp2p_fifo *fifo, uint32_t index)
 {
-    return &fifo->slices[(fifo->head + index) & (fifo->cap - 1)];
+    struct lp2p_fifo *f = (struct lp2p_fifo *)(uintptr_t)fifo;
+    return f->slices == NULL ? &f->own[(f->head + index) & (OWN - 1)]
+                             : &f->slices[(f->head + index) & (f->cap - 1)];
 }
 
 static enum lp2p_err grow(struct lp2p_fifo *fifo)
@@ -36,7 +39,7 @@ enum lp2p_err lp2p_fifo_push(struct lp2p_fifo *fifo, struct lp2p_slice *slice)
         lp2p_slice_drop(slice);
         return LP2P_OK;
     }
-    if (fifo->len == fifo->cap) {
+    if (fifo->len == LP2P_MAX(fifo->cap, OWN)) {
         enum lp2p_err err = grow(fifo);
         if (err != LP2P_OK) {
             return err;
@@ -61,7 +64,7 @@ static void advance(struct lp2p_fifo *fifo, size_t n)
         return;
     }
     lp2p_slice_drop(front);
-    fifo->head = (fifo->head + 1) & (fifo->cap - 1);
+    fifo->head = (fifo->head + 1) & (LP2P_MAX(fifo->cap, OWN) - 1);
     fifo->len--;
     if (fifo->len == 0) {
         lp2p_fifo_clear(fifo);

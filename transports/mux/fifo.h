@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * A queue of slices seen as one run of bytes: what was fed and is not parsed yet, what was written and is not
- * framed yet. Holds one reference for each slice; takes no memory while empty. Owned by one machine. */
+ * framed yet. Holds one reference for each slice; takes no memory for the first two. Owned by one machine. */
 #ifndef LP2P_MUX_FIFO_H
 #define LP2P_MUX_FIFO_H
 
@@ -9,8 +9,10 @@
 
 /** Zeroed is empty and ready. */
 struct lp2p_fifo {
-    struct lp2p_slice *slices; /* ring of cap entries */
-    uint32_t head, len, cap;   /* entries; cap is 0 or a power of two */
+    struct lp2p_slice
+        own[2]; /* the ring while it is large enough: most queues are that short and allocate nothing */
+    struct lp2p_slice *slices; /* a larger ring of cap entries; NULL: `own` */
+    uint32_t head, len, cap;   /* entries; cap is 0 (`own`) or a power of two */
     uint64_t bytes;
 };
 

@@ -102,13 +102,14 @@ static enum lp2p_err put(const char *text, size_t *n)
     return lp2p_stream_write(stream, text, strlen(text), 0, n);
 }
 
-/* Two writes fill the mailbox. */
+/* Two messages of others fill the mailbox. */
 static void fill_mailbox(void)
 {
     size_t n = 0;
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(put("ab", &n), LP2P_OK);
-        assert_int_equal(n, 2);
+        struct lp2p_m_stream_mark *m = LP2P_NEW(STREAM_EOF, stream_mark);
+        struct lp2p_msg *msg = &m->msg;
+        assert_int_equal(lp2p_gate_post_ref(gate, id.muxer, &msg), LP2P_OK);
     }
     assert_int_equal(put("cd", &n), LP2P_EAGAIN);
     assert_int_equal(n, 0);
@@ -131,7 +132,7 @@ static void test_handle_full_mailbox(void **state)
     fill_mailbox();
     assert_int_equal(lp2p_stream_close_write(stream), LP2P_OK); /* has to wait as well */
     run();
-    assert_int_equal(count(&LP2P_M_STREAM_WRITE), 2);
+    assert_int_equal(count(&LP2P_M_STREAM_WRITE), 0);
     assert_int_equal(count(&LP2P_M_STREAM_CLOSE_WRITE), 0);
     assert_int_equal(poll(&pfd, 1, 0), 0);
     assert_true(lp2p_streams_tend(gate) == LP2P_NEVER); /* now there is room: nothing is left to do */
@@ -153,6 +154,86 @@ static void test_handle_retry_goes_on(void **state)
     run();
     assert_int_equal(count(&LP2P_M_STREAM_ABORT), 1);
     assert_null(lp2p_stream_table_find(table, id)); /* it is over for the resident too */
+}
+
+/* What a muxer does with a STREAM_WRITE. */
+static struct lp2p_m_stream_write *fetch(size_t at)
+{
+    assert_true(at < kept_len);
+    struct lp2p_m_stream_write *m = LP2P_AS(kept[at], STREAM_WRITE, stream_write);
+    struct lp2p_stream_source *source = m->source;
+    assert_non_null(source);
+    m->source = NULL;
+    source->fill(source, m);
+    return m;
+}
+
+/* Writes that come before the muxer has fetched share a message and a slab; the end goes with them. */
+static void test_handle_writes_share_a_message(void **state)
+{
+    (void)state;
+    size_t n = 0;
+    for (int i = 0; i < 30; i++) {
+        assert_int_equal(put("0123456789", &n), LP2P_OK);
+        assert_int_equal(n, 10);
+    }
+    run();
+    assert_int_equal(kept_len, 1);
+    const struct lp2p_m_stream_write *m = fetch(0);
+    size_t bytes = 0;
+    for (unsigned i = 0; i < m->slices_len; i++) {
+        for (uint32_t k = 0; k < m->slices[i].len; k++, bytes++) {
+            assert_int_equal(m->slices[i].ptr[k], '0' + bytes % 10);
+        }
+    }
+    assert_int_equal(bytes, 300);
+    assert_in_range(m->slices_len, 1, 3);
+    assert_false(m->fin);
+    assert_int_equal(put("abc", &n), LP2P_OK);
+    assert_int_equal(lp2p_stream_close_write(stream), LP2P_OK);
+    run();
+    assert_int_equal(kept_len, 2);
+    m = fetch(1);
+    assert_int_equal(m->slices_len, 1);
+    assert_memory_equal(m->slices[0].ptr, "abc", 3);
+    assert_true(m->fin);
+    run();
+    assert_int_equal(kept_len, 2);
+}
+
+/* No place left although there is credit: the writer waits for the fetch, and who polls is told of it. */
+static void test_handle_places_for_writes(void **state)
+{
+    (void)state;
+    static char block[64 * 1024];
+    struct pollfd pfd = {.fd = lp2p_stream_fd(stream), .events = POLLIN};
+    size_t n = 0, total = 0;
+    lp2p_stream_credit(stream, 2u << 20);
+    while (lp2p_stream_write(stream, block, sizeof(block), 0, &n) == LP2P_OK && n == sizeof(block)) {
+        total += n;
+    }
+    assert_int_equal(total, LP2P_SLICES_MAX * sizeof(block));
+    assert_int_equal(poll(&pfd, 1, 0), 0);
+    run();
+    assert_int_equal(kept_len, 1);
+    assert_int_equal(fetch(0)->slices_len, LP2P_SLICES_MAX);
+    assert_int_equal(poll(&pfd, 1, 0), 1);
+    assert_int_equal(lp2p_stream_write(stream, block, sizeof(block), 0, &n), LP2P_OK);
+}
+
+/* A message that is lost lets the handle go (teardown counts), and one that is fetched late brings nothing.
+ */
+static void test_handle_write_lost_or_late(void **state)
+{
+    (void)state;
+    size_t n = 0;
+    assert_int_equal(put("abc", &n), LP2P_OK);
+    run();
+    forget_kept();
+    assert_int_equal(put("def", &n), LP2P_OK);
+    lp2p_stream_ended(stream, LP2P_ERESET);
+    run();
+    assert_int_equal(fetch(0)->slices_len, 0);
 }
 
 static void test_handle_credit(void **state)
@@ -342,6 +423,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_handle_full_mailbox, setup, teardown),
         cmocka_unit_test_setup_teardown(test_handle_retry_goes_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_handle_writes_share_a_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_handle_places_for_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_handle_write_lost_or_late, setup, teardown),
         cmocka_unit_test_setup_teardown(test_handle_credit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_handle_small_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_handle_consumed_in_steps, setup, teardown),
