@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: MIT
+ * Peers that are not ours: plain OpenSSL on the other side, with one fault each, against both roles of the channel and all
+ * backends. */
+#include "tls_craft.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static const char *const YAMUX[] = {"/yamux/1.0.0"};
+static const uint8_t ALPN_BOTH[] = "\x0c/yamux/1.0.0\x06libp2p", ALPN_OTHER[] = "\x08http/1.1", ALPN_LIBP2P[] = "\x06libp2p";
+
+/** How the other side deviates. */
+struct manners {
+    const char *name;
+    bool old_version, no_certificate, two_certificates, tickets, no_alpn;
+    struct lp2p_span alpn;
+    size_t padding;         /* bytes of an extension that nobody knows */
+    bool no_extension, bad_word, old_dates, names;
+    enum lp2p_err err;      /* what ours says of it as the listener */
+    bool also_as_listener;  /* the same of ours as the dialer */
+};
+
+static const struct manners GOOD = {.name = "good", .also_as_listener = true};
+static const struct manners FAULTS[] = {
+    {.name = "chain of two", .two_certificates = true, .err = LP2P_EPROTO, .also_as_listener = true},
+    {.name = "no extension", .no_extension = true, .err = LP2P_EPROTO, .also_as_listener = true},
+    {.name = "bad signature", .bad_word = true, .err = LP2P_ESIGNATURE, .also_as_listener = true},
+    {.name = "expired", .old_dates = true, .err = LP2P_EEXPIRED, .also_as_listener = true},
+    {.name = "TLS 1.2", .old_version = true, .err = LP2P_EVERSION, .also_as_listener = true},
+    {.name = "no client certificate", .no_certificate = true, .err = LP2P_EPROTO},
+    {.name = "other ALPN", .alpn = {ALPN_OTHER, sizeof(ALPN_OTHER) - 1}, .err = LP2P_ENEGOTIATION},
+    {.name = "certificate of 15 KiB", .padding = 15000, .err = LP2P_EOVERSIZE, .also_as_listener = true},
+    {.name = "certificate of 64 KiB", .padding = 64000, .err = LP2P_EOVERSIZE, .also_as_listener = true},
+};
+
+struct peer {
+    SSL_CTX *ctx;
+    SSL *ssl;
+    struct kit_node node;
+};
+
+static int anything(X509_STORE_CTX *store, void *ctx)
+{
+    (void)store;
+    (void)ctx;
+    return 1;
+}
+
+static int choose(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned int in_len, void *ctx)
+{
+    (void)ssl;
+    (void)in_len;
+    (void)ctx;
+    *out = in + 1;
+    *out_len = in[0];
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static void load_certificate(struct peer *peer, const struct manners *how)
+{
+    struct craft_bytes *value = calloc(1, sizeof(*value)), *list = calloc(1, sizeof(*list)), *der = calloc(1, sizeof(*der));
+    struct lp2p_tls_key key;
+    struct kit_node other;
+    uint8_t key_der[LP2P_TLS_KEY_DER_MAX], *padding = calloc(1, how->padding + 1);
+    kit_node_keys(&other, 99);
+    assert_int_equal(lp2p_tls_key_generate(&kit_rand, &key), LP2P_OK);
+    struct kit_node liar = peer->node;
+    memcpy(liar.sk, other.sk, sizeof(liar.sk));
+    craft_signed_key(value, how->bad_word ? &liar : &peer->node, &key);
+    craft_extension(list, how->no_extension ? lp2p_span(CRAFT_OTHER, sizeof(CRAFT_OTHER)) : lp2p_span(CRAFT_LIBP2P, sizeof(CRAFT_LIBP2P)),
+                    false, lp2p_span(value->bytes, value->len));
+    if (how->padding > 0) {
+        craft_extension(list, lp2p_span(CRAFT_OTHER, sizeof(CRAFT_OTHER)), false, lp2p_span(padding, how->padding));
+    }
+    const struct craft craft = {.key = &key,
+                                .extensions = lp2p_span(list->bytes, list->len),
+                                .from_s = how->old_dates ? KIT_NOW - 9000 : 0,
+                                .to_s = how->old_dates ? KIT_NOW - 8000 : 0};
+    craft_make(&craft, der);
+    const uint8_t *at = key_der;
+    EVP_PKEY *pkey = d2i_AutoPrivateKey(NULL, &at, (long)lp2p_tls_key_der(&key, key_der));
+    assert_int_equal(SSL_CTX_use_certificate_ASN1(peer->ctx, (int)der->len, der->bytes), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(peer->ctx, pkey), 1);
+    if (how->two_certificates) {
+        at = der->bytes;
+        X509 *again = d2i_X509(NULL, &at, (long)der->len);
+        assert_int_equal(SSL_CTX_add1_chain_cert(peer->ctx, again), 1);
+        X509_free(again);
+    }
+    EVP_PKEY_free(pkey);
+    free(padding);
+    free(value);
+    free(list);
+    free(der);
+}
+
+static void peer_init(struct peer *peer, const struct manners *how, bool server)
+{
+    kit_node_keys(&peer->node, 50);
+    peer->ctx = SSL_CTX_new(TLS_method());
+    if (how->old_version) {
+        SSL_CTX_set_max_proto_version(peer->ctx, TLS1_2_VERSION);
+    }
+    SSL_CTX_set_cert_verify_callback(peer->ctx, anything, NULL);
+    SSL_CTX_set_verify(peer->ctx, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_alpn_select_cb(peer->ctx, choose, NULL);
+    if (!how->no_certificate) {
+        load_certificate(peer, how);
+    }
+    peer->ssl = SSL_new(peer->ctx);
+    SSL_set_bio(peer->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    if (server) {
+        SSL_set_accept_state(peer->ssl);
+        return;
+    }
+    SSL_set_connect_state(peer->ssl);
+    struct lp2p_span alpn = how->alpn.len > 0 ? how->alpn : lp2p_span(ALPN_BOTH, sizeof(ALPN_BOTH) - 1);
+    if (!how->no_alpn) {
+        assert_int_equal(SSL_set_alpn_protos(peer->ssl, alpn.ptr, (unsigned int)alpn.len), 0);
+    }
+}
+
+static void peer_fini(struct peer *peer)
+{
+    SSL_free(peer->ssl);
+    SSL_CTX_free(peer->ctx);
+    ERR_clear_error();
+}
+
+/** Shakes hands as far as it goes; the verdict of ours. Frames are not touched: *rest has what came behind the handshake. */
+static enum lp2p_err shake(struct peer *peer, struct lp2p_secure *ours, struct craft_bytes *rest)
+{
+    enum lp2p_err err = LP2P_OK;
+    rest->len = 0;
+    for (int round = 0; round < 12; round++) {
+        uint8_t bytes[20000];
+        size_t len = lp2p_tls_secure.drain(ours, bytes, sizeof(bytes), 0);
+        if (len > 0) {
+            BIO_write(SSL_get_rbio(peer->ssl), bytes, (int)len);
+        }
+        (void)SSL_do_handshake(peer->ssl);
+        int got;
+        while ((got = BIO_read(SSL_get_wbio(peer->ssl), bytes, sizeof(bytes))) > 0) {
+            size_t used = 0;
+            if (err == LP2P_OK) {
+                err = lp2p_tls_secure.feed(ours, lp2p_span(bytes, (size_t)got), 0, &used);
+            }
+            if (err == LP2P_OK) {
+                craft_add(rest, bytes + used, (size_t)got - used);
+            }
+        }
+    }
+    return err;
+}
+
+struct listener {
+    struct kit_node node;
+    struct lp2p_secure *secure;
+};
+
+/** One meeting with a peer of these manners; ours is the listener, or the dialer. */
+static struct lp2p_secure_event meet(struct listener *ours, const struct manners *how, bool dial, enum lp2p_err *err)
+{
+    struct peer peer;
+    struct craft_bytes *rest = calloc(1, sizeof(*rest));
+    peer_init(&peer, how, dial);
+    ours->secure = kit_start(&ours->node, dial, dial ? &peer.node.id : NULL);
+    *err = shake(&peer, ours->secure, rest);
+    struct lp2p_secure_event event = kit_next(ours->secure);
+    if (event.kind == LP2P_SECURE_ESTABLISHED) {
+        assert_true(lp2p_peer_id_eq(&event.peer, &peer.node.id));
+        /* What was said after the handshake (tickets, when ours dials) is read and ignored. */
+        size_t one = 0;
+        for (size_t at = 0; at < rest->len; at += one) {
+            struct lp2p_span plain;
+            assert_int_equal(lp2p_tls_secure.frame_size(lp2p_span(rest->bytes + at, rest->len - at), &one), LP2P_OK);
+            assert_int_equal(lp2p_tls_secure.open(ours->secure, rest->bytes + at, one, &plain), LP2P_OK);
+            assert_int_equal(plain.len, 0);
+        }
+        /* Data both ways. */
+        uint8_t frame[2000], bytes[2000];
+        size_t size = 0;
+        memcpy(frame + 5, "from ours", 9);
+        assert_int_equal(lp2p_tls_secure.seal(ours->secure, frame, 9, &size), LP2P_OK);
+        BIO_write(SSL_get_rbio(peer.ssl), frame, (int)size);
+        assert_int_equal(SSL_read(peer.ssl, bytes, sizeof(bytes)), 9);
+        assert_memory_equal(bytes, "from ours", 9);
+        assert_int_equal(SSL_write(peer.ssl, "to ours", 7), 7);
+        size = (size_t)BIO_read(SSL_get_wbio(peer.ssl), bytes, sizeof(bytes));
+        struct lp2p_span plain;
+        assert_int_equal(lp2p_tls_secure.open(ours->secure, bytes, size, &plain), LP2P_OK);
+        assert_true(lp2p_span_eq_str(plain, "to ours"));
+        /* New keys, asked for by the other side, and a clean end. */
+        assert_int_equal(SSL_key_update(peer.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        assert_int_equal(SSL_write(peer.ssl, "again", 5), 5);
+        size = (size_t)BIO_read(SSL_get_wbio(peer.ssl), bytes, sizeof(bytes));
+        for (size_t at = 0; at < size; at += one) {
+            assert_int_equal(lp2p_tls_secure.frame_size(lp2p_span(bytes + at, size - at), &one), LP2P_OK);
+            assert_int_equal(lp2p_tls_secure.open(ours->secure, bytes + at, one, &plain), LP2P_OK);
+        }
+        assert_true(lp2p_span_eq_str(plain, "again"));
+        memcpy(frame + 5, "new keys", 8);
+        assert_int_equal(lp2p_tls_secure.seal(ours->secure, frame, 8, &size), LP2P_OK);
+        BIO_write(SSL_get_rbio(peer.ssl), frame, (int)size);
+        assert_int_equal(SSL_read(peer.ssl, bytes, sizeof(bytes)), 8);
+        size = lp2p_tls_secure.finish(ours->secure, frame);
+        BIO_write(SSL_get_rbio(peer.ssl), frame, (int)size);
+        assert_int_equal(SSL_read(peer.ssl, bytes, sizeof(bytes)), 0);
+        assert_int_equal(SSL_get_shutdown(peer.ssl) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+    }
+    lp2p_secure_free(ours->secure);
+    peer_fini(&peer);
+    free(rest);
+    return event;
+}
+
+static void test_tls_peers_good(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
+        struct listener ours;
+        enum lp2p_err err;
+        kit_node_init(&ours.node, 1, kit_backends[i], YAMUX, 1);
+        for (int dial = 0; dial < 2; dial++) {
+            struct lp2p_secure_event event = meet(&ours, &GOOD, dial != 0, &err);
+            assert_int_equal(event.kind, LP2P_SECURE_ESTABLISHED);
+            assert_int_equal(event.muxer, 0);
+        }
+        /* Without ALPN, or as rust: the muxer is negotiated later. */
+        struct manners how = GOOD;
+        how.no_alpn = true;
+        assert_int_equal(meet(&ours, &how, false, &err).muxer, -1);
+        how = GOOD;
+        how.alpn = lp2p_span(ALPN_LIBP2P, sizeof(ALPN_LIBP2P) - 1);
+        struct lp2p_secure_event event = meet(&ours, &how, false, &err);
+        assert_int_equal(event.kind, LP2P_SECURE_ESTABLISHED);
+        assert_int_equal(event.muxer, -1);
+        lp2p_tls_identity_wipe(&ours.node.identity);
+    }
+}
+
+static void test_AH11_tls_bad_peers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
+        struct listener ours;
+        enum lp2p_err err;
+        kit_node_init(&ours.node, 1, kit_backends[i], YAMUX, 1);
+        for (size_t k = 0; k < LP2P_ARRAY_LEN(FAULTS); k++) {
+            for (int dial = 0; dial <= (FAULTS[k].also_as_listener ? 1 : 0); dial++) {
+                struct lp2p_secure_event event = meet(&ours, &FAULTS[k], dial != 0, &err);
+                if (event.kind != LP2P_SECURE_FAILED || event.reason != FAULTS[k].err) {
+                    print_message("# %s, %s, dial %d: %s, not %s\n", kit_backends[i]->name, FAULTS[k].name, dial,
+                                  lp2p_errname(event.reason), lp2p_errname(FAULTS[k].err));
+                }
+                assert_int_equal(event.kind, LP2P_SECURE_FAILED);
+                assert_int_equal(event.reason, FAULTS[k].err);
+                assert_int_equal(event.reason, err);
+                /* Alive: the next good one is taken. */
+                assert_int_equal(meet(&ours, &GOOD, dial != 0, &err).kind, LP2P_SECURE_ESTABLISHED);
+            }
+        }
+        lp2p_tls_identity_wipe(&ours.node.identity);
+    }
+}
+
+/** The negative control of the row's sizes: without the limits, a large certificate is as good as any (mbedTLS itself takes no
+ *  message over 16 KiB). */
+static void test_AH11_tls_control_without_limits(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
+        struct listener ours;
+        enum lp2p_err err;
+        struct manners how = GOOD;
+        how.padding = strcmp(kit_backends[i]->name, "openssl") == 0 ? 60000 : 15000;
+        kit_node_init(&ours.node, 1, kit_backends[i], YAMUX, 1);
+        assert_int_equal(meet(&ours, &how, false, &err).kind, LP2P_SECURE_FAILED);
+        assert_int_equal(err, LP2P_EOVERSIZE);
+        ours.node.identity.certificate_bytes_max = ours.node.identity.handshake_bytes_max = 200000;
+        struct lp2p_secure_event event = meet(&ours, &how, false, &err);
+        assert_int_equal(event.kind, LP2P_SECURE_ESTABLISHED);
+        lp2p_tls_identity_wipe(&ours.node.identity);
+    }
+}
+
+/** No name is sent, and what the first message offers is TLS 1.3 with no way to resume. */
+static void test_tls_client_hello(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
+        struct kit_node node;
+        uint8_t hello[2000];
+        kit_node_init(&node, 1, kit_backends[i], YAMUX, 1);
+        struct lp2p_secure *secure = kit_start(&node, true, NULL);
+        size_t len = lp2p_tls_secure.drain(secure, hello, sizeof(hello), 0);
+        assert_true(len > 50 && hello[0] == 22 && hello[5] == 1);
+        size_t at = 5 + 4 + 2 + 32;
+        at += 1 + (size_t)hello[at];                                /* session id */
+        at += 2 + ((size_t)hello[at] << 8 | hello[at + 1]);         /* suites */
+        at += 1 + (size_t)hello[at];                                /* compression */
+        at += 2;
+        unsigned seen = 0;
+        while (at + 4 <= len) {
+            unsigned type = (unsigned)hello[at] << 8 | hello[at + 1];
+            assert_true(type != 0 /* server_name */ && type != 35 /* ticket */ && type != 41 /* psk */ && type != 42 /* early data */);
+            if (type == 43) { /* supported_versions: 1.3 alone */
+                assert_memory_equal(hello + at + 4, "\x02\x03\x04", 3);
+            }
+            if (type == 16) { /* ALPN: the muxer, then libp2p */
+                assert_memory_equal(hello + at + 6, "\x0c/yamux/1.0.0\x06libp2p", 20);
+            }
+            seen += type == 43 || type == 16;
+            at += 4 + ((size_t)hello[at + 2] << 8 | hello[at + 3]);
+        }
+        assert_int_equal(at, len);
+        assert_int_equal(seen, 2);
+        lp2p_secure_free(secure);
+        lp2p_tls_identity_wipe(&node.identity);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tls_peers_good),
+        cmocka_unit_test(test_AH11_tls_bad_peers),
+        cmocka_unit_test(test_AH11_tls_control_without_limits),
+        cmocka_unit_test(test_tls_client_hello),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
