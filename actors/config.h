@@ -14,6 +14,10 @@ enum lp2p_dht_mode { LP2P_DHT_OFF, LP2P_DHT_CLIENT, LP2P_DHT_SERVER };
 struct lp2p_config {
     struct lp2p_multiaddr listen[LP2P_LISTEN_MAX], announce[LP2P_LISTEN_MAX], bootstrap[LP2P_BOOTSTRAP_MAX];
     size_t listen_len, announce_len, bootstrap_len;
+    struct lp2p_multiaddr append_announce[LP2P_LISTEN_MAX]; /* published besides */
+    size_t append_announce_len;
+    char dns_servers[256]; /* "": the system's */
+    bool no_port_reuse;
     unsigned connections_min, connections_max, trim_grace_ms;
     enum lp2p_dht_mode dht_mode;
     char dht_protocol[LP2P_PROTOCOL_ID_MAX];

@@ -31,7 +31,7 @@ struct lp2p_counters {
 
 /** Addresses (gen 0) of the node's named actors; set before any of them starts to work, constant afterwards. */
 struct lp2p_names {
-    struct lp2p_ref swarm, dialer, router, resources, messages, notifier, links, protocols;
+    struct lp2p_ref swarm, dialer, resolver, router, resources, messages, notifier, links, protocols;
 };
 
 /** A secure channel that is spoken, and what the node brings to its handshakes. */
@@ -79,6 +79,8 @@ void lp2p_printable(struct lp2p_span text, char *out, size_t cap);
 /* The actors (ops tables); arg of each child spec is named beside it. */
 extern const struct lp2p_actor_ops lp2p_swarm_ops;     /* arg: struct lp2p_context * */
 extern const struct lp2p_actor_ops lp2p_dialer_ops;    /* arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_resolver_ops;  /* arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_interfaces_ops; /* arg: struct lp2p_context * */
 extern const struct lp2p_actor_ops lp2p_listener_ops;  /* arg: struct lp2p_listener_arg * */
 extern const struct lp2p_actor_ops lp2p_upgrade_ops;   /* arg: struct lp2p_upgrade_arg *, owned */
 extern const struct lp2p_actor_ops lp2p_conn_ops;      /* arg: struct lp2p_conn_arg *, owned */
@@ -99,6 +101,7 @@ struct lp2p_listener_arg {
     bool was_bound; /* these two are the listener's own memory over restarts: it binds the same port again */
     struct lp2p_ip_port bound;
 };
+#define LP2P_HOST_MAX 256 /* bytes of a host name with its NUL */
 /** One attempt at a connection: an accepted socket, or an address to connect to. */
 struct lp2p_upgrade_arg {
     struct lp2p_context *ctx;
@@ -107,6 +110,8 @@ struct lp2p_upgrade_arg {
     struct lp2p_multiaddr remote, local;
     uint64_t dial;            /* outbound */
     struct lp2p_peer_id peer; /* outbound: expected; len 0: any */
+    struct lp2p_ip_port from; /* outbound: our end, so that the peer sees where we listen; ip_len 0: any */
+    char host[LP2P_HOST_MAX]; /* outbound: the name that led to the IP in `remote`, for SNI and Host; "": none */
     lp2p_time deadline;       /* absolute, whole upgrade */
 };
 void lp2p_upgrade_arg_drop(void *arg);

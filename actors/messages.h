@@ -62,7 +62,10 @@ struct lp2p_m_dial {
     struct lp2p_msg msg;
     uint64_t dial;
     struct lp2p_peer_id peer; /* expected; len 0: whoever answers (only for tools) */
-    struct lp2p_addrs *addrs; /* best first */
+    bool more;                /* addresses for a dial that is under way; for nothing when it has ended */
+    struct lp2p_addrs *addrs; /* in any order */
+    struct lp2p_addrs *own;   /* where this node listens: never dialed, and the ports to dial from; may be NULL */
+    bool user;                /* somebody waits who asked for it: addresses that failed a moment ago are tried too */
     lp2p_time deadline;       /* absolute, for all attempts together */
 };
 /** dialer -> swarm (normal): the dial is over. reason OK: a connection was delivered. */
@@ -77,6 +80,30 @@ struct lp2p_m_dial_ended {
 struct lp2p_m_dial_cancel {
     struct lp2p_msg msg;
     uint64_t dial;
+};
+
+/* ---- dialer <-> resolver */
+
+/** dialer -> resolver (normal): what addresses are behind the names in this one? */
+struct lp2p_m_resolve {
+    struct lp2p_msg msg; /* the tag comes back with the answer */
+    struct lp2p_multiaddr addr;
+    lp2p_time deadline; /* absolute */
+};
+/** resolver -> dialer (normal). */
+struct lp2p_m_resolved {
+    struct lp2p_msg msg;
+    enum lp2p_err reason;     /* not OK: no address was found */
+    struct lp2p_addrs *addrs; /* with IPs; may be NULL */
+    struct lp2p_addrs *names; /* beside each: the address with the last name that led to it; may be NULL */
+    char text[256];           /* for each name that failed: why */
+};
+
+/* ---- interfaces -> listeners, resolver */
+
+/** (normal): addresses of the machine came or went. */
+struct lp2p_m_interfaces_changed {
+    struct lp2p_msg msg;
 };
 
 /* ---- listener -> swarm */
@@ -424,6 +451,7 @@ struct lp2p_m_notify {
 #define LP2P_MESSAGES(X)                                                                                           \
     X(UPGRADED, upgraded, NORMAL) X(ATTEMPT_ENDED, attempt_ended, NORMAL) X(DIAL, dial, NORMAL)                    \
     X(DIAL_ENDED, dial_ended, NORMAL) X(DIAL_CANCEL, dial_cancel, NORMAL) X(LISTENING, listening, NORMAL)          \
+    X(RESOLVE, resolve, NORMAL) X(RESOLVED, resolved, NORMAL) X(INTERFACES_CHANGED, interfaces_changed, NORMAL)    \
     X(CONN_ATTACH, conn_attach, URGENT) X(CONN_BYTES, conn_bytes, NORMAL) X(CONN_CREDIT, conn_credit, URGENT)      \
     X(CONN_WRITE, conn_write, NORMAL) X(CONN_WROTE, conn_wrote, URGENT) X(CONN_ENDED, conn_ended, NORMAL)          \
     X(LINK_UP, link_up, NORMAL) X(LINK_ENDED, link_ended, URGENT) X(LINK_STATUS, link_status, NORMAL)              \

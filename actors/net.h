@@ -16,8 +16,10 @@ struct lp2p_net {
     enum lp2p_err (*listen)(void *ctx, const struct lp2p_ip_port *addr, int backlog, int *fd, struct lp2p_ip_port *bound);
     /** Accepts one connection: *fd, remote and local address. EAGAIN: none waits; ELIMIT: out of descriptors; EIO. */
     enum lp2p_err (*accept)(void *ctx, int listen_fd, int *fd, struct lp2p_ip_port *remote, struct lp2p_ip_port *local);
-    /** Starts connecting; the descriptor becomes writable when it is decided (ask connect_result). */
-    enum lp2p_err (*connect)(void *ctx, const struct lp2p_ip_port *addr, int *fd);
+    /** Starts connecting; the descriptor becomes writable when it is decided (ask connect_result). `from` (may be NULL) is a port
+     *  of ours to connect from, its address left to the system; if that is not possible (taken, or a connection between these two
+     *  ends exists), from any port. */
+    enum lp2p_err (*connect)(void *ctx, const struct lp2p_ip_port *addr, const struct lp2p_ip_port *from, int *fd);
     /** OK: connected (*local is our end); EAGAIN: not yet; ECONNREFUSED, EUNREACHABLE, ETIMEDOUT, ... */
     enum lp2p_err (*connect_result)(void *ctx, int fd, struct lp2p_ip_port *local);
     /** Reads up to len bytes. *got 0 with OK: end of stream. EAGAIN, ECONNRESET. */
@@ -27,6 +29,11 @@ struct lp2p_net {
     void (*close)(void *ctx, int fd);
     /** Addresses of the machine's interfaces that are up: for expanding a wildcard. Copies up to cap, returns the number. */
     size_t (*interfaces)(void *ctx, struct lp2p_ip_port *out, size_t cap);
+    /** Opens a descriptor that becomes readable when addresses of the machine come or go. NULL, or EUNSUPPORTED: there is none,
+     *  look at `interfaces` from time to time. */
+    enum lp2p_err (*watch_interfaces)(void *ctx, int *fd);
+    /** Takes what lies in that descriptor. */
+    void (*drain_interfaces)(void *ctx, int fd);
 };
 
 extern const struct lp2p_net lp2p_net_posix;

@@ -53,6 +53,7 @@ struct lp2p_dial_job {
     uint64_t id;
     struct lp2p_peer_entry *peer; /* NULL: whoever answers */
     struct lp2p_list waiters;     /* only with peer NULL */
+    struct lp2p_addrs *told;      /* what the dialer was given */
     lp2p_time lost_at;            /* a dialer that failed has forgotten it by then */
     bool population;
     bool user; /* asked for by the user: may go beyond the hard maximum */
@@ -130,6 +131,8 @@ void lp2p_swarm_register(struct lp2p_actor *self, struct lp2p_swarm *swarm, stru
 void lp2p_swarm_subscribe(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_subscribe *m);
 void lp2p_swarm_listening(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_listening *m);
 void lp2p_swarm_list_addrs(struct lp2p_swarm *swarm, struct lp2p_m_list_addrs *m);
+/** Where the node listens; NULL: nowhere, or no memory. */
+struct lp2p_addrs *lp2p_swarm_own_addrs(const struct lp2p_swarm *swarm);
 void lp2p_swarm_self_rebuild(struct lp2p_actor *self, struct lp2p_swarm *swarm);
 /** Tells all subscribers of peers; takes the reference to info (NULL: no memory, counted). */
 void lp2p_swarm_publish_peer(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_msg_class *cls,

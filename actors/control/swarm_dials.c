@@ -209,6 +209,7 @@ static void job_free(struct lp2p_swarm *swarm, struct lp2p_dial_job *job)
     swarm->dials_len--;
     swarm->dials_population -= job->population ? 1 : 0;
     LP2P_GAUGE(swarm->ctx, dials_pending, swarm->dials_len);
+    lp2p_addrs_drop(&job->told);
     free(job);
 }
 
@@ -252,6 +253,9 @@ static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
         entry->dial = job->id;
     }
     m->addrs = lp2p_addrs_ref(addrs);
+    job->told = lp2p_addrs_ref(addrs);
+    m->own = lp2p_swarm_own_addrs(swarm);
+    m->user = job->user;
     m->deadline = lp2p_time_add(lp2p_now(self), LP2P_DIAL_TIMEOUT_NS);
     lp2p_list_push_back(&swarm->dials, &job->list);
     swarm->dials_len++;
@@ -267,6 +271,31 @@ static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
     return LP2P_OK;
 }
 
+/** Addresses that were learned since a dial began take part in it. */
+static void tell_more(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_dial_job *job,
+                      const struct lp2p_peer_entry *entry)
+{
+    struct lp2p_multiaddr news[LP2P_PEER_ADDRS_MAX];
+    size_t len = 0;
+    for (uint32_t i = 0; entry->addrs != NULL && i < entry->addrs->len && len < LP2P_PEER_ADDRS_MAX; i++) {
+        if (!lp2p_addrs_have(job->told, &entry->addrs->items[i])) {
+            news[len++] = entry->addrs->items[i];
+        }
+    }
+    struct lp2p_m_dial *m = len > 0 ? LP2P_NEW(DIAL, dial) : NULL;
+    if (m != NULL) {
+        m->dial = job->id;
+        m->more = true;
+        m->peer = entry->id;
+        m->addrs = lp2p_addrs_new(news, len);
+        m->user = job->user;
+        struct lp2p_msg *msg = &m->msg;
+        (void)lp2p_outbox_send(self, &swarm->outbox, lp2p_names(swarm->ctx)->dialer, &msg);
+        lp2p_addrs_drop(&job->told);
+        job->told = lp2p_addrs_ref(entry->addrs);
+    }
+}
+
 enum lp2p_err lp2p_swarm_dial_peer(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry,
                                    enum lp2p_dial_reason why)
 {
@@ -274,6 +303,7 @@ enum lp2p_err lp2p_swarm_dial_peer(struct lp2p_actor *self, struct lp2p_swarm *s
     struct lp2p_dial_job *job = entry->dial != 0 ? lp2p_swarm_dial_find(swarm, entry->dial) : NULL;
     if (job != NULL) {
         job->user |= why == LP2P_DIAL_USER; /* the dial that is under way now serves the user too */
+        tell_more(self, swarm, job, entry);
         return LP2P_OK;
     }
     return entry->addrs == NULL ? LP2P_ENOADDR : dial(self, swarm, entry, entry->addrs, why, &job);

@@ -219,6 +219,13 @@ static size_t collect_addrs(const struct lp2p_swarm *swarm, bool published, stru
     return len;
 }
 
+struct lp2p_addrs *lp2p_swarm_own_addrs(const struct lp2p_swarm *swarm)
+{
+    struct lp2p_multiaddr items[LP2P_RECORD_ADDRS_MAX];
+    size_t len = collect_addrs(swarm, false, items, LP2P_RECORD_ADDRS_MAX);
+    return len > 0 ? lp2p_addrs_new(items, len) : NULL;
+}
+
 static struct lp2p_strings *protocol_names(const struct lp2p_protocols *table)
 {
     struct lp2p_span names[LP2P_SWARM_PROTOCOLS_MAX];
@@ -317,12 +324,15 @@ void lp2p_swarm_listening(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
     if (m->index >= LP2P_LISTEN_MAX) {
         return;
     }
-    lp2p_addrs_drop(&swarm->heir->listening[m->index]);
+    struct lp2p_addrs *before = swarm->heir->listening[m->index];
     swarm->heir->listening[m->index] = m->addrs;
-    m->addrs = NULL;
-    for (uint32_t i = 0; swarm->heir->listening[m->index] != NULL && i < swarm->heir->listening[m->index]->len; i++) {
-        announce_address(self, swarm, &swarm->heir->listening[m->index]->items[i]);
+    for (uint32_t i = 0; m->addrs != NULL && i < m->addrs->len; i++) {
+        if (!lp2p_addrs_have(before, &m->addrs->items[i])) {
+            announce_address(self, swarm, &m->addrs->items[i]);
+        }
     }
+    m->addrs = NULL;
+    lp2p_addrs_drop(&before);
     bool all = true;
     for (size_t i = 0; i < swarm->ctx->config.listen_len; i++) {
         all = all && swarm->heir->listening[i] != NULL;

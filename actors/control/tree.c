@@ -4,7 +4,9 @@
  *  |- notifier     the user's event callbacks            own thread: they may block
  *  |- dialer                                             root thread
  *  |- messages, resources                                service thread
+ *  |- resolver     names, by c-ares                      service thread
  *  |- router       the DHT                               own thread
+ *  |- interfaces   what addresses the machine has        service thread
  *  |- builtins     supervisor of ping, identify, serve, streams: resident, one of each on each io thread
  *  |- protocols    supervisor: one actor for each protocol that the user registers, own threads
  *  |- registrar    starts and ends those                 root thread
@@ -23,7 +25,7 @@
 #include <unistd.h>
 
 #define BUILTINS_MAX 4
-#define ROOT_MAX 12
+#define ROOT_MAX 14
 #define USER_PROTOCOLS_MAX 256
 #define UPGRADES_MAX 1024 /* under way at one time, in and out: the listeners' and the dialer's own limits are lower */
 #define IO_THREADS_DEFAULT_MAX 64 /* unless asked for: beyond that many threads, connections share them */
@@ -109,6 +111,7 @@ static void fill_supervisors(struct lp2p_tree *tree, struct lp2p_context *ctx)
     size_t n = 0;
     tree->children[n++] = control("swarm", &lp2p_swarm_ops, ctx, 16384);
     tree->children[n++] = own("notifier", &lp2p_notifier_ops, ctx, 8192);
+    tree->children[n++] = service("resolver", &lp2p_resolver_ops, ctx, 2048);
     tree->children[n++] = control("dialer", &lp2p_dialer_ops, ctx, 4096);
     tree->children[n++] = service("messages", &lp2p_messages_ops, ctx, 16384);
     if (ctx->config.dht_mode != LP2P_DHT_OFF) {
@@ -122,6 +125,7 @@ static void fill_supervisors(struct lp2p_tree *tree, struct lp2p_context *ctx)
     tree->children[n++] = supervisor("links", &tree->links_sup);
     tree->children[n++] = supervisor("listeners", &tree->listeners_sup);
     LP2P_CHECK(n <= ROOT_MAX);
+    tree->children[n++] = service("interfaces", &lp2p_interfaces_ops, ctx, 8);
     tree->root_sup = (struct lp2p_sup_spec){.restarts_max = 5, .period_ms = 10000, .children = tree->children, .children_len = n};
     tree->root = supervisor("root", &tree->root_sup);
 }
@@ -175,7 +179,8 @@ void lp2p_tree_learn_names(struct lp2p_context *ctx, struct lp2p_rt *rt)
         return;
     }
     ctx->names = (struct lp2p_names){
-        .swarm = lp2p_whereis(rt, "swarm"), .dialer = lp2p_whereis(rt, "dialer"), .router = lp2p_whereis(rt, "router"),
+        .swarm = lp2p_whereis(rt, "swarm"), .dialer = lp2p_whereis(rt, "dialer"),
+        .resolver = lp2p_whereis(rt, "resolver"), .router = lp2p_whereis(rt, "router"),
         .resources = lp2p_whereis(rt, "resources"), .messages = lp2p_whereis(rt, "messages"),
         .notifier = lp2p_whereis(rt, "notifier"), .links = lp2p_whereis(rt, "links"),
         .protocols = lp2p_whereis(rt, "protocols")};

@@ -1,87 +1,28 @@
 /* SPDX-License-Identifier: MIT
  * The dialer: tries the addresses of a peer, staggered and a few at a time, until one gives an authenticated
  * connection. Each attempt is an upgrade actor; the first success ends the others. */
-#include "actors/context.h"
-#include "actors/link/limits.h"
+#include "actors/link/dialer_private.h"
+
+#include "wire/endpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { TIMER_NEXT, TIMER_OUTBOX };
 
-struct dial {
-    struct lp2p_list link; /* oldest first */
-    uint64_t number;
-    struct lp2p_peer_id peer;
-    struct lp2p_addrs *addrs;
-    lp2p_time deadline, next_start;
-    uint32_t next;    /* index of the next address to try */
-    uint32_t running; /* attempts */
-    uint32_t failed;
-    enum lp2p_err reason; /* of the failure that tells most */
-    char text[512];
-    size_t text_len;
-};
-
-/** An upgrade actor that has not ended. */
-struct attempt {
-    struct lp2p_ref upgrade;
-    uint64_t serial;   /* never 0 */
-    struct dial *dial; /* NULL: its dial is over, it was asked to stop */
-    uint32_t addr;     /* index in the dial's addresses */
-};
-
-struct dialer {
-    struct lp2p_context *ctx;
-    struct lp2p_list dials;
-    size_t dials_len;
-    uint64_t serial;
-    struct lp2p_outbox outbox;
-    size_t attempts_len;
-    struct attempt attempts[LP2P_DIALS_PARALLEL];
-};
-
 static enum lp2p_err dialer_init(struct lp2p_actor *self, void *state, const void *arg)
 {
-    (void)self;
-    struct dialer *dialer = state;
+    struct lp2p_dialer *dialer = state;
     dialer->ctx = (struct lp2p_context *)(uintptr_t)arg;
+    dialer->rand = *lp2p_actor_rand(self);
     lp2p_list_init(&dialer->dials);
+    lp2p_backoffs_init(&dialer->backoffs, &dialer->rand);
     lp2p_outbox_init(&dialer->outbox, TIMER_OUTBOX, 2 * LP2P_DIALS_MAX);
     return LP2P_OK;
 }
 
-/** Adds "address: stage: what" to the text of a dial; what does not fit is counted only. */
-static void note(struct dial *dial, uint32_t addr, const char *stage, const char *what)
-{
-    char line[LP2P_MULTIADDR_TEXT_MAX + 192], name[LP2P_MULTIADDR_TEXT_MAX];
-    lp2p_multiaddr_text(&dial->addrs->items[addr], name);
-    int n = snprintf(line, sizeof(line), "%s%s: %s: %s", dial->text_len > 0 ? "; " : "", name, stage, what);
-    size_t len = n < 0 ? 0 : LP2P_MIN((size_t)n, sizeof(line) - 1);
-    const size_t ellipsis = 5; /* "; ..." */
-    if (dial->text_len + len + ellipsis < sizeof(dial->text)) {
-        memcpy(dial->text + dial->text_len, line, len + 1);
-        dial->text_len += len;
-    } else if (dial->text_len > 0 && dial->text[dial->text_len - 1] != '.') {
-        memcpy(dial->text + dial->text_len, "; ...", ellipsis + 1);
-        dial->text_len += ellipsis;
-    }
-}
-
-/** Of several failures the one that says most of the peer is told: that it was someone else, rather than that
- * a port was closed. */
-static void remember(struct dial *dial, enum lp2p_err reason)
-{
-    if (dial->reason == LP2P_OK ||
-        (lp2p_err_fault(reason) == LP2P_FAULT_PEER && lp2p_err_fault(dial->reason) != LP2P_FAULT_PEER) ||
-        dial->reason == LP2P_EUNSUPPORTED) {
-        dial->reason = reason;
-    }
-    dial->failed++;
-}
-
-static void answer(struct lp2p_actor *self, struct dialer *dialer, uint64_t number,
-                   const struct lp2p_peer_id *peer, enum lp2p_err reason, const char *text)
+static void answer(struct lp2p_actor *self, struct lp2p_dialer *dialer, uint64_t number, const struct lp2p_peer_id *peer,
+                   enum lp2p_err reason, const char *text)
 {
     if (reason != LP2P_OK) {
         LP2P_COUNT(dialer->ctx, dials_failed, 1);
@@ -98,43 +39,83 @@ static void answer(struct lp2p_actor *self, struct dialer *dialer, uint64_t numb
     (void)lp2p_outbox_send(self, &dialer->outbox, lp2p_names(dialer->ctx)->swarm, &msg);
 }
 
+static void dial_free(struct lp2p_dialer *dialer, struct lp2p_dial *dial)
+{
+    lp2p_dial_forget_names(dialer, dial);
+    lp2p_list_remove(&dial->link);
+    dialer->dials_len--;
+    lp2p_addrs_drop(&dial->own);
+    free(dial->candidates);
+    free(dial);
+}
+
 /** Ends a dial: its attempts are stopped, and stay counted until they are gone. */
-static void finish(struct lp2p_actor *self, struct dialer *dialer, struct dial *dial, enum lp2p_err reason)
+static void finish(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial, enum lp2p_err reason)
 {
     for (size_t i = 0; i < dialer->attempts_len; i++) {
-        struct attempt *attempt = &dialer->attempts[i];
+        struct lp2p_attempt *attempt = &dialer->attempts[i];
         if (attempt->dial == dial) {
             if (reason != LP2P_OK) {
-                note(dial, attempt->addr, "still trying", lp2p_strerror(reason));
+                const struct lp2p_candidate *candidate = &dial->candidates[attempt->candidate];
+                lp2p_dial_note(dial, &candidate->shown, &candidate->addr, "still trying", lp2p_strerror(reason));
             }
             attempt->dial = NULL;
             lp2p_stop(self, attempt->upgrade);
         }
     }
+    for (size_t i = 0; reason != LP2P_OK && i < dialer->resolving_len; i++) {
+        if (dialer->resolving[i].dial == dial) {
+            lp2p_dial_note(dial, &dialer->resolving[i].addr, NULL, "dns", "no answer in time");
+        }
+    }
     answer(self, dialer, dial->number, &dial->peer, reason, dial->text);
-    lp2p_list_remove(&dial->link);
-    dialer->dials_len--;
-    lp2p_addrs_drop(&dial->addrs);
-    free(dial);
+    dial_free(dialer, dial);
 }
 
-static enum lp2p_err start_attempt(struct lp2p_actor *self, struct dialer *dialer, struct dial *dial)
+/* ---- attempts */
+
+/** The name that the IP was found under. */
+static void host_of(const struct lp2p_candidate *candidate, char out[LP2P_HOST_MAX])
+{
+    struct lp2p_endpoint end = lp2p_endpoint_of(&candidate->shown);
+    if (lp2p_endpoint_is_name(&end) && end.host_code != LP2P_MA_DNSADDR && end.host.len < LP2P_HOST_MAX) {
+        memcpy(out, end.host.ptr, end.host.len);
+        out[end.host.len] = '\0';
+    }
+}
+
+static struct lp2p_upgrade_arg *upgrade_arg(struct lp2p_actor *self, struct lp2p_dialer *dialer, const struct lp2p_dial *dial,
+                                            const struct lp2p_candidate *candidate)
 {
     struct lp2p_upgrade_arg *arg = calloc(1, sizeof(*arg));
     if (arg == NULL) {
-        return LP2P_ENOMEM;
+        return NULL;
     }
     arg->ctx = dialer->ctx;
     arg->outbound = true;
     arg->fd = -1;
-    arg->remote = dial->addrs->items[dial->next];
+    arg->remote = candidate->addr;
     arg->dial = dial->number;
     arg->peer = dial->peer;
     if (arg->peer.len == 0 && lp2p_multiaddr_peer(&arg->remote, &arg->peer) != LP2P_OK) {
         arg->peer.len = 0; /* nobody is named: whoever answers */
     }
     lp2p_multiaddr_strip_peer(&arg->remote);
+    host_of(candidate, arg->host);
+    if (!dialer->ctx->config.no_port_reuse) {
+        arg->from = lp2p_dial_from(dial, candidate);
+    }
     arg->deadline = lp2p_time_min(dial->deadline, lp2p_time_add(lp2p_now(self), LP2P_UPGRADE_OUT_NS));
+    return arg;
+}
+
+static enum lp2p_err start_attempt(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial,
+                                   struct lp2p_candidate *candidate)
+{
+    struct lp2p_upgrade_arg *arg = upgrade_arg(self, dialer, dial, candidate);
+    if (arg == NULL) {
+        return LP2P_ENOMEM;
+    }
     char id[40];
     (void)snprintf(id, sizeof(id), "upgrade-out-%llu", (unsigned long long)++dialer->serial);
     const struct lp2p_child_spec spec = {
@@ -147,76 +128,60 @@ static enum lp2p_err start_attempt(struct lp2p_actor *self, struct dialer *diale
         .mailbox_max = 8,
         .shutdown_ms = 1000,
     };
-    struct attempt attempt = {.serial = dialer->serial, .dial = dial, .addr = dial->next};
+    struct lp2p_attempt attempt = {.serial = dialer->serial, .dial = dial, .reused_port = arg->from.ip_len > 0,
+                                   .candidate = (size_t)(candidate - dial->candidates)};
     enum lp2p_err err = lp2p_spawn(self, lp2p_names(dialer->ctx)->links, &spec, &attempt.upgrade);
     if (err != LP2P_OK) {
         free(arg);
         return err;
     }
     dialer->attempts[dialer->attempts_len++] = attempt;
+    candidate->state = LP2P_CANDIDATE_RUNNING;
     dial->running++;
     lp2p_monitor(self, attempt.upgrade);
     return LP2P_OK;
 }
 
-/** The address cannot be tried at all: a text for people, or NULL when it can. */
-static const char *unusable(const struct lp2p_multiaddr *addr, const struct lp2p_peer_id *expected)
+static bool may_start(const struct lp2p_dialer *dialer, const struct lp2p_dial *dial)
 {
-    struct lp2p_ip_port to;
-    struct lp2p_peer_id named;
-    if (lp2p_multiaddr_ip_tcp(addr, &to) != LP2P_OK) {
-        return "only TCP over IP can be dialed";
-    }
-    if (to.port == 0 || lp2p_multiaddr_scope(addr) == LP2P_SCOPE_UNSPECIFIED) {
-        return "not an address that can be dialed";
-    }
-    if (expected->len > 0 && lp2p_multiaddr_peer(addr, &named) == LP2P_OK &&
-        !lp2p_peer_id_eq(&named, expected)) {
-        return "the address names another peer";
-    }
-    return NULL;
+    return dial->running < LP2P_DIAL_PARALLEL && dialer->attempts_len < LP2P_DIALS_PARALLEL;
 }
 
-/** Starts what may be started of one dial, and ends it when nothing is left to hope for. True: the dial is
- * gone. */
-static bool pump(struct lp2p_actor *self, struct dialer *dialer, struct dial *dial)
+/** Starts what may be started of one dial, and ends it when nothing is left to hope for. True: the dial is gone. */
+static bool pump(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial)
 {
-    while (dial->next < dial->addrs->len && dial->running < LP2P_DIAL_PARALLEL &&
-           dialer->attempts_len < LP2P_DIALS_PARALLEL &&
-           (dial->running == 0 || lp2p_now(self) >= dial->next_start)) {
-        const char *why = dial->next < LP2P_DIAL_ADDRS_MAX
-                              ? unusable(&dial->addrs->items[dial->next], &dial->peer)
-                              : "not tried: too many addresses";
-        enum lp2p_err err = LP2P_EUNSUPPORTED;
-        if (why == NULL) {
-            err = start_attempt(self, dialer, dial);
-            why = lp2p_strerror(err);
-            dial->next_start = lp2p_time_add(lp2p_now(self), LP2P_DIAL_STAGGER_NS);
+    struct lp2p_candidate *next;
+    while (may_start(dialer, dial) && (next = lp2p_dial_next(dial)) != NULL) {
+        /* While nothing runs there is nothing to wait for, but for an address that is tried a second time. */
+        bool turn = next->start <= lp2p_now(self) || dial->hurry || (dial->running == 0 && !next->any_port);
+        if (!turn) {
+            break;
         }
+        dial->hurry = false;
+        enum lp2p_err err = start_attempt(self, dialer, dial, next);
         if (err != LP2P_OK) {
-            note(dial, dial->next, "address", why);
-            remember(dial, err);
+            next->state = LP2P_CANDIDATE_OVER;
+            lp2p_dial_note(dial, &next->shown, &next->addr, "address", lp2p_strerror(err));
+            lp2p_dial_remember(dial, err, true);
         }
-        dial->next++;
     }
-    if (dial->running == 0 && dial->next == dial->addrs->len) {
-        if (dial->addrs->len == 0) {
-            (void)snprintf(dial->text, sizeof(dial->text), "no address is known");
-        }
-        finish(self, dialer, dial, dial->reason == LP2P_OK ? LP2P_ENOADDR : dial->reason);
-        return true;
+    if (dial->running > 0 || dial->resolving > 0 || lp2p_dial_next(dial) != NULL) {
+        return false;
     }
-    return false;
+    if (dial->reason == LP2P_OK) {
+        (void)snprintf(dial->text, sizeof(dial->text), "no address is known");
+    }
+    finish(self, dialer, dial, dial->reason == LP2P_OK ? LP2P_ENOADDR : dial->reason);
+    return true;
 }
 
-/** Goes over all dials, oldest first, and sets the timer to the next moment at which one has something to do.
- */
-static void pump_all(struct lp2p_actor *self, struct dialer *dialer)
+/** Goes over all dials, oldest first, and sets the timer to the next moment at which one has something to do. */
+static void pump_all(struct lp2p_actor *self, struct lp2p_dialer *dialer)
 {
     lp2p_time now = lp2p_now(self), next = LP2P_NEVER;
     LP2P_LIST_FOREACH_SAFE(it, &dialer->dials)
     {
-        struct dial *dial = LP2P_LIST_ENTRY(it, struct dial, link);
+        struct lp2p_dial *dial = LP2P_LIST_ENTRY(it, struct lp2p_dial, link);
         if (now >= dial->deadline) {
             finish(self, dialer, dial, LP2P_ETIMEDOUT);
             continue;
@@ -225,41 +190,61 @@ static void pump_all(struct lp2p_actor *self, struct dialer *dialer)
             continue;
         }
         next = lp2p_time_min(next, dial->deadline);
-        bool may_start = dial->next < dial->addrs->len && dial->running < LP2P_DIAL_PARALLEL &&
-                         dialer->attempts_len < LP2P_DIALS_PARALLEL;
-        if (may_start) {
-            next = lp2p_time_min(next, dial->next_start);
+        const struct lp2p_candidate *candidate = may_start(dialer, dial) ? lp2p_dial_next(dial) : NULL;
+        if (candidate != NULL) {
+            next = lp2p_time_min(next, candidate->start);
         }
     }
     lp2p_timer_set(self, TIMER_NEXT, next);
 }
 
-static void on_dial(struct lp2p_actor *self, struct dialer *dialer, struct lp2p_m_dial *m)
+/* ---- dials */
+
+static struct lp2p_dial *find_dial(struct lp2p_dialer *dialer, uint64_t number)
 {
+    LP2P_LIST_FOREACH(it, &dialer->dials)
+    {
+        struct lp2p_dial *dial = LP2P_LIST_ENTRY(it, struct lp2p_dial, link);
+        if (dial->number == number) {
+            return dial;
+        }
+    }
+    return NULL;
+}
+
+static void on_dial(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_m_dial *m)
+{
+    struct lp2p_dial *dial = NULL;
+    if (m->more) {
+        dial = find_dial(dialer, m->dial);
+        if (dial != NULL) {
+            dial->user = dial->user || m->user;
+            lp2p_dial_add(self, dialer, dial, m->addrs);
+        }
+        return;
+    }
     LP2P_COUNT(dialer->ctx, dials, 1);
     if (m->peer.len > 0 && lp2p_peer_id_eq(&m->peer, &dialer->ctx->self)) {
         answer(self, dialer, m->dial, &m->peer, LP2P_ESELF, "a node does not dial itself");
         return;
     }
-    struct dial *dial = dialer->dials_len < LP2P_DIALS_MAX ? calloc(1, sizeof(*dial)) : NULL;
+    dial = dialer->dials_len < LP2P_DIALS_MAX ? calloc(1, sizeof(*dial)) : NULL;
     if (dial == NULL) {
         answer(self, dialer, m->dial, &m->peer, LP2P_ELIMIT, "too many dials at one time");
         return;
     }
-    dial->addrs = m->addrs != NULL ? lp2p_addrs_ref(m->addrs) : lp2p_addrs_new(NULL, 0);
-    if (dial->addrs == NULL) {
-        free(dial);
-        answer(self, dialer, m->dial, &m->peer, LP2P_ENOMEM, "");
-        return;
-    }
     dial->number = m->dial;
     dial->peer = m->peer;
+    dial->user = m->user;
+    dial->own = m->own;
+    m->own = NULL;
     dial->deadline = m->deadline != 0 ? m->deadline : lp2p_time_add(lp2p_now(self), LP2P_UPGRADE_OUT_NS);
     lp2p_list_push_back(&dialer->dials, &dial->link);
     dialer->dials_len++;
+    lp2p_dial_add(self, dialer, dial, m->addrs);
 }
 
-static struct attempt *find_attempt(struct dialer *dialer, struct lp2p_ref upgrade)
+static struct lp2p_attempt *find_attempt(struct lp2p_dialer *dialer, struct lp2p_ref upgrade)
 {
     for (size_t i = 0; i < dialer->attempts_len; i++) {
         if (lp2p_ref_eq(dialer->attempts[i].upgrade, upgrade)) {
@@ -269,34 +254,73 @@ static struct attempt *find_attempt(struct dialer *dialer, struct lp2p_ref upgra
     return NULL;
 }
 
-static void forget_attempt(struct dialer *dialer, struct attempt *attempt)
+static void forget_attempt(struct lp2p_dialer *dialer, struct lp2p_attempt *attempt)
 {
     *attempt = dialer->attempts[--dialer->attempts_len];
 }
 
-static void attempt_over(struct lp2p_actor *self, struct dialer *dialer, struct attempt *attempt,
+/** From the port that it listens on a node may meet a peer that dials it at the same moment from its own: TCP makes one
+ *  connection of the two (RFC 9293 3.5), and both sides think that they dialed. Their handshakes do not fit together. */
+static bool maybe_crossed(const struct lp2p_attempt *attempt, enum lp2p_err reason, const char *stage)
+{
+    bool talked = strcmp(stage, "connect") != 0;
+    return attempt->reused_port && talked &&
+           (reason == LP2P_EMALFORMED || reason == LP2P_EAUTH || reason == LP2P_EPROTO || reason == LP2P_ENEGOTIATION ||
+            reason == LP2P_EBADKEY || reason == LP2P_ESIGNATURE || reason == LP2P_EEOF || reason == LP2P_ECONNRESET);
+}
+
+/** Failures of our own say nothing of the address. */
+static void learn_failure(struct lp2p_actor *self, struct lp2p_dialer *dialer, const struct lp2p_dial *dial,
+                          const struct lp2p_candidate *candidate, enum lp2p_err reason, const char *stage)
+{
+    enum lp2p_fault fault = lp2p_err_fault(reason);
+    if (fault != LP2P_FAULT_NET && fault != LP2P_FAULT_PEER) {
+        return;
+    }
+    struct lp2p_multiaddr bare = candidate->addr;
+    lp2p_multiaddr_strip_peer(&bare);
+    lp2p_backoff_failed(&dialer->backoffs, &dial->peer, &bare, lp2p_now(self), &dialer->rand);
+    if (strcmp(stage, "connect") == 0) {
+        /* Nobody was there: whichever peer is said to be, so that a gossiped address cannot be knocked at without end. */
+        lp2p_backoff_failed(&dialer->backoffs, NULL, &bare, lp2p_now(self), &dialer->rand);
+    }
+}
+
+static void attempt_over(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_attempt *attempt,
                          enum lp2p_err reason, const char *stage, const char *text)
 {
-    struct dial *dial = attempt->dial;
-    uint32_t addr = attempt->addr;
+    const struct lp2p_attempt over = *attempt;
+    struct lp2p_dial *dial = over.dial;
     forget_attempt(dialer, attempt);
     if (dial == NULL) {
         return;
     }
+    struct lp2p_candidate *candidate = &dial->candidates[over.candidate];
     dial->running--;
     if (reason == LP2P_OK) {
+        struct lp2p_multiaddr bare = candidate->addr;
+        lp2p_multiaddr_strip_peer(&bare);
+        lp2p_backoff_worked(&dialer->backoffs, &dial->peer, &bare);
+        lp2p_backoff_worked(&dialer->backoffs, NULL, &bare);
         finish(self, dialer, dial, LP2P_OK);
         return;
     }
-    note(dial, addr, stage, text);
-    remember(dial, reason);
-    dial->next_start = lp2p_now(self); /* the next address at once */
+    if (maybe_crossed(&over, reason, stage)) {
+        candidate->state = LP2P_CANDIDATE_WAITING;
+        candidate->any_port = true;
+        candidate->start = lp2p_time_add(lp2p_now(self), lp2p_rand_below(&dialer->rand, LP2P_REDIAL_SPREAD_NS));
+        return;
+    }
+    candidate->state = LP2P_CANDIDATE_OVER;
+    lp2p_dial_note(dial, &candidate->shown, &candidate->addr, stage, text);
+    lp2p_dial_remember(dial, reason, true);
+    learn_failure(self, dialer, dial, candidate, reason, stage);
+    dial->hurry = true;
 }
 
-static void on_attempt_ended(struct lp2p_actor *self, struct dialer *dialer,
-                             const struct lp2p_m_attempt_ended *m)
+static void on_attempt_ended(struct lp2p_actor *self, struct lp2p_dialer *dialer, const struct lp2p_m_attempt_ended *m)
 {
-    struct attempt *attempt = NULL;
+    struct lp2p_attempt *attempt = NULL;
     for (size_t i = 0; i < dialer->attempts_len && m->msg.tag != 0; i++) {
         if (dialer->attempts[i].serial == m->msg.tag) {
             attempt = &dialer->attempts[i];
@@ -309,11 +333,10 @@ static void on_attempt_ended(struct lp2p_actor *self, struct dialer *dialer,
     }
 }
 
-/** An attempt has ended. Its own word, if it sent one, lies in the slower lane in front of a word that we
- * send to ourselves now. */
-static void on_down(struct lp2p_actor *self, struct dialer *dialer, const struct lp2p_msg_down *down)
+/** An attempt has ended. Its own word, if it sent one, lies in the slower lane in front of a word that we send to ourselves now. */
+static void on_down(struct lp2p_actor *self, struct lp2p_dialer *dialer, const struct lp2p_msg_down *down)
 {
-    struct attempt *attempt = find_attempt(dialer, down->who);
+    struct lp2p_attempt *attempt = find_attempt(dialer, down->who);
     if (attempt == NULL) {
         return;
     }
@@ -336,24 +359,23 @@ static void on_down(struct lp2p_actor *self, struct dialer *dialer, const struct
     attempt_over(self, dialer, attempt, LP2P_EFAILED, "upgrade", lp2p_strerror(LP2P_EFAILED));
 }
 
-static void on_cancel(struct lp2p_actor *self, struct dialer *dialer, uint64_t number)
+static void on_cancel(struct lp2p_actor *self, struct lp2p_dialer *dialer, uint64_t number)
 {
-    LP2P_LIST_FOREACH_SAFE(it, &dialer->dials)
-    {
-        struct dial *dial = LP2P_LIST_ENTRY(it, struct dial, link);
-        if (dial->number == number) {
-            finish(self, dialer, dial, LP2P_ECANCELED);
-        }
+    struct lp2p_dial *dial = find_dial(dialer, number);
+    if (dial != NULL) {
+        finish(self, dialer, dial, LP2P_ECANCELED);
     }
 }
 
 static enum lp2p_verdict dialer_on_msg(struct lp2p_actor *self, void *state, struct lp2p_msg **msg)
 {
-    struct dialer *dialer = state;
+    struct lp2p_dialer *dialer = state;
     if (LP2P_IS(*msg, DIAL)) {
         on_dial(self, dialer, LP2P_AS(*msg, DIAL, dial));
     } else if (LP2P_IS(*msg, ATTEMPT_ENDED)) {
         on_attempt_ended(self, dialer, LP2P_AS(*msg, ATTEMPT_ENDED, attempt_ended));
+    } else if (LP2P_IS(*msg, RESOLVED)) {
+        lp2p_dial_resolved(self, dialer, LP2P_AS(*msg, RESOLVED, resolved));
     } else if (LP2P_IS(*msg, DIAL_CANCEL)) {
         on_cancel(self, dialer, LP2P_AS(*msg, DIAL_CANCEL, dial_cancel)->dial);
     } else if ((*msg)->cls == &LP2P_MSG_DOWN) {
@@ -365,7 +387,7 @@ static enum lp2p_verdict dialer_on_msg(struct lp2p_actor *self, void *state, str
 
 static enum lp2p_verdict dialer_on_timer(struct lp2p_actor *self, void *state, unsigned timer)
 {
-    struct dialer *dialer = state;
+    struct lp2p_dialer *dialer = state;
     if (timer == TIMER_OUTBOX) {
         lp2p_outbox_retry(self, &dialer->outbox);
     } else {
@@ -377,25 +399,24 @@ static enum lp2p_verdict dialer_on_timer(struct lp2p_actor *self, void *state, u
 static void dialer_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict why)
 {
     (void)why;
-    struct dialer *dialer = state;
-    struct lp2p_list *it;
+    struct lp2p_dialer *dialer = state;
     /* A successor knows nothing of these dials: end them here, and their attempts, which would only disturb
      * it. */
     for (size_t i = 0; i < dialer->attempts_len; i++) {
         lp2p_stop(self, dialer->attempts[i].upgrade);
     }
-    while ((it = lp2p_list_pop_front(&dialer->dials)) != NULL) {
-        struct dial *dial = LP2P_LIST_ENTRY(it, struct dial, link);
+    LP2P_LIST_FOREACH_SAFE(it, &dialer->dials)
+    {
+        struct lp2p_dial *dial = LP2P_LIST_ENTRY(it, struct lp2p_dial, link);
         answer(self, dialer, dial->number, &dial->peer, LP2P_EFAILED, "the dialer ended");
-        lp2p_addrs_drop(&dial->addrs);
-        free(dial);
+        dial_free(dialer, dial);
     }
     lp2p_outbox_fini(&dialer->outbox);
 }
 
 const struct lp2p_actor_ops lp2p_dialer_ops = {
     .name = "dialer",
-    .state_size = sizeof(struct dialer),
+    .state_size = sizeof(struct lp2p_dialer),
     .init = dialer_init,
     .on_msg = dialer_on_msg,
     .on_timer = dialer_on_timer,

@@ -19,12 +19,17 @@
 #define LP2P_UPGRADE_IN_NS LP2P_SEC(10) /* a whole inbound upgrade, absolute; upgrades_failed */
 
 /* ---- Dialer */
-#define LP2P_DIAL_STAGGER_NS LP2P_MS(250) /* RFC 8305's connection attempt delay */
 #define LP2P_DIAL_PARALLEL 8              /* attempts of one dial at one time */
-#define LP2P_DIAL_ADDRS_MAX 32            /* addresses of one dial; later ones are told as not tried */
+#define LP2P_DIAL_ADDRS_MAX 100           /* addresses of one dial with those behind names; later ones are told as not tried */
+#define LP2P_RESOLVING_MAX 256            /* names of all dials looked up at one time; beyond: told as not looked up */
+#define LP2P_REDIAL_SPREAD_NS LP2P_MS(250) /* before an address is tried again from another port: at random up to this */
 #define LP2P_DIALS_PARALLEL 64            /* attempts of all dials at one time; beyond: they wait */
 #define LP2P_DIALS_MAX 1024               /* dials that run or wait; beyond: ELIMIT at once */
 #define LP2P_UPGRADE_OUT_NS LP2P_SEC(15)  /* one attempt, never beyond the dial's own deadline */
+
+/* ---- Interfaces */
+#define LP2P_INTERFACES_SETTLE_NS LP2P_MS(200) /* after a change: what comes within this is one change */
+#define LP2P_INTERFACES_LOOK_NS LP2P_SEC(10)   /* where the kernel does not tell */
 
 /* ---- Upgrade */
 #define LP2P_UPGRADE_BUFFER_MAX                                                                              \

@@ -264,6 +264,9 @@ static enum lp2p_verdict listener_on_timer(struct lp2p_actor *self, void *state,
 static enum lp2p_verdict listener_on_msg(struct lp2p_actor *self, void *state, struct lp2p_msg **msg)
 {
     struct listener *listener = state;
+    if (LP2P_IS(*msg, INTERFACES_CHANGED) && unspecified(&listener->arg->bound)) {
+        announce(self, listener);
+    }
     if ((*msg)->cls != &LP2P_MSG_DOWN) {
         return LP2P_CONTINUE;
     }

@@ -36,6 +36,13 @@ static void drop_upgraded(struct lp2p_msg *msg)
 static void drop_dial(struct lp2p_msg *msg)
 {
     lp2p_addrs_drop(&AS(dial)->addrs);
+    lp2p_addrs_drop(&AS(dial)->own);
+}
+
+static void drop_resolved(struct lp2p_msg *msg)
+{
+    lp2p_addrs_drop(&AS(resolved)->addrs);
+    lp2p_addrs_drop(&AS(resolved)->names);
 }
 
 static void drop_listening(struct lp2p_msg *msg)
@@ -201,6 +208,8 @@ static void drop_notify(struct lp2p_msg *msg)
 #define drop_attempt_ended NULL
 #define drop_dial_ended NULL
 #define drop_dial_cancel NULL
+#define drop_resolve NULL
+#define drop_interfaces_changed NULL
 #define drop_conn_attach NULL
 #define drop_conn_credit NULL
 #define drop_conn_wrote NULL

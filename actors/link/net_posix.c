@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -155,6 +157,8 @@ static enum lp2p_err net_listen(void *ctx, const struct lp2p_ip_port *addr, int 
         enum lp2p_err other = fail_close(fd, errno);
         return err != LP2P_OK ? err : other;
     }
+    /* Only now: no second listener gets in beside this one (it binds without the option), but what we dial may come from here. */
+    (void)setsockopt(*fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
     local_of(*fd, bound);
     return LP2P_OK;
 }
@@ -183,9 +187,21 @@ static enum lp2p_err net_accept(void *ctx, int listen_fd, int *fd, struct lp2p_i
     return LP2P_OK;
 }
 
-static enum lp2p_err net_connect(void *ctx, const struct lp2p_ip_port *addr, int *fd)
+/** Binds to a port that a listener of ours may have. */
+static bool bind_from(int fd, const struct lp2p_ip_port *from)
 {
-    (void)ctx;
+    const int on = 1;
+    union address raw;
+    struct lp2p_ip_port any = {.ip_len = from->ip_len, .port = from->port};
+    socklen_t len = to_sockaddr(&any, &raw);
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+           setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0 &&
+           (from->ip_len == 4 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0) && bind(fd, &raw.any, len) == 0;
+}
+
+/** OK: connecting. EADDRINUSE: not from there. Otherwise the descriptor is closed, as on every failure. */
+static enum lp2p_err try_connect(const struct lp2p_ip_port *addr, const struct lp2p_ip_port *from, int *fd)
+{
     union address raw;
     socklen_t len = to_sockaddr(addr, &raw);
     enum lp2p_err err = new_socket(addr, fd);
@@ -193,10 +209,24 @@ static enum lp2p_err net_connect(void *ctx, const struct lp2p_ip_port *addr, int
         return err;
     }
     set_stream_options(*fd);
+    if (from != NULL && !bind_from(*fd, from)) {
+        (void)fail_close(fd, errno);
+        return LP2P_EADDRINUSE;
+    }
     if (connect(*fd, &raw.any, len) == 0 || errno == EINPROGRESS || errno == EINTR) {
         return LP2P_OK;
     }
-    return fail_close(fd, errno);
+    bool taken = errno == EADDRNOTAVAIL || errno == EADDRINUSE;
+    err = fail_close(fd, errno);
+    return from != NULL && taken ? LP2P_EADDRINUSE : err;
+}
+
+static enum lp2p_err net_connect(void *ctx, const struct lp2p_ip_port *addr, const struct lp2p_ip_port *from, int *fd)
+{
+    (void)ctx;
+    bool usable = from != NULL && from->ip_len == addr->ip_len && from->port != 0;
+    enum lp2p_err err = usable ? try_connect(addr, from, fd) : LP2P_EADDRINUSE;
+    return err == LP2P_EADDRINUSE ? try_connect(addr, NULL, fd) : err;
 }
 
 static enum lp2p_err net_connect_result(void *ctx, int fd, struct lp2p_ip_port *local)
@@ -284,6 +314,30 @@ static size_t net_interfaces(void *ctx, struct lp2p_ip_port *out, size_t cap)
     return len;
 }
 
+static enum lp2p_err net_watch_interfaces(void *ctx, int *fd)
+{
+    (void)ctx;
+    struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+    *fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (*fd < 0) {
+        return LP2P_EUNSUPPORTED; /* a sandbox without netlink */
+    }
+    if (bind(*fd, (struct sockaddr *)&addr, sizeof(addr)) != 0) {
+        (void)close(*fd);
+        *fd = -1;
+        return LP2P_EUNSUPPORTED;
+    }
+    return LP2P_OK;
+}
+
+static void net_drain_interfaces(void *ctx, int fd)
+{
+    (void)ctx;
+    char bytes[4096]; /* what exactly changed is not of interest: who hears of it looks at everything anew */
+    for (int i = 0; i < 256 && recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_TRUNC) > 0; i++) {
+    }
+}
+
 const struct lp2p_net lp2p_net_posix = {
     .listen = net_listen,
     .accept = net_accept,
@@ -293,4 +347,6 @@ const struct lp2p_net lp2p_net_posix = {
     .writev = net_writev,
     .close = net_close,
     .interfaces = net_interfaces,
+    .watch_interfaces = net_watch_interfaces,
+    .drain_interfaces = net_drain_interfaces,
 };

@@ -49,6 +49,16 @@ void lp2p_addrs_drop(struct lp2p_addrs **addrs)
     }
 }
 
+bool lp2p_addrs_have(const struct lp2p_addrs *addrs, const struct lp2p_multiaddr *addr)
+{
+    for (uint32_t i = 0; addrs != NULL && i < addrs->len; i++) {
+        if (lp2p_multiaddr_eq(&addrs->items[i], addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct lp2p_peer_info *lp2p_peer_info_new(void)
 {
     struct lp2p_peer_info *info = calloc(1, sizeof(*info));

@@ -291,7 +291,7 @@ static enum lp2p_err open_socket(struct lp2p_actor *self, struct lp2p_upgrade *u
     struct lp2p_ip_port to = {0};
     enum lp2p_err err = lp2p_multiaddr_ip_tcp(&arg->remote, &to);
     if (err == LP2P_OK) {
-        err = net->connect(net->ctx, &to, &upgrade->fd);
+        err = net->connect(net->ctx, &to, &arg->from, &upgrade->fd);
     }
     if (err != LP2P_OK) {
         upgrade->fd = -1;

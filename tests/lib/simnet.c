@@ -150,7 +150,21 @@ static struct sock *find_listener(struct simnet *net, const struct lp2p_ip_port 
     return NULL;
 }
 
-static enum lp2p_err sim_connect(void *ctx, const struct lp2p_ip_port *addr, int *fd)
+/** The port to connect from: the wanted one, unless a connection between the two ends has it. */
+static uint16_t port_for(struct simhost *host, const struct lp2p_ip_port *addr, uint16_t wanted)
+{
+    struct simnet *net = host->net;
+    for (size_t i = 0; wanted != 0 && i < net->used; i++) {
+        const struct sock *other = &net->socks[i];
+        if (other->kind == STREAM && other->host == host && other->local.port == wanted && other->remote.port == addr->port &&
+            memcmp(other->remote.ip, addr->ip, 4) == 0) {
+            wanted = 0;
+        }
+    }
+    return wanted != 0 ? wanted : host->next_port++;
+}
+
+static enum lp2p_err sim_connect(void *ctx, const struct lp2p_ip_port *addr, const struct lp2p_ip_port *from, int *fd)
 {
     struct simhost *host = (struct simhost *)ctx;
     struct simnet *net = host->net;
@@ -159,7 +173,8 @@ static enum lp2p_err sim_connect(void *ctx, const struct lp2p_ip_port *addr, int
     if (sock == NULL || (listener != NULL && other == NULL)) {
         return LP2P_ELIMIT;
     }
-    name(host, &sock->local);
+    sock->local = (struct lp2p_ip_port){.ip_len = 4, .port = port_for(host, addr, from != NULL ? from->port : 0)};
+    memcpy(sock->local.ip, host->ip, 4);
     sock->remote = *addr;
     sock->refused = listener == NULL;
     lp2p_time there = arrival(net);
@@ -355,7 +370,7 @@ struct simhost *simnet_host(struct simnet *net, unsigned n)
     LP2P_CHECK(host != NULL);
     *host = (struct simhost){.net = net, .next = net->hosts, .ip = {10, 0, (uint8_t)(n >> 8), (uint8_t)n}, .next_port = 20000};
     host->table = (struct lp2p_net){host, sim_listen, sim_accept, sim_connect, sim_connect_result, sim_read, sim_writev,
-                                    sim_close, sim_interfaces};
+                                    sim_close, sim_interfaces, NULL, NULL};
     net->hosts = host;
     return host;
 }

@@ -93,7 +93,7 @@ static inline void connect_ends(struct end *a, struct end *b)
     struct lp2p_ip_port any = {.ip = {127, 0, 0, 1}, .ip_len = 4}, bound, remote, local;
     int listen_fd, fd, accepted;
     assert_int_equal(net->listen(net->ctx, &any, 4, &listen_fd, &bound), LP2P_OK);
-    assert_int_equal(net->connect(net->ctx, &bound, &fd), LP2P_OK);
+    assert_int_equal(net->connect(net->ctx, &bound, NULL, &fd), LP2P_OK);
     struct pollfd wait = {listen_fd, POLLIN, 0};
     assert_int_equal(poll(&wait, 1, 10000), 1);
     assert_int_equal(net->accept(net->ctx, listen_fd, &accepted, &remote, &local), LP2P_OK);

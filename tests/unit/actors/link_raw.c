@@ -38,7 +38,7 @@ struct raw *raw_new(struct world *world, struct node *node)
     lp2p_private_key_generate(&randomness, &raw->key);
     lp2p_noise_identity_init(&raw->identity, &raw->key, muxers, 1, &randomness);
     assert_int_equal(lp2p_multiaddr_ip_tcp(node_addr(node), &to), LP2P_OK);
-    assert_int_equal(raw->net->connect(raw->net->ctx, &to, &raw->fd), LP2P_OK);
+    assert_int_equal(raw->net->connect(raw->net->ctx, &to, NULL, &raw->fd), LP2P_OK);
     enum lp2p_err err = LP2P_EAGAIN;
     for (int i = 0;
          i < PATIENCE && (err = raw->net->connect_result(raw->net->ctx, raw->fd, &local)) == LP2P_EAGAIN;

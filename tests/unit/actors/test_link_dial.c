@@ -3,6 +3,7 @@
  * restart keeps. */
 #include "link_raw.h"
 
+#include "actors/link/dialer_rank.h"
 #include "actors/link/limits.h"
 
 #include <string.h>
@@ -61,10 +62,10 @@ static void test_dial_text_lists_each_address(void **state)
     struct record record = node_look(a);
     assert_int_equal(record.dial_reason, LP2P_ECONNREFUSED);
     assert_string_equal(record.dial_text,
-                        "/ip4/10.0.9.9/udp/1/quic-v1: address: only TCP over IP can be dialed; "
-                        "/ip4/10.0.9.9/tcp/1: connect: connection refused; "
+                        "/ip4/10.0.9.9/udp/1/quic-v1: address: QUIC is not spoken; "
                         "/ip4/0.0.0.0/tcp/5: address: not an address that can be dialed; "
-                        "/dns4/example.org/tcp/1: address: only TCP over IP can be dialed");
+                        "/dns4/example.org/tcp/1: address: names are not looked up; "
+                        "/ip4/10.0.9.9/tcp/1: connect: connection refused");
     node_dial(a, NULL, 0, NULL);
     WAIT_FOR(world, at_least_dials_ended, a, 2);
     assert_int_equal(node_look(a).dial_reason, LP2P_ENOADDR);
@@ -97,8 +98,8 @@ static void test_dial_next_address_after_a_delay(void **state)
     lp2p_time since = world_now(world);
     node_dial(a, addrs, 3, &node_ctx(b)->self);
     WAIT_FOR(world, at_least_links_up, a, 1);
-    assert_in_range(world_now(world) - since, 2 * LP2P_DIAL_STAGGER_NS,
-                    2 * LP2P_DIAL_STAGGER_NS + LP2P_MS(200));
+    assert_in_range(world_now(world) - since, 2 * LP2P_RANK_GAP_PRIVATE_NS,
+                    2 * LP2P_RANK_GAP_PRIVATE_NS + LP2P_MS(200));
     WAIT_FOR(world, at_least_dials_ended, a, 1);
     assert_int_equal(node_look(a).dial_reason, LP2P_OK);
     assert_true(world_until(world, no_upgrade_pending, a, NULL)); /* the others were stopped */
@@ -120,7 +121,7 @@ static void test_dial_failure_brings_the_next_at_once(void **state)
     node_dial(a, addrs, 3, &node_ctx(b)->self);
     WAIT_FOR(world, at_least_links_up, a, 1);
     assert_true(world_now(world) - since <
-                LP2P_DIAL_STAGGER_NS); /* two refusals and a handshake of 20 ms round trips */
+                LP2P_RANK_GAP_PUBLIC_NS); /* two refusals and a handshake of 20 ms round trips */
     world_free(world);
 }
 
@@ -155,10 +156,11 @@ static void test_dial_attempts_are_bounded(void **state)
     (void)state;
     struct world *world = world_new(WORLD_SIM);
     struct node *a = world_node(world, &lp2p_yamux_ops);
-    struct hole hole = hole_new(world, 1);
+    struct hole holes[12];
     struct lp2p_multiaddr addrs[12];
-    for (size_t i = 0; i < LP2P_ARRAY_LEN(addrs); i++) {
-        addrs[i] = hole.addr;
+    for (unsigned i = 0; i < LP2P_ARRAY_LEN(addrs); i++) {
+        holes[i] = hole_new(world, i);
+        addrs[i] = holes[i].addr;
     }
     for (int i = 0; i < 10; i++) {
         node_dial(a, addrs, LP2P_ARRAY_LEN(addrs), NULL);
@@ -167,7 +169,9 @@ static void test_dial_attempts_are_bounded(void **state)
     assert_int_equal(LP2P_READ(node_ctx(a), upgrades_pending), LP2P_DIALS_PARALLEL);
     WAIT_FOR(world, at_least_dials_ended, a, 10);
     assert_true(world_until(world, no_upgrade_pending, a, NULL));
-    hole.net->close(hole.net->ctx, hole.fd);
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(addrs); i++) {
+        holes[i].net->close(holes[i].net->ctx, holes[i].fd);
+    }
     world_free(world);
 }
 

@@ -127,7 +127,7 @@ static void test_link_hostile_flood_from_one_machine(void **state)
     int fds[3 * LP2P_PENDING_IP_MAX];
     assert_int_equal(lp2p_multiaddr_ip_tcp(node_addr(scene.node), &to), LP2P_OK);
     for (size_t i = 0; i < LP2P_ARRAY_LEN(fds); i++) {
-        assert_int_equal(net->connect(net->ctx, &to, &fds[i]), LP2P_OK);
+        assert_int_equal(net->connect(net->ctx, &to, NULL, &fds[i]), LP2P_OK);
     }
     world_pass(scene.world, LP2P_SEC(1));
     assert_int_equal(LP2P_READ(node_ctx(scene.node), upgrades_pending), LP2P_PENDING_IP_MAX);

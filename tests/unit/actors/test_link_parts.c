@@ -39,7 +39,7 @@ static void connect_pair(int ip_len, int *listener, int ends[2], struct lp2p_ip_
     assert_int_equal(net->listen(NULL, &addr, 8, listener, bound), LP2P_OK);
     assert_int_not_equal(bound->port, 0);
     assert_int_equal(net->accept(NULL, *listener, &ends[1], &remote, &local), LP2P_EAGAIN);
-    assert_int_equal(net->connect(NULL, bound, &ends[0]), LP2P_OK);
+    assert_int_equal(net->connect(NULL, bound, NULL, &ends[0]), LP2P_OK);
     wait_fd(ends[0], POLLOUT);
     assert_int_equal(net->connect_result(NULL, ends[0], &dialed), LP2P_OK);
     wait_fd(*listener, POLLIN);
@@ -105,7 +105,7 @@ static void test_net_posix_names_its_errors(void **state)
     struct lp2p_ip_port foreign = {.ip = {192, 0, 2, 1}, .ip_len = 4};
     assert_int_equal(net->listen(NULL, &foreign, 8, &other, &again), LP2P_EADDRNOTAVAIL);
     net->close(NULL, listener);
-    enum lp2p_err err = net->connect(NULL, &bound, &fd);
+    enum lp2p_err err = net->connect(NULL, &bound, NULL, &fd);
     if (err == LP2P_OK) {
         wait_fd(fd, POLLOUT);
         err = net->connect_result(NULL, fd, &local);
@@ -113,7 +113,7 @@ static void test_net_posix_names_its_errors(void **state)
     }
     assert_int_equal(err, LP2P_ECONNREFUSED);
     struct lp2p_ip_port none = {0};
-    assert_int_equal(net->connect(NULL, &none, &fd), LP2P_EUNSUPPORTED);
+    assert_int_equal(net->connect(NULL, &none, NULL, &fd), LP2P_EUNSUPPORTED);
     struct lp2p_ip_port found[32];
     size_t len = net->interfaces(NULL, found, LP2P_ARRAY_LEN(found));
     bool has_loopback = false;
