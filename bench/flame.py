@@ -101,7 +101,7 @@ def record(a, say):
     context = scenarios.Context(a.build, a.seconds or 4, 0)
     subject = subjects.Subject('lotus', [os.path.join(a.build, 'bench', 'bench_node')], '')
     kad = name in ('find-node', 'put-value', 'get-value')
-    server = scenarios.start(subject, **(scenarios.KAD if kad else {}))
+    server = context.start(subject, **(scenarios.KAD if kad else {}))
     os.makedirs(a.out, exist_ok=True)
     data = os.path.join(a.out, f'{name}.perf')
     try:

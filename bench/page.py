@@ -1,110 +1,199 @@
 # SPDX-License-Identifier: MIT
-"""One HTML page of a run: tables and charts, without any outside resource."""
+"""One HTML page of a run, without any outside resource: what is to be reached, charts, curves, decisions, all figures."""
 import html
 
-from scenarios import FIGURES
-from table import best_peer, group, median, ratios, short, spread, title
+import charts
+import decisions
+import targets
+from scenarios import FIGURES, GROUPS, TEXTS
+from table import columns, group, median, ratios, short, spread
 
-COLORS = {'lotus': '#0b7285', 'lotus-1io': '#3bc9db', 'lotus-own': '#99e9f2', 'go': '#7048e8', 'rust': '#d9480f', 'js': '#e8b004'}
 STYLE = '''
-:root{color-scheme:light dark}
-body{font:15px/1.5 system-ui,sans-serif;max-width:1100px;margin:2rem auto;padding:0 1rem}
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2.2rem 0 .3rem}p.note{color:#868e96;margin:.2rem 0}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(330px,1fr));gap:1rem}
-figure{margin:0;border:1px solid #8884;border-radius:8px;padding:.6rem .8rem}
-figcaption{font-weight:600;font-size:.9rem}svg text{font:12px system-ui,sans-serif;fill:currentColor}
-table{border-collapse:collapse;width:100%;font-size:.85rem;font-variant-numeric:tabular-nums}
-td,th{padding:.2rem .5rem;border-bottom:1px solid #8883;text-align:right}
-td:nth-child(-n+2),th:nth-child(-n+2){text-align:left}.good{color:#2b8a3e;font-weight:600}.bad{color:#c92a2a}
+:root{color-scheme:light dark;--line:#8883;--soft:#868e96;--good:#2b8a3e;--aim:#087f5b;--bad:#c92a2a}
+@media (prefers-color-scheme:dark){:root{--good:#69db7c;--aim:#38d9a9;--bad:#ff8787}}
+*{box-sizing:border-box}
+body{font:15px/1.5 system-ui,sans-serif;max-width:1240px;margin:2rem auto;padding:0 1.2rem}
+h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.25rem;margin:2.6rem 0 .6rem;border-bottom:2px solid var(--line);padding-bottom:.2rem}
+h3{font-size:1rem;margin:1.3rem 0 .4rem}p.note,.soft{color:var(--soft);margin:.2rem 0;font-size:.88rem}
+nav a{margin-right:1rem;font-size:.9rem}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(370px,1fr));gap:.8rem}
+.wide{display:grid;grid-template-columns:repeat(auto-fill,minmax(560px,1fr));gap:.8rem}
+figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:.55rem .8rem}
+figcaption{font-weight:600;font-size:.87rem;margin-bottom:.2rem}figcaption small{font-weight:400;color:var(--soft)}
+svg{width:100%;height:auto;display:block}svg text{font:12px system-ui,sans-serif;fill:currentColor}
+.scroll{overflow-x:auto}
+table{border-collapse:collapse;width:100%;font-size:.84rem;font-variant-numeric:tabular-nums}
+td,th{padding:.22rem .55rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
+td.l,th.l{text-align:left;white-space:normal}td small{color:var(--soft)}
+.good{color:var(--good)}.aim{color:var(--aim);font-weight:600}.bad{color:var(--bad);font-weight:600}
+.pill{display:inline-block;border-radius:9px;padding:0 .6em;border:1px solid currentColor;font-size:.78rem}
+.key span{display:inline-block;margin-right:1.1rem;font-size:.88rem}.key i{display:inline-block;width:.85em;height:.85em;border-radius:2px;
+margin-right:.35em;vertical-align:-1px}
 '''
+MAIN = ('rate', 'per_s', 'p50_us', 'p99_us', 'cpu_per_gb', 'cpu_us', 'pss_kib', 'kernel_kib', 'base_mib', 'total_mib', 'idle_cpu_ms',
+        'allocs_each', 'wakes_each')  # charts; the others are in the table only
+CURVES = (
+    ('size', 'rate', 'Messages of 16 B to 1 MiB, answered one by one', 'bytes of a message', 'MB/s', True),
+    ('size', 'cpu_us', "Server's CPU time for each message", 'bytes of a message', 'us', False),
+    ('connections', 'per_s', 'Pings of all connections at once', 'connections', '/s', True),
+    ('connections', 'p50_us', 'Their round trip, median', 'connections', 'us', False),
+    ('connections', 'total_mib', 'Memory of the server', 'connections', 'MiB PSS', False),
+)
 
 
-def color(name):
-    return COLORS.get(name, '#868e96')
+def esc(text):
+    return html.escape(str(text))
 
 
-def bars(figure, row):
-    """Horizontal bars with their spread; the ceiling is a dashed line."""
-    names = [n for n in row if not n.startswith('ceiling')]
-    ceilings = {n: median(v) for n, v in row.items() if n.startswith('ceiling')}
-    top = max([max(row[n]) for n in names] + list(ceilings.values()) + [1e-9])
-    left, width, step = 74, 190, 22
-    height = step * len(names) + 6
-    parts = [f'<svg viewBox="0 0 340 {height + (14 if ceilings else 0)}" role="img">']
-    for i, name in enumerate(names):
-        value, y = median(row[name]), i * step + 4
-        w = max(1, value / top * width)
-        low, high = (left + x / top * width for x in (min(row[name]), max(row[name])))
-        parts.append(f'<text x="{left - 6}" y="{y + 12}" text-anchor="end">{html.escape(name)}</text>'
-                     f'<rect x="{left}" y="{y}" width="{w:.1f}" height="16" rx="3" fill="{color(name)}"/>'
-                     f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y + 8}" y2="{y + 8}" stroke="currentColor" stroke-opacity=".55"/>'
-                     f'<text x="{left + max(w, high - left) + 5:.1f}" y="{y + 12}">{short(value)}</text>')
-    for name, value in ceilings.items():
-        x = left + value / top * width
-        parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}" stroke="currentColor" stroke-dasharray="3 3"/>')
-    if ceilings:
-        best = (max if FIGURES[figure][1] else min)(ceilings, key=ceilings.get)
-        parts.append(f'<text x="{left}" y="{height + 11}">dashed: {html.escape(best)} {short(ceilings[best])}</text>')
-    return ''.join(parts) + '</svg>'
+def head_part(head):
+    versions = '; '.join(head['versions'])
+    rates = ', '.join(f'{c} {r:,.0f} MB/s' for c, r in head.get('ceiling_rates', {}).items())
+    parts = ['<h1>lotus-p2p bench</h1>',
+             f'<p class="note">{esc(head["time"])} · commit {esc(head["commit"])} · {esc(head["cpu"])}, {head["cpus"]} cores, kernel '
+             f'{esc(head["kernel"])}, load before {head["load_before"]}</p><p class="note">{esc(versions)}. Our cipher: {esc(head["cipher"])}.</p>',
+             f'<p class="note">{head["rounds"]} interleaved rounds of {head["seconds"]} s. Bars are medians, thin lines the extremes. Each '
+             'scenario has a fresh server process, over loopback, under one common client. The dashed line is the ceiling: the smallest program that '
+             f'moves the same bytes over the same sockets with {esc(head.get("ceiling_cipher"))} ({esc(rates)}).</p>']
+    if head['missing']:
+        parts.append(f'<p class="note bad">Left out: {esc("; ".join(head["missing"]))}</p>')
+    if head.get('options'):
+        parts.append(f'<p class="note">Options of our node: {esc(head["options"])}</p>')
+    return ''.join(parts)
 
 
-def curve(series, unit):
-    """Lines over a logarithmic axis: {subject: [(x, y)]}."""
-    import math
-    points = [p for line in series.values() for p in line]
-    if len(points) < 2:
+def targets_part(records):
+    judged = [j for j in targets.judge(records) if j[2] != targets.UNKNOWN]
+    if not judged:
         return ''
-    xs, top = [math.log10(x) for x, _ in points], max(y for _, y in points) or 1
-    low, span = min(xs), (max(xs) - min(xs)) or 1
-    place = lambda x, y: (60 + (math.log10(x) - low) / span * 420, 170 - y / top * 150)
-    parts = ['<svg viewBox="0 0 520 200" role="img"><line x1="60" x2="490" y1="170" y2="170" stroke="currentColor"/>',
-             f'<text x="55" y="24" text-anchor="end">{short(top)}</text><text x="55" y="174" text-anchor="end">0 {unit}</text>']
-    for x in sorted({x for x, _ in points}):
-        parts.append(f'<text x="{place(x, 0)[0]:.0f}" y="186" text-anchor="middle">{short(x)}</text>')
-    for n, (name, line) in enumerate(series.items()):
-        path = ' '.join(f'{px:.1f},{py:.1f}' for px, py in (place(x, y) for x, y in sorted(line)))
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{color(name)}" stroke-width="2"/>'
-                     f'<text x="{70 + 75 * n}" y="12" style="fill:{color(name)}">{html.escape(name)}</text>')
-    return ''.join(parts) + '</svg>'
+    classes = {targets.AIM: 'aim', targets.REACHED: 'good', targets.MISSED: 'bad'}
+    counts = {v: sum(1 for j in judged if j[2] == v) for v in classes}
+    out = [f'<h2 id="targets">What is to be reached</h2><p class="note">{len(judged)} rows: <span class="aim">{counts[targets.AIM]} aim reached</span>, '
+           f'<span class="good">{counts[targets.REACHED]} reached</span>, <span class="bad">{counts[targets.MISSED]} not reached</span></p>'
+           '<table><tr><th class="l">row</th><th class="l">against</th><th>measured</th><th>at least</th><th>aim</th>'
+           '<th style="width:26%">the way there</th><th>verdict</th></tr>']
+    for t, got, verdict in judged:
+        sign, times = '≥' if t.more else '≤', '' if t.to == targets.VALUE else '×'
+        out.append(f'<tr><td class="l">{esc(t.text)}</td><td class="l soft">{t.to}</td><td><b>{short(got)}{times}</b></td>'
+                   f'<td>{sign} {t.least:g}{times}</td><td>{sign} {t.aim:g}{times}</td><td>{charts.way(t, got)}</td>'
+                   f'<td><span class="pill {classes[verdict]}">{verdict}</span></td></tr>')
+    return ''.join(out) + '</table>'
+
+
+def key(subjects, with_ceiling=True):
+    parts = [f'<span><i style="background:{charts.color(s)}"></i>{esc(s)}</span>' for s in subjects if s != 'ceiling']
+    return '<p class="key">' + ''.join(parts) + ('<span>┆ ceiling</span>' if with_ceiling else '') + '</p>'
+
+
+def charts_part(rows):
+    out, last_group, last = [], None, None
+    for (scenario, figure), row in rows.items():
+        if figure not in MAIN or scenario.startswith('runtime'):
+            continue
+        if GROUPS.get(scenario) != last_group:
+            out.append('</div>' * (last is not None) + f'<h2>{esc(GROUPS.get(scenario))}</h2>')
+            last_group, last = GROUPS.get(scenario), None
+        if scenario != last:
+            out.append('</div>' * (last is not None) + f'<h3>{esc(TEXTS.get(scenario, scenario))} <small class="soft">{esc(scenario)}</small></h3>'
+                       '<div class="cards">')
+            last = scenario
+        unit, more, text = FIGURES[figure]
+        what = f'{unit}, ' if unit else ''
+        bulk = figure.endswith('_each') and ('up-' in scenario or 'down-' in scenario)
+        out.append(f'<figure><figcaption>{esc(text)}{" GB" if bulk else ""} <small>{what}{"more" if more else "less"} is better</small></figcaption>'
+                   f'{charts.bars(row)}</figure>')
+    return ''.join(out) + '</div>' * (last is not None)
+
+
+def curves_part(records):
+    figures = []
+    for curve, figure, text, x_text, unit, more in CURVES:
+        series = {}
+        for r in records:
+            if r.get('event') == 'point' and r['curve'] == curve and r['figure'] == figure:
+                series.setdefault(r['subject'], {}).setdefault(r['x'], []).append(r['y'])
+        lines = {name: sorted((x, median(ys)) for x, ys in points.items()) for name, points in series.items()}
+        if lines:
+            figures.append(f'<figure><figcaption>{esc(text)} <small>{esc(unit)}, {"more" if more else "less"} is better; both axes '
+                           f'logarithmic</small></figcaption>{charts.curve(lines, x_text)}</figure>')
+    return f'<h2 id="curves">Curves</h2><div class="wide">{"".join(figures)}</div>' if figures else ''
+
+
+def decision_cell(cell, shipped, figure):
+    if cell is None:
+        return '<td></td>'
+    text = f'{short(cell[0])} <small>±{cell[1] * 100:.0f}%</small>'
+    if shipped is None or cell is shipped or shipped[0] == 0:
+        return f'<td>{text}</td>'
+    ratio = cell[0] / shipped[0]
+    noise = max(0.05, cell[1] + shipped[1])
+    if abs(ratio - 1) <= noise:
+        return f'<td>{text}</td>'
+    kind = 'good' if (ratio > 1) == FIGURES[figure][1] else 'bad'
+    return f'<td class="{kind}">{text}</td>'
+
+
+def decisions_part(records):
+    found, mailbox = decisions.rows(records), decisions.mailbox_rows(records)
+    out = []
+    if found:
+        out.append('<h2 id="decisions">Decisions of the design</h2><p class="note">Green and red: better and worse than as shipped by more than the noise '
+                   'of both.</p><div class="scroll"><table><tr><th class="l">alternative</th>' +
+                   ''.join(f'<th>{esc(head)}</th>' for _, _, head in decisions.COLUMNS) + '</tr>')
+        shipped = found[0][1]
+        for text, cells in found:
+            out.append(f'<tr><td class="l">{esc(text)}</td>' + ''.join(
+                decision_cell(c, s, figure) for c, s, (_, figure, _) in zip(cells, shipped, decisions.COLUMNS)) + '</tr>')
+        out.append('</table></div>')
+    for text, p50, cpu in decisions.protocol_rows(records):
+        out.append(f'<p class="note">{esc(text)}: p50 {short(p50)} us, CPU {short(cpu)} us</p>')
+    if mailbox:
+        lines = {name: [(row[0], row[i]) for row in mailbox]
+                 for i, name in ((1, 'ck_stack, taken whole (chosen)'), (2, 'ck_ring MPSC'), (3, 'the whole mailbox'))}
+        out.append('<h3>The queue under a mailbox</h3><div class="wide"><figure><figcaption>ns for each message over the number of senders <small>less is '
+                   f'better; both axes logarithmic</small></figcaption>{charts.curve(lines, "senders")}</figure></div>')
+    return ''.join(out)
+
+
+def runtime_part(rows):
+    found = [(s[8:], row) for (s, _), row in rows.items() if s.startswith('runtime') and 'queue-' not in s]
+    if not found:
+        return ''
+    cells = ''.join(f'<tr><td class="l">{esc(name)}</td><td>{short(median(row["lotus"]))} ns <small>±{spread(row["lotus"]) * 100:.0f}%</small></td></tr>'
+                    for name, row in found)
+    return ('<h2 id="runtime">The runtime alone</h2><p class="note">mailbox-N: a message with N senders; ping-pong: a round trip of two actors under each '
+            f'placement; start and restart of an actor.</p><table style="width:auto">{cells}</table>')
 
 
 def ratio_cell(figure, ratio):
     if ratio is None:
         return '<td></td>'
     good = (ratio >= 1) == FIGURES[figure][1]
-    return f'<td class="{"good" if good else "bad"}">{ratio:.2f}x</td>'
+    return f'<td class="{"good" if good else "bad"}">{ratio:.2f}×</td>'
 
 
-def page(records, curves):
-    rows = group(records)
-    head = next(r for r in records if r.get('event') == 'run')
-    subjects = []
-    for row in rows.values():
-        subjects += [s for s in row if s not in subjects and not s.startswith('ceiling')]
-    body = [f'<h1>lotus-p2p bench</h1><p class="note">{html.escape(head["time"])}, {html.escape(head["cpu"])}, {head["cpus"]} cores, '
-            f'kernel {html.escape(head["kernel"])}; {head["rounds"]} rounds of {head["seconds"]} s, interleaved; medians, lines show '
-            'the extremes. ' + html.escape('; '.join(head['versions'])) + '</p>']
-    if head['missing']:
-        body.append(f'<p class="note">Left out: {html.escape("; ".join(head["missing"]))}</p>')
-    charts = {}
-    for (scenario, figure), row in rows.items():
-        if figure != 'switches_each':
-            charts.setdefault(scenario, []).append(
-                f'<figure><figcaption>{figure} {FIGURES[figure][0]}{" (more is better)" if FIGURES[figure][1] else ""}</figcaption>'
-                f'{bars(figure, row)}</figure>')
-    for scenario, figures in charts.items():
-        body.append(f'<h2>{html.escape(title(scenario))}</h2><div class="cards">{"".join(figures)}</div>')
-    for text, unit, series in curves:
-        body.append(f'<h2>{html.escape(text)}</h2><figure>{curve(series, unit)}</figure>')
-    body.append('<h2>All figures</h2><table><tr><th>scenario</th><th>figure</th>' +
-                ''.join(f'<th>{html.escape(s)}</th>' for s in subjects) + '<th>to the best peer</th><th>to the ceiling</th></tr>')
+def all_part(rows):
+    subjects = columns(rows)
+    out = ['<h2 id="all">All figures</h2><div class="scroll"><table><tr><th class="l">scenario</th><th class="l">figure</th>' +
+           ''.join(f'<th>{esc(s)}</th>' for s in subjects) + '<th>to the best peer</th><th>to the ceiling</th></tr>']
+    last = None
     for (scenario, figure), row in rows.items():
         to_peer, to_ceiling = ratios(figure, row)
-        peer = best_peer(figure, row)
         cells = ''.join(f'<td>{short(median(row[s]))} <small>±{spread(row[s]) * 100:.0f}%</small></td>' if s in row else '<td></td>'
                         for s in subjects)
-        body.append(f'<tr><td>{html.escape(scenario)}</td><td>{figure} {FIGURES[figure][0]}</td>{cells}{ratio_cell(figure, to_peer)}'
-                    f'{ratio_cell(figure, to_ceiling)}</tr>' + (f'<!-- {peer[0]} -->' if peer else ''))
-    body.append('</table>')
-    return (f'<!doctype html><html lang="en"><meta charset="utf-8"><title>lotus-p2p bench</title>'
-            f'<style>{STYLE}</style>{"".join(body)}</html>\n')
+        out.append(f'<tr><td class="l">{esc(scenario) if scenario != last else ""}</td><td class="l">{esc(FIGURES[figure][2])} '
+                   f'<small>{FIGURES[figure][0]}</small></td>{cells}{ratio_cell(figure, to_peer)}{ratio_cell(figure, to_ceiling)}</tr>')
+        last = scenario
+    return ''.join(out) + '</table></div>'
+
+
+def page(records):
+    rows = group(records)
+    head = next(r for r in records if r.get('event') == 'run')
+    failed = sorted({f'{r["scenario"]}, {r["subject"]}: {r["text"]}' for r in records if r.get('event') == 'failed'})
+    subjects = [s for s in columns({k: v for k, v in rows.items() if not k[0].startswith('runtime')})]
+    links = '<nav>' + ''.join(f'<a href="#{i}">{t}</a>' for i, t in (('targets', 'targets'), ('curves', 'curves'), ('decisions', 'decisions'),
+                                                                    ('runtime', 'runtime'), ('all', 'all figures'))) + '</nav>'
+    body = [head_part(head), links, ''.join(f'<p class="note bad">Failed: {esc(text)}</p>' for text in failed), targets_part(records), key(subjects),
+            charts_part(rows), curves_part(records), decisions_part(records), runtime_part(rows), all_part(rows)]
+    return ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f'<title>lotus-p2p bench</title><style>{STYLE}</style>{"".join(body)}</html>\n')
