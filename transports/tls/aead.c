@@ -109,12 +109,13 @@ enum lp2p_err lp2p_tls_aead_seal(enum lp2p_tls_suite suite, void *cipher, const 
 {
     union cipher *used = cipher;
     if (suite == LP2P_TLS_AES_128_GCM) {
-        return mbedtls_gcm_crypt_and_tag(&used->gcm, MBEDTLS_GCM_ENCRYPT, len, nonce, LP2P_TLS_NONCE, ad.ptr, ad.len, text, text,
-                                         LP2P_TLS_TAG, text + len) == 0
+        return mbedtls_gcm_crypt_and_tag(&used->gcm, MBEDTLS_GCM_ENCRYPT, len, nonce, LP2P_TLS_NONCE, ad.ptr,
+                                         ad.len, text, text, LP2P_TLS_TAG, text + len) == 0
                    ? LP2P_OK
                    : LP2P_ENOMEM;
     }
-    crypto_aead_chacha20poly1305_ietf_encrypt_detached(text, text + len, NULL, text, len, ad.ptr, ad.len, NULL, nonce, used->key);
+    crypto_aead_chacha20poly1305_ietf_encrypt_detached(text, text + len, NULL, text, len, ad.ptr, ad.len,
+                                                       NULL, nonce, used->key);
     return LP2P_OK;
 }
 
@@ -123,10 +124,10 @@ enum lp2p_err lp2p_tls_aead_open(enum lp2p_tls_suite suite, void *cipher, const 
 {
     union cipher *used = cipher;
     int rc = suite == LP2P_TLS_AES_128_GCM
-                 ? mbedtls_gcm_auth_decrypt(&used->gcm, len, nonce, LP2P_TLS_NONCE, ad.ptr, ad.len, text + len, LP2P_TLS_TAG, text,
-                                            text)
-                 : crypto_aead_chacha20poly1305_ietf_decrypt_detached(text, NULL, text, len, text + len, ad.ptr, ad.len, nonce,
-                                                                      used->key);
+                 ? mbedtls_gcm_auth_decrypt(&used->gcm, len, nonce, LP2P_TLS_NONCE, ad.ptr, ad.len,
+                                            text + len, LP2P_TLS_TAG, text, text)
+                 : crypto_aead_chacha20poly1305_ietf_decrypt_detached(text, NULL, text, len, text + len,
+                                                                      ad.ptr, ad.len, nonce, used->key);
     return rc == 0 ? LP2P_OK : LP2P_EAUTH;
 }
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The two ciphers of the record layer, in place, with their key kept: libcrypto where the build has it, else libsodium
- * (ChaCha20-Poly1305) and mbedTLS (AES-128-GCM). Private to the room. Owned by one actor. */
+ * The two ciphers of the record layer, in place, with their key kept: libcrypto where the build has it, else
+ * libsodium (ChaCha20-Poly1305) and mbedTLS (AES-128-GCM). Private to the room. Owned by one actor. */
 #ifndef LP2P_TLS_AEAD_H
 #define LP2P_TLS_AEAD_H
 

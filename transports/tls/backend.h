@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * What a TLS library has to do for the room, and nothing else: one TLS 1.3 handshake as bytes in and bytes out, which
- * ends in the two traffic secrets. Everything before (whom to trust) and after (records) is the room's own, so that a
- * library can be replaced by another, and costs nothing once its handshake is done. 1.3 only; no tickets, no
- * resumption, no early data, no pre-shared keys. Credentials are shared and read-only; an engine has one owner. */
+ * What a TLS library has to do for the room, and nothing else: one TLS 1.3 handshake as bytes in and bytes
+ * out, which ends in the two traffic secrets. Everything before (whom to trust) and after (records) is the
+ * room's own, so that a library can be replaced by another, and costs nothing once its handshake is done. 1.3
+ * only; no tickets, no resumption, no early data, no pre-shared keys. Credentials are shared and read-only;
+ * an engine has one owner. */
 #ifndef LP2P_TLS_BACKEND_H
 #define LP2P_TLS_BACKEND_H
 
@@ -14,7 +15,8 @@
 
 enum lp2p_tls_suite { LP2P_TLS_AES_128_GCM = 0x1301, LP2P_TLS_CHACHA20 = 0x1303 };
 
-/** Where a handshake ends: the traffic secrets of the two directions as seen from this side (RFC 8446 section 7.1). */
+/** Where a handshake ends: the traffic secrets of the two directions as seen from this side (RFC 8446
+ * section 7.1). */
 struct lp2p_tls_secrets {
     enum lp2p_tls_suite suite;
     uint8_t send[LP2P_TLS_SECRET], recv[LP2P_TLS_SECRET];
@@ -46,10 +48,12 @@ struct lp2p_tls_task {
     bool server;
     enum lp2p_tls_peer peer;
     const char *const *alpn; /* preference order, ends with NULL */
-    const char *server_name; /* PEER_ROOTS and PEER_ANY: what is asked for, and checked; NULL: nothing is sent */
+    const char
+        *server_name; /* PEER_ROOTS and PEER_ANY: what is asked for, and checked; NULL: nothing is sent */
     const struct lp2p_rand *rand; /* where the library takes random bytes from others */
     int64_t wall_s;
-    /* PEER_ASKED: the one certificate of the other side, before anything is done with it. An error ends the handshake. */
+    /* PEER_ASKED: the one certificate of the other side, before anything is done with it. An error ends the
+     * handshake. */
     enum lp2p_err (*judge)(void *ctx, struct lp2p_span certificate);
     void *judge_ctx;
     struct lp2p_tls_buffer *out; /* receives what has to be sent */
@@ -63,8 +67,9 @@ struct lp2p_tls_backend {
     void (*credentials_free)(struct lp2p_tls_credentials *credentials);
     /** NULL when memory is short. */
     struct lp2p_tls_engine *(*engine_new)(const struct lp2p_tls_task *task);
-    /** Takes one whole record (none at the very start of a client). OK: the handshake is done; EAGAIN: it goes on; else
-     *  it failed, and `out` may hold an alert. ECERTREFUSED: the other side did not like our certificate. */
+    /** Takes one whole record (none at the very start of a client). OK: the handshake is done; EAGAIN: it
+     * goes on; else it failed, and `out` may hold an alert. ECERTREFUSED: the other side did not like our
+     * certificate. */
     enum lp2p_err (*engine_step)(struct lp2p_tls_engine *engine, struct lp2p_span record);
     /** After OK: the secrets, and the index in `alpn` of what was agreed, or -1. */
     void (*engine_result)(const struct lp2p_tls_engine *engine, struct lp2p_tls_secrets *secrets, int *alpn);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Handshakes by mbedTLS 3.6. Its reader of certificates refuses what libp2p's look like (a critical extension that it does
- * not know, an empty issuer), and its SSL layer offers no way around. So the build makes a copy of that layer in which the
- * one call of the reader leads to lp2p_tls_mbedtls_certificate below: there the room's own judge has the first and last
- * word, and mbedTLS gets the public key that it needs for CertificateVerify. */
+ * Handshakes by mbedTLS 3.6. Its reader of certificates refuses what libp2p's look like (a critical extension
+ * that it does not know, an empty issuer), and its SSL layer offers no way around. So the build makes a copy
+ * of that layer in which the one call of the reader leads to lp2p_tls_mbedtls_certificate below: there the
+ * room's own judge has the first and last word, and mbedTLS gets the public key that it needs for
+ * CertificateVerify. */
 #include "base/check.h"
 #include "tls/backend.h"
 #include "tls/calendar.h"
@@ -38,7 +39,8 @@ struct lp2p_tls_engine {
 /** What the copied SSL layer calls in place of mbedtls_x509_crt_parse_der. */
 int lp2p_tls_mbedtls_certificate(mbedtls_x509_crt *chain, const unsigned char *bytes, size_t len);
 
-/* The engine inside of whose step the calling thread is: the reader above is given nothing else to know it by. */
+/* The engine inside of whose step the calling thread is: the reader above is given nothing else to know it
+ * by. */
 static _Thread_local struct lp2p_tls_engine *stepping;
 
 static const int suites[] = {MBEDTLS_TLS1_3_AES_128_GCM_SHA256, MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256, 0};
@@ -77,7 +79,8 @@ static enum lp2p_err load(struct lp2p_tls_credentials *credentials, const struct
                           struct lp2p_rand *rand)
 {
     for (size_t i = 0; i < material->chain_len; i++) {
-        if (mbedtls_x509_crt_parse_der(&credentials->chain, material->chain[i].ptr, material->chain[i].len) != 0) {
+        if (mbedtls_x509_crt_parse_der(&credentials->chain, material->chain[i].ptr, material->chain[i].len) !=
+            0) {
             return LP2P_EMALFORMED;
         }
     }
@@ -89,7 +92,8 @@ static enum lp2p_err load(struct lp2p_tls_credentials *credentials, const struct
     if (!credentials->has_chain) {
         return LP2P_OK;
     }
-    if (mbedtls_pk_parse_key(&credentials->key, material->key.ptr, material->key.len, NULL, 0, fill_random, rand) != 0 ||
+    if (mbedtls_pk_parse_key(&credentials->key, material->key.ptr, material->key.len, NULL, 0, fill_random,
+                             rand) != 0 ||
         mbedtls_pk_check_pair(&credentials->chain.pk, &credentials->key, fill_random, rand) != 0) {
         return LP2P_EBADKEY;
     }
@@ -150,7 +154,8 @@ int lp2p_tls_mbedtls_certificate(mbedtls_x509_crt *chain, const unsigned char *b
     }
     int rc = take_key(chain, bytes, len);
     if (rc != 0) {
-        engine->verdict = LP2P_EUNSUPPORTED; /* a key that was judged good, but that mbedTLS does not know: Ed25519 */
+        engine->verdict =
+            LP2P_EUNSUPPORTED; /* a key that was judged good, but that mbedTLS does not know: Ed25519 */
     }
     return rc;
 }
@@ -160,12 +165,14 @@ static int64_t seconds_of(const mbedtls_x509_time *date)
     return lp2p_tls_calendar_seconds(date->year, date->mon, date->day, date->hour, date->min, date->sec);
 }
 
-/** A server that is asked for by address has to be certified for it; the address is not sent, so the library does not know. */
+/** A server that is asked for by address has to be certified for it; the address is not sent, so the library
+ * does not know. */
 static bool certifies(const mbedtls_x509_crt *certificate, const uint8_t *address, size_t len)
 {
-    for (const mbedtls_x509_sequence *name = &certificate->subject_alt_names; name != NULL; name = name->next) {
-        if (name->buf.tag == (MBEDTLS_ASN1_CONTEXT_SPECIFIC | MBEDTLS_X509_SAN_IP_ADDRESS) && name->buf.len == len &&
-            memcmp(name->buf.p, address, len) == 0) {
+    for (const mbedtls_x509_sequence *name = &certificate->subject_alt_names; name != NULL;
+         name = name->next) {
+        if (name->buf.tag == (MBEDTLS_ASN1_CONTEXT_SPECIFIC | MBEDTLS_X509_SAN_IP_ADDRESS) &&
+            name->buf.len == len && memcmp(name->buf.p, address, len) == 0) {
             return true;
         }
     }
@@ -212,13 +219,15 @@ static void on_secret(void *ctx, mbedtls_ssl_key_export_type type, const unsigne
     (void)server_random;
     (void)prf;
     bool of_client = type == MBEDTLS_SSL_KEY_EXPORT_TLS1_3_CLIENT_APPLICATION_TRAFFIC_SECRET;
-    if ((of_client || type == MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_APPLICATION_TRAFFIC_SECRET) && len == LP2P_TLS_SECRET) {
+    if ((of_client || type == MBEDTLS_SSL_KEY_EXPORT_TLS1_3_SERVER_APPLICATION_TRAFFIC_SECRET) &&
+        len == LP2P_TLS_SECRET) {
         memcpy(of_client == engine->task.server ? engine->secrets.recv : engine->secrets.send, secret, len);
         engine->has_secrets = !of_client; /* they come in this order */
     }
 }
 
-/** The suite stands in the server's first message, which goes in the clear (RFC 8446 section 4.1.3); the library tells it only in the end. */
+/** The suite stands in the server's first message, which goes in the clear (RFC 8446 section 4.1.3); the
+ * library tells it only in the end. */
 static void note_suite(struct lp2p_tls_engine *engine, struct lp2p_span record)
 {
     size_t at = LP2P_TLS_HEAD + 4 + 2 + 32; /* heads of record and message, version, random */
@@ -236,7 +245,9 @@ static int on_send(void *ctx, const unsigned char *bytes, size_t len)
     if (engine->task.server) {
         note_suite(engine, lp2p_span(bytes, len));
     }
-    return lp2p_tls_buffer_append(engine->task.out, lp2p_span(bytes, len)) == LP2P_OK ? (int)len : MBEDTLS_ERR_SSL_ALLOC_FAILED;
+    return lp2p_tls_buffer_append(engine->task.out, lp2p_span(bytes, len)) == LP2P_OK
+               ? (int)len
+               : MBEDTLS_ERR_SSL_ALLOC_FAILED;
 }
 
 static int on_recv(void *ctx, unsigned char *bytes, size_t cap)
@@ -265,7 +276,8 @@ static int configure(struct lp2p_tls_engine *engine)
 {
     mbedtls_ssl_config *conf = &engine->conf;
     const struct lp2p_tls_task *task = &engine->task;
-    struct lp2p_tls_credentials *credentials = (struct lp2p_tls_credentials *)(uintptr_t)task->credentials; /* only read */
+    struct lp2p_tls_credentials *credentials =
+        (struct lp2p_tls_credentials *)(uintptr_t)task->credentials; /* only read */
     int rc = mbedtls_ssl_config_defaults(conf, task->server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
                                          MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
     mbedtls_ssl_conf_rng(conf, fill_random, (void *)(uintptr_t)task->rand);
@@ -283,7 +295,8 @@ static int configure(struct lp2p_tls_engine *engine)
         mbedtls_ssl_conf_authmode(conf, MBEDTLS_SSL_VERIFY_NONE);
         break;
     case LP2P_TLS_PEER_ASKED:
-        /* The judge has the last word where the certificate is read; that there was one is looked at in the end. */
+        /* The judge has the last word where the certificate is read; that there was one is looked at in the
+         * end. */
         mbedtls_ssl_conf_authmode(conf, MBEDTLS_SSL_VERIFY_OPTIONAL);
         break;
     case LP2P_TLS_PEER_ROOTS:
@@ -308,7 +321,8 @@ static struct lp2p_tls_engine *engine_new(const struct lp2p_tls_task *task)
     mbedtls_ssl_init(&engine->ssl);
     mbedtls_ssl_config_init(&engine->conf);
     if (configure(engine) != 0 || mbedtls_ssl_setup(&engine->ssl, &engine->conf) != 0 ||
-        (!task->server && mbedtls_ssl_set_hostname(&engine->ssl, is_address(task) ? NULL : task->server_name) != 0)) {
+        (!task->server &&
+         mbedtls_ssl_set_hostname(&engine->ssl, is_address(task) ? NULL : task->server_name) != 0)) {
         engine_free(engine);
         return NULL;
     }
@@ -335,7 +349,8 @@ static enum lp2p_err reason(const struct lp2p_tls_engine *engine, int rc)
     case MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE:
         return LP2P_EPROTO;
     case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
-        return LP2P_ECERTREFUSED; /* the plain alerts of a handshake's beginning are read before the library sees them */
+        return LP2P_ECERTREFUSED; /* the plain alerts of a handshake's beginning are read before the library
+                                     sees them */
     case MBEDTLS_ERR_SSL_INVALID_MAC:
     case MBEDTLS_ERR_SSL_BAD_CERTIFICATE:
         return LP2P_EAUTH;
@@ -358,8 +373,9 @@ static uint8_t alert_for(enum lp2p_err err)
     }
 }
 
-/** A server that has sent its last message speaks with the keys of the application (RFC 8446 section 7.1); mbedTLS sends
- *  its alerts with those of the handshake, so that no client can read why it was refused. Said again, rightly. */
+/** A server that has sent its last message speaks with the keys of the application (RFC 8446 section 7.1);
+ * mbedTLS sends its alerts with those of the handshake, so that no client can read why it was refused. Said
+ * again, rightly. */
 static void say_alert(struct lp2p_tls_engine *engine, size_t out_len, enum lp2p_err err)
 {
     uint8_t record[LP2P_TLS_CLOSE_SIZE];
@@ -387,7 +403,8 @@ static enum lp2p_err shake_on(struct lp2p_tls_engine *engine)
         return LP2P_EPROTO;
     }
     int suite = mbedtls_ssl_get_ciphersuite_id_from_ssl(&engine->ssl);
-    engine->secrets.suite = suite == MBEDTLS_TLS1_3_AES_128_GCM_SHA256 ? LP2P_TLS_AES_128_GCM : LP2P_TLS_CHACHA20;
+    engine->secrets.suite =
+        suite == MBEDTLS_TLS1_3_AES_128_GCM_SHA256 ? LP2P_TLS_AES_128_GCM : LP2P_TLS_CHACHA20;
     return LP2P_OK;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Handshakes by OpenSSL's libssl (3.0 and newer), over memory. The secrets come by the callback that is meant for logs of
- * keys, as text; there is no other way to them. */
+ * Handshakes by OpenSSL's libssl (3.0 and newer), over memory. The secrets come by the callback that is meant
+ * for logs of keys, as text; there is no other way to them. */
 #include "base/check.h"
 #include "tls/backend.h"
 #include "tls/names.h"
@@ -34,7 +34,10 @@ static struct lp2p_tls_engine *engine_of(const SSL *ssl)
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /** "LABEL client-random secret", all in hexadecimal. */
@@ -43,7 +46,8 @@ static void on_secret(const SSL *ssl, const char *line)
     struct lp2p_tls_engine *engine = engine_of(ssl);
     bool of_client = strncmp(line, "CLIENT_TRAFFIC_SECRET_0 ", 24) == 0;
     const char *text = strrchr(line, ' ');
-    if ((!of_client && strncmp(line, "SERVER_TRAFFIC_SECRET_0 ", 24) != 0) || strlen(text + 1) != 2 * LP2P_TLS_SECRET) {
+    if ((!of_client && strncmp(line, "SERVER_TRAFFIC_SECRET_0 ", 24) != 0) ||
+        strlen(text + 1) != 2 * LP2P_TLS_SECRET) {
         return;
     }
     uint8_t *out = of_client == engine->task.server ? engine->secrets.recv : engine->secrets.send;
@@ -53,7 +57,8 @@ static void on_secret(const SSL *ssl, const char *line)
 }
 
 /** The spec of libp2p: the first entry of the client's list that the server has. */
-static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned int in_len, void *ctx)
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                   unsigned int in_len, void *ctx)
 {
     const struct lp2p_tls_engine *engine = engine_of(ssl);
     (void)ctx;
@@ -143,8 +148,8 @@ static bool configure(SSL_CTX *ctx)
     SSL_CTX_set_keylog_callback(ctx, on_secret);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
     SSL_CTX_set_cert_verify_callback(ctx, on_certificate, NULL);
-    return SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 && SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 &&
-           SSL_CTX_set_num_tickets(ctx, 0) == 1 &&
+    return SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1 &&
+           SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1 && SSL_CTX_set_num_tickets(ctx, 0) == 1 &&
            SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256") == 1 &&
            SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") == 1 &&
            SSL_CTX_set1_sigalgs_list(ctx, "ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519:"
@@ -157,7 +162,8 @@ static enum lp2p_err load_chain(SSL_CTX *ctx, const struct lp2p_tls_material *ma
     for (size_t i = 0; i < material->chain_len; i++) {
         const uint8_t *at = material->chain[i].ptr;
         X509 *certificate = d2i_X509(NULL, &at, (long)material->chain[i].len);
-        bool good = certificate != NULL && (i == 0 ? SSL_CTX_use_certificate(ctx, certificate) : SSL_CTX_add1_chain_cert(ctx, certificate)) == 1;
+        bool good = certificate != NULL && (i == 0 ? SSL_CTX_use_certificate(ctx, certificate)
+                                                   : SSL_CTX_add1_chain_cert(ctx, certificate)) == 1;
         X509_free(certificate);
         if (!good) {
             return LP2P_EMALFORMED;
@@ -193,7 +199,8 @@ static enum lp2p_err credentials_new(const struct lp2p_tls_material *material, c
 {
     (void)rand; /* the library has a source of its own */
     struct lp2p_tls_credentials *credentials = calloc(1, sizeof(*credentials));
-    if (credentials == NULL || (credentials->ctx = SSL_CTX_new(TLS_method())) == NULL || !configure(credentials->ctx)) {
+    if (credentials == NULL || (credentials->ctx = SSL_CTX_new(TLS_method())) == NULL ||
+        !configure(credentials->ctx)) {
         credentials_free(credentials);
         return LP2P_ENOMEM;
     }
@@ -246,7 +253,8 @@ static bool name_server(SSL *ssl, const struct lp2p_tls_task *task)
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     if (task->peer == LP2P_TLS_PEER_ROOTS) {
         X509_VERIFY_PARAM_set_time(param, (time_t)task->wall_s);
-        if ((is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, task->server_name) : SSL_set1_host(ssl, task->server_name)) != 1) {
+        if ((is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, task->server_name)
+                        : SSL_set1_host(ssl, task->server_name)) != 1) {
             return false;
         }
     }
@@ -274,7 +282,9 @@ static struct lp2p_tls_engine *engine_new(const struct lp2p_tls_task *task)
     if (task->server) {
         SSL_set_accept_state(engine->ssl);
         SSL_set_verify(engine->ssl,
-                       task->peer == LP2P_TLS_PEER_ASKED ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_NONE, NULL);
+                       task->peer == LP2P_TLS_PEER_ASKED ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT
+                                                         : SSL_VERIFY_NONE,
+                       NULL);
         return engine;
     }
     SSL_set_connect_state(engine->ssl);
@@ -343,7 +353,8 @@ static enum lp2p_err engine_step(struct lp2p_tls_engine *engine, struct lp2p_spa
     }
     int rc = SSL_do_handshake(engine->ssl);
     if (rc != 1) {
-        err = SSL_get_error(engine->ssl, rc) == SSL_ERROR_WANT_READ ? LP2P_EAGAIN : reason(engine, ERR_peek_error());
+        err = SSL_get_error(engine->ssl, rc) == SSL_ERROR_WANT_READ ? LP2P_EAGAIN
+                                                                    : reason(engine, ERR_peek_error());
     }
     ERR_clear_error();
     if (!collect_output(engine)) {

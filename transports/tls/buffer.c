@@ -32,7 +32,8 @@ enum lp2p_err lp2p_tls_buffer_append(struct lp2p_tls_buffer *buffer, struct lp2p
 {
     uint8_t *to = lp2p_tls_buffer_reserve(buffer, bytes.len);
     if (to == NULL) {
-        return buffer->max != 0 && bytes.len > buffer->max - lp2p_tls_buffer_waiting(buffer) ? LP2P_ELIMIT : LP2P_ENOMEM;
+        return buffer->max != 0 && bytes.len > buffer->max - lp2p_tls_buffer_waiting(buffer) ? LP2P_ELIMIT
+                                                                                             : LP2P_ENOMEM;
     }
     memcpy(to, bytes.ptr, bytes.len);
     buffer->len += bytes.len;

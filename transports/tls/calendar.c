@@ -44,8 +44,8 @@ static enum lp2p_err read_rest(int64_t year, const uint8_t *text, int64_t *secon
 {
     int month = two_digits(text), day = two_digits(text + 2), hour = two_digits(text + 4);
     int minute = two_digits(text + 6), second = two_digits(text + 8);
-    if (month < 1 || month > 12 || day < 1 || day > days_of(year, month) || hour < 0 || hour > 23 || minute < 0 || minute > 59 ||
-        second < 0 || second > 59 || text[10] != 'Z') {
+    if (month < 1 || month > 12 || day < 1 || day > days_of(year, month) || hour < 0 || hour > 23 ||
+        minute < 0 || minute > 59 || second < 0 || second > 59 || text[10] != 'Z') {
         return LP2P_EMALFORMED;
     }
     *seconds = lp2p_tls_calendar_seconds(year, month, day, hour, minute, second);
@@ -57,7 +57,8 @@ enum lp2p_err lp2p_tls_calendar_take(struct lp2p_span *in, int64_t *seconds)
     struct lp2p_span text;
     if (lp2p_der_take(in, TAG_UTC, &text) == LP2P_OK) {
         int year = text.len == 13 ? two_digits(text.ptr) : -1;
-        return year < 0 ? LP2P_EMALFORMED : read_rest(year < 50 ? 2000 + year : 1900 + year, text.ptr + 2, seconds);
+        return year < 0 ? LP2P_EMALFORMED
+                        : read_rest(year < 50 ? 2000 + year : 1900 + year, text.ptr + 2, seconds);
     }
     if (lp2p_der_take(in, TAG_GENERALIZED, &text) != LP2P_OK || text.len != 15) {
         return LP2P_EMALFORMED;

@@ -12,11 +12,14 @@ enum { TAG_BOOLEAN = 0x01, TAG_OCTET_STRING = 0x04, TAG_VERSION = 0xa0, TAG_EXTE
 #define EXTENSIONS_MAX 32
 
 static const uint8_t LIBP2P_OID[] = {0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xa2, 0x5a, 0x01, 0x01};
-/* Critical ones that may be there and change nothing for us: key usage, alternative names, constraints, extended usage. */
-static const uint8_t HARMLESS_OIDS[][3] = {{0x55, 0x1d, 0x0f}, {0x55, 0x1d, 0x11}, {0x55, 0x1d, 0x13}, {0x55, 0x1d, 0x25}};
+/* Critical ones that may be there and change nothing for us: key usage, alternative names, constraints,
+ * extended usage. */
+static const uint8_t HARMLESS_OIDS[][3] = {
+    {0x55, 0x1d, 0x0f}, {0x55, 0x1d, 0x11}, {0x55, 0x1d, 0x13}, {0x55, 0x1d, 0x25}};
 
 /** Takes an element and gives it with its tag and length. */
-static enum lp2p_err take_whole(struct lp2p_span *in, uint8_t tag, struct lp2p_span *whole, struct lp2p_span *content)
+static enum lp2p_err take_whole(struct lp2p_span *in, uint8_t tag, struct lp2p_span *whole,
+                                struct lp2p_span *content)
 {
     const uint8_t *start = in->ptr;
     enum lp2p_err err = lp2p_der_take(in, tag, content);
@@ -30,7 +33,8 @@ static enum lp2p_err read_signed_key(struct lp2p_span in, struct lp2p_tls_certif
     struct lp2p_span pair;
     if (lp2p_der_take(&in, LP2P_DER_SEQUENCE, &pair) != LP2P_OK || in.len != 0 ||
         lp2p_der_take(&pair, TAG_OCTET_STRING, &out->host_key) != LP2P_OK ||
-        lp2p_der_take(&pair, TAG_OCTET_STRING, &out->host_signature) != LP2P_OK || pair.len != 0 || out->host_key.len == 0) {
+        lp2p_der_take(&pair, TAG_OCTET_STRING, &out->host_signature) != LP2P_OK || pair.len != 0 ||
+        out->host_key.len == 0) {
         return LP2P_EMALFORMED;
     }
     return LP2P_OK;
@@ -56,7 +60,8 @@ static enum lp2p_err read_extension(struct lp2p_span *list, struct lp2p_tls_cert
         return LP2P_EMALFORMED;
     }
     if (extension.len > 0 && extension.ptr[0] == TAG_BOOLEAN) {
-        if (lp2p_der_take(&extension, TAG_BOOLEAN, &flag) != LP2P_OK || flag.len != 1 || flag.ptr[0] != 0xff) {
+        if (lp2p_der_take(&extension, TAG_BOOLEAN, &flag) != LP2P_OK || flag.len != 1 ||
+            flag.ptr[0] != 0xff) {
             return LP2P_EMALFORMED; /* DER: true is 0xff, and the default is not written */
         }
         critical = true;
@@ -86,12 +91,13 @@ static enum lp2p_err read_extensions(struct lp2p_span tagged, struct lp2p_tls_ce
 }
 
 /** Version 3, serial number, the algorithm (again), issuer, validity, subject. */
-static enum lp2p_err read_front(struct lp2p_span *in, struct lp2p_span algorithm, struct lp2p_tls_certificate *out)
+static enum lp2p_err read_front(struct lp2p_span *in, struct lp2p_span algorithm,
+                                struct lp2p_tls_certificate *out)
 {
     struct lp2p_span version, number, whole, content, issuer, validity, subject;
-    if (lp2p_der_take(in, TAG_VERSION, &version) != LP2P_OK || lp2p_der_take_positive(&version, &number) != LP2P_OK ||
-        version.len != 0 || number.len != 1 || number.ptr[0] != 2 ||
-        lp2p_der_take(in, LP2P_DER_INTEGER, &number) != LP2P_OK || number.len == 0 ||
+    if (lp2p_der_take(in, TAG_VERSION, &version) != LP2P_OK ||
+        lp2p_der_take_positive(&version, &number) != LP2P_OK || version.len != 0 || number.len != 1 ||
+        number.ptr[0] != 2 || lp2p_der_take(in, LP2P_DER_INTEGER, &number) != LP2P_OK || number.len == 0 ||
         take_whole(in, LP2P_DER_SEQUENCE, &whole, &content) != LP2P_OK || !lp2p_span_eq(whole, algorithm) ||
         lp2p_der_take(in, LP2P_DER_SEQUENCE, &issuer) != LP2P_OK || issuer.len > NAME_MAX_BYTES ||
         lp2p_der_take(in, LP2P_DER_SEQUENCE, &validity) != LP2P_OK ||
@@ -103,7 +109,8 @@ static enum lp2p_err read_front(struct lp2p_span *in, struct lp2p_span algorithm
     return LP2P_OK;
 }
 
-static enum lp2p_err read_signed_part(struct lp2p_span in, struct lp2p_span algorithm, struct lp2p_tls_certificate *out)
+static enum lp2p_err read_signed_part(struct lp2p_span in, struct lp2p_span algorithm,
+                                      struct lp2p_tls_certificate *out)
 {
     struct lp2p_span ignored, extensions;
     enum lp2p_err err = read_front(&in, algorithm, out);
@@ -136,8 +143,8 @@ enum lp2p_err lp2p_tls_certificate_read(struct lp2p_span der, struct lp2p_tls_ce
     if (lp2p_der_take(&der, LP2P_DER_SEQUENCE, &certificate) != LP2P_OK || der.len != 0 ||
         take_whole(&certificate, LP2P_DER_SEQUENCE, &out->signed_part, &content) != LP2P_OK ||
         take_whole(&certificate, LP2P_DER_SEQUENCE, &algorithm, &ignored) != LP2P_OK ||
-        lp2p_der_take(&certificate, LP2P_DER_BIT_STRING, &bits) != LP2P_OK || certificate.len != 0 || bits.len < 2 ||
-        bits.ptr[0] != 0) {
+        lp2p_der_take(&certificate, LP2P_DER_BIT_STRING, &bits) != LP2P_OK || certificate.len != 0 ||
+        bits.len < 2 || bits.ptr[0] != 0) {
         return LP2P_EMALFORMED;
     }
     out->signature = lp2p_span_skip(bits, 1);
@@ -160,7 +167,8 @@ static enum lp2p_err check_host(const struct lp2p_tls_certificate *certificate, 
     }
     memcpy(statement, prefix, sizeof(prefix) - 1);
     memcpy(statement + sizeof(prefix) - 1, info.ptr, info.len);
-    err = lp2p_public_key_verify(&key, lp2p_span(statement, sizeof(prefix) - 1 + info.len), certificate->host_signature);
+    err = lp2p_public_key_verify(&key, lp2p_span(statement, sizeof(prefix) - 1 + info.len),
+                                 certificate->host_signature);
     if (err == LP2P_OK) {
         lp2p_peer_id_from_key(&key, peer);
     }
@@ -175,8 +183,8 @@ enum lp2p_err lp2p_tls_certificate_check(struct lp2p_span der, int64_t wall_s, s
         err = LP2P_EEXPIRED;
     }
     if (err == LP2P_OK) {
-        err = lp2p_tls_signature_check(certificate.scheme, certificate.public_key_info, certificate.signed_part,
-                                       certificate.signature);
+        err = lp2p_tls_signature_check(certificate.scheme, certificate.public_key_info,
+                                       certificate.signed_part, certificate.signature);
     }
     return err == LP2P_OK ? check_host(&certificate, peer) : err;
 }

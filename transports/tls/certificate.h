@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Certificates of libp2p (libp2p specs tls/tls.md, RFC 5280): a strict reader of the one form that they have, the checks
- * in the spec's order, and the making of our own. No library of TLS or X.509 is asked, so that all backends judge alike;
- * sizes are looked at before any arithmetic. Pure functions; private to the room. */
+ * Certificates of libp2p (libp2p specs tls/tls.md, RFC 5280): a strict reader of the one form that they have,
+ * the checks in the spec's order, and the making of our own. No library of TLS or X.509 is asked, so that all
+ * backends judge alike; sizes are looked at before any arithmetic. Pure functions; private to the room. */
 #ifndef LP2P_TLS_CERTIFICATE_H
 #define LP2P_TLS_CERTIFICATE_H
 
@@ -27,21 +27,23 @@ enum lp2p_tls_scheme {
 struct lp2p_tls_certificate {
     struct lp2p_span signed_part, public_key_info, signature;
     enum lp2p_tls_scheme scheme;
-    int64_t not_before_s, not_after_s; /* seconds since 1970 */
+    int64_t not_before_s, not_after_s;         /* seconds since 1970 */
     struct lp2p_span host_key, host_signature; /* out of the extension of libp2p */
 };
 
-/** Reads one certificate that fills `der` exactly (64 KiB at most; the owner's limit is another). EMALFORMED; EOVERSIZE; EUNSUPPORTED (a signature algorithm); EBADKEY (the key
- *  is too small, too large, none, or not the algorithm's); EPROTO (no extension of libp2p, two, or one that is not
- *  understood and critical). */
-enum lp2p_err lp2p_tls_certificate_read(struct lp2p_span der, struct lp2p_tls_certificate *out) LP2P_MUST_CHECK;
-/** All checks of a peer's certificate; who it proves (possession is TLS's business). Beside the errors of reading: EEXPIRED,
- *  ESIGNATURE, EBADKEY, EUNSUPPORTED, ENOMEM. */
-enum lp2p_err lp2p_tls_certificate_check(struct lp2p_span der, int64_t wall_s, struct lp2p_peer_id *peer) LP2P_MUST_CHECK;
-/** Verifies a signature of this scheme with the key of a SubjectPublicKeyInfo that was read. ESIGNATURE; EBADKEY; EUNSUPPORTED
- *  (not with this build's library). */
-enum lp2p_err lp2p_tls_signature_check(enum lp2p_tls_scheme scheme, struct lp2p_span public_key_info, struct lp2p_span message,
-                                       struct lp2p_span signature) LP2P_MUST_CHECK;
+/** Reads one certificate that fills `der` exactly (64 KiB at most; the owner's limit is another). EMALFORMED;
+ * EOVERSIZE; EUNSUPPORTED (a signature algorithm); EBADKEY (the key is too small, too large, none, or not the
+ * algorithm's); EPROTO (no extension of libp2p, two, or one that is not understood and critical). */
+enum lp2p_err lp2p_tls_certificate_read(struct lp2p_span der,
+                                        struct lp2p_tls_certificate *out) LP2P_MUST_CHECK;
+/** All checks of a peer's certificate; who it proves (possession is TLS's business). Beside the errors of
+ * reading: EEXPIRED, ESIGNATURE, EBADKEY, EUNSUPPORTED, ENOMEM. */
+enum lp2p_err lp2p_tls_certificate_check(struct lp2p_span der, int64_t wall_s,
+                                         struct lp2p_peer_id *peer) LP2P_MUST_CHECK;
+/** Verifies a signature of this scheme with the key of a SubjectPublicKeyInfo that was read. ESIGNATURE;
+ * EBADKEY; EUNSUPPORTED (not with this build's library). */
+enum lp2p_err lp2p_tls_signature_check(enum lp2p_tls_scheme scheme, struct lp2p_span public_key_info,
+                                       struct lp2p_span message, struct lp2p_span signature) LP2P_MUST_CHECK;
 
 /* Making */
 
@@ -57,7 +59,8 @@ struct lp2p_tls_key {
 enum lp2p_err lp2p_tls_key_generate(const struct lp2p_rand *rand, struct lp2p_tls_key *out) LP2P_MUST_CHECK;
 /** SEC 1 form (RFC 5915); the bytes are secret. Returns their number. */
 size_t lp2p_tls_key_der(const struct lp2p_tls_key *key, uint8_t out[LP2P_TLS_KEY_DER_MAX]);
-/** The bytes that the identity key signs: the prefix and the certificate key's SubjectPublicKeyInfo. Returns their number. */
+/** The bytes that the identity key signs: the prefix and the certificate key's SubjectPublicKeyInfo. Returns
+ * their number. */
 size_t lp2p_tls_key_statement(const struct lp2p_tls_key *key, uint8_t out[LP2P_TLS_KEY_DER_MAX]);
 
 struct lp2p_tls_make {
@@ -68,7 +71,8 @@ struct lp2p_tls_make {
     int64_t not_before_s, not_after_s;
     const struct lp2p_rand *rand;
 };
-/** A certificate signed by its own key; *len bytes at `out`. ELIMIT: it does not fit; ENOMEM; EINVAL: a name that is none. */
+/** A certificate signed by its own key; *len bytes at `out`. ELIMIT: it does not fit; ENOMEM; EINVAL: a name
+ * that is none. */
 enum lp2p_err lp2p_tls_certificate_make(const struct lp2p_tls_make *make, uint8_t out[LP2P_TLS_OWN_MAX],
                                         size_t *len) LP2P_MUST_CHECK;
 

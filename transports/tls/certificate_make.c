@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Our own certificates. DER is written from its end to its beginning, so that each length is known when it is due. */
+ * Our own certificates. DER is written from its end to its beginning, so that each length is known when it is
+ * due. */
 #include "base/check.h"
 #include "tls/algorithm.h"
 #include "tls/calendar.h"
@@ -23,9 +24,11 @@ enum {
 };
 
 /* SubjectPublicKeyInfo of P-256 up to the point (RFC 5480). */
-static const uint8_t P256_INFO[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
-                                    0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00};
-static const uint8_t ECDSA_SHA256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
+static const uint8_t P256_INFO[] = {0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
+                                    0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+                                    0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00};
+static const uint8_t ECDSA_SHA256[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86,
+                                       0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
 
 /** What was written lies in bytes[at .. cap). */
 struct writer {
@@ -84,16 +87,20 @@ enum lp2p_err lp2p_tls_key_generate(const struct lp2p_rand *rand, struct lp2p_tl
     mbedtls_ecp_keypair_init(&pair);
     int rc = mbedtls_ecp_gen_key(MBEDTLS_ECP_DP_SECP256R1, &pair, fill_random, &source);
     rc = rc != 0 ? rc : mbedtls_ecp_write_key_ext(&pair, &len, out->secret, sizeof(out->secret));
-    rc = rc != 0 ? rc : mbedtls_ecp_write_public_key(&pair, MBEDTLS_ECP_PF_UNCOMPRESSED, &len, out->point, sizeof(out->point));
+    rc = rc != 0 ? rc
+                 : mbedtls_ecp_write_public_key(&pair, MBEDTLS_ECP_PF_UNCOMPRESSED, &len, out->point,
+                                                sizeof(out->point));
     mbedtls_ecp_keypair_free(&pair);
     return rc == 0 && len == sizeof(out->point) ? LP2P_OK : LP2P_ENOMEM;
 }
 
 size_t lp2p_tls_key_der(const struct lp2p_tls_key *key, uint8_t out[LP2P_TLS_KEY_DER_MAX])
 {
-    static const uint8_t front[] = {0x30, 0x77, 0x02, 0x01, 0x01, 0x04, 0x20}; /* RFC 5915: version 1, the secret */
-    static const uint8_t middle[] = {0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0xa1, 0x44,
-                                     0x03, 0x42, 0x00}; /* the curve, and the point as a bit string */
+    static const uint8_t front[] = {0x30, 0x77, 0x02, 0x01,
+                                    0x01, 0x04, 0x20}; /* RFC 5915: version 1, the secret */
+    static const uint8_t middle[] = {
+        0xa0, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d,
+        0x03, 0x01, 0x07, 0xa1, 0x44, 0x03, 0x42, 0x00}; /* the curve, and the point as a bit string */
     uint8_t *at = out;
     memcpy(at, front, sizeof(front));
     memcpy(at += sizeof(front), key->secret, sizeof(key->secret));
@@ -113,7 +120,8 @@ size_t lp2p_tls_key_statement(const struct lp2p_tls_key *key, uint8_t out[LP2P_T
 }
 
 /** Signs what was written so far (the signed part) and returns the DER signature's bytes; 0: no memory. */
-static size_t sign(const struct lp2p_tls_make *make, struct lp2p_span message, uint8_t out[MBEDTLS_ECDSA_MAX_LEN])
+static size_t sign(const struct lp2p_tls_make *make, struct lp2p_span message,
+                   uint8_t out[MBEDTLS_ECDSA_MAX_LEN])
 {
     struct lp2p_rand source = *make->rand;
     uint8_t hash[32];
@@ -121,10 +129,11 @@ static size_t sign(const struct lp2p_tls_make *make, struct lp2p_span message, u
     mbedtls_ecdsa_context ecdsa;
     lp2p_sha256(message, hash);
     mbedtls_ecdsa_init(&ecdsa);
-    int rc = mbedtls_ecp_read_key(MBEDTLS_ECP_DP_SECP256R1, &ecdsa, make->key->secret, sizeof(make->key->secret));
+    int rc =
+        mbedtls_ecp_read_key(MBEDTLS_ECP_DP_SECP256R1, &ecdsa, make->key->secret, sizeof(make->key->secret));
     rc = rc != 0 ? rc
-                 : mbedtls_ecdsa_write_signature(&ecdsa, MBEDTLS_MD_SHA256, hash, sizeof(hash), out, MBEDTLS_ECDSA_MAX_LEN, &len,
-                                                 fill_random, &source);
+                 : mbedtls_ecdsa_write_signature(&ecdsa, MBEDTLS_MD_SHA256, hash, sizeof(hash), out,
+                                                 MBEDTLS_ECDSA_MAX_LEN, &len, fill_random, &source);
     mbedtls_ecdsa_free(&ecdsa);
     return rc == 0 ? len : 0;
 }
@@ -215,7 +224,8 @@ static bool put_signed_part(struct writer *w, const struct lp2p_tls_make *make)
     return true;
 }
 
-enum lp2p_err lp2p_tls_certificate_make(const struct lp2p_tls_make *make, uint8_t out[LP2P_TLS_OWN_MAX], size_t *len)
+enum lp2p_err lp2p_tls_certificate_make(const struct lp2p_tls_make *make, uint8_t out[LP2P_TLS_OWN_MAX],
+                                        size_t *len)
 {
     uint8_t signed_part[LP2P_TLS_OWN_MAX], signature[1 + MBEDTLS_ECDSA_MAX_LEN] = {0}; /* no unused bits */
     struct writer part = {signed_part, sizeof(signed_part), sizeof(signed_part), false};

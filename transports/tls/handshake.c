@@ -17,7 +17,8 @@ static enum lp2p_err step(struct lp2p_tls_handshake *handshake, struct lp2p_span
     return err == LP2P_EAGAIN ? LP2P_OK : err;
 }
 
-enum lp2p_err lp2p_tls_handshake_init(struct lp2p_tls_handshake *handshake, const struct lp2p_tls_backend *backend,
+enum lp2p_err lp2p_tls_handshake_init(struct lp2p_tls_handshake *handshake,
+                                      const struct lp2p_tls_backend *backend,
                                       const struct lp2p_tls_task *task, size_t taken_max)
 {
     struct lp2p_tls_task own = *task;
@@ -41,7 +42,8 @@ void lp2p_tls_handshake_fini(struct lp2p_tls_handshake *handshake)
     lp2p_tls_buffer_fini(&handshake->out);
 }
 
-void lp2p_tls_handshake_finish(struct lp2p_tls_handshake *handshake, struct lp2p_tls_records *records, int *alpn)
+void lp2p_tls_handshake_finish(struct lp2p_tls_handshake *handshake, struct lp2p_tls_records *records,
+                               int *alpn)
 {
     struct lp2p_tls_secrets secrets;
     handshake->backend->engine_result(handshake->engine, &secrets, alpn);

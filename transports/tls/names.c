@@ -29,12 +29,14 @@ static bool ends_with(struct lp2p_span text, const char *end)
     return text.len >= len && memcmp(text.ptr + text.len - len, end, len) == 0;
 }
 
-enum lp2p_err lp2p_tls_pem_take(struct lp2p_span *text, const char *label, uint8_t *out, size_t cap, size_t *len)
+enum lp2p_err lp2p_tls_pem_take(struct lp2p_span *text, const char *label, uint8_t *out, size_t cap,
+                                size_t *len)
 {
     struct lp2p_span before, name, body;
     *len = 0;
     do {
-        if (!cut(text, "-----BEGIN ", &before) || !cut(text, "-----", &name) || !cut(text, "-----END ", &body)) {
+        if (!cut(text, "-----BEGIN ", &before) || !cut(text, "-----", &name) ||
+            !cut(text, "-----END ", &body)) {
             return LP2P_ENOTFOUND;
         }
     } while (!ends_with(name, label));
@@ -42,7 +44,8 @@ enum lp2p_err lp2p_tls_pem_take(struct lp2p_span *text, const char *label, uint8
         return LP2P_EOVERSIZE;
     }
     const char *end = NULL;
-    if (sodium_base642bin(out, cap, (const char *)body.ptr, body.len, "\r\n\t ", len, &end, sodium_base64_VARIANT_ORIGINAL) != 0 ||
+    if (sodium_base642bin(out, cap, (const char *)body.ptr, body.len, "\r\n\t ", len, &end,
+                          sodium_base64_VARIANT_ORIGINAL) != 0 ||
         end != (const char *)body.ptr + body.len) {
         return LP2P_EMALFORMED;
     }

@@ -9,10 +9,10 @@
 enum { TYPE_ALERT = 21, TYPE_HANDSHAKE = 22, TYPE_DATA = 23 };
 enum { MESSAGE_NEW_SESSION_TICKET = 4, MESSAGE_KEY_UPDATE = 24 };
 
-#define UPDATE_SIZE 27                 /* bytes of the record that announces new keys */
+#define UPDATE_SIZE 27                   /* bytes of the record that announces new keys */
 #define UPDATE_AFTER ((uint64_t)1 << 23) /* records; section 5.5 allows 2^24.5 of full size for AES-GCM */
-#define EMPTY_MAX 32                   /* records in a row without data; a server's tickets are two or so */
-#define MESSAGE_MAX 65536              /* bytes; the largest ticket is a little more than its 65,535 bytes */
+#define EMPTY_MAX 32                     /* records in a row without data; a server's tickets are two or so */
+#define MESSAGE_MAX 65536 /* bytes; the largest ticket is a little more than its 65,535 bytes */
 
 /* HKDF-Expand-Label with an empty context (section 7.1), for at most one block of SHA-256. */
 static void expand(const uint8_t secret[LP2P_TLS_SECRET], const char *label, uint8_t *out, size_t len)
@@ -22,7 +22,7 @@ static void expand(const uint8_t secret[LP2P_TLS_SECRET], const char *label, uin
     info[2] = (uint8_t)(6 + label_len);
     memcpy(info + 3, "tls13 ", 6);
     memcpy(info + 9, label, label_len);
-    info[9 + label_len] = 0; /* no context */
+    info[9 + label_len] = 0;  /* no context */
     info[10 + label_len] = 1; /* HKDF: the first block */
     crypto_auth_hmacsha256_state state;
     crypto_auth_hmacsha256_init(&state, secret, LP2P_TLS_SECRET);
@@ -52,7 +52,8 @@ static void half_update(enum lp2p_tls_suite suite, struct lp2p_tls_half *half)
 }
 
 /** The cipher of this direction, and the nonce of its next record (section 5.3). */
-static bool half_ready(enum lp2p_tls_suite suite, struct lp2p_tls_half *half, bool seals, uint8_t nonce[LP2P_TLS_NONCE])
+static bool half_ready(enum lp2p_tls_suite suite, struct lp2p_tls_half *half, bool seals,
+                       uint8_t nonce[LP2P_TLS_NONCE])
 {
     if (half->cipher == NULL) {
         uint8_t key[32];
@@ -67,7 +68,8 @@ static bool half_ready(enum lp2p_tls_suite suite, struct lp2p_tls_half *half, bo
     return half->cipher != NULL;
 }
 
-void lp2p_tls_records_init(struct lp2p_tls_records *records, const struct lp2p_tls_secrets *secrets, bool client)
+void lp2p_tls_records_init(struct lp2p_tls_records *records, const struct lp2p_tls_secrets *secrets,
+                           bool client)
 {
     *records = (struct lp2p_tls_records){
         .suite = secrets->suite, .client = client, .update_after = UPDATE_AFTER, .empty_max = EMPTY_MAX};
@@ -92,7 +94,8 @@ size_t lp2p_tls_records_memory_bytes(const struct lp2p_tls_records *records)
 
 /* Sealing */
 
-static enum lp2p_err seal_type(struct lp2p_tls_records *records, uint8_t *record, uint8_t type, size_t plain_len, size_t *size)
+static enum lp2p_err seal_type(struct lp2p_tls_records *records, uint8_t *record, uint8_t type,
+                               size_t plain_len, size_t *size)
 {
     uint8_t nonce[LP2P_TLS_NONCE];
     size_t inner = plain_len + 1, len = inner + LP2P_TLS_TAG;
@@ -105,8 +108,8 @@ static enum lp2p_err seal_type(struct lp2p_tls_records *records, uint8_t *record
     record[3] = (uint8_t)(len >> 8);
     record[4] = (uint8_t)len;
     record[LP2P_TLS_HEAD + plain_len] = type;
-    enum lp2p_err err = lp2p_tls_aead_seal(records->suite, records->send.cipher, nonce, lp2p_span(record, LP2P_TLS_HEAD),
-                                           record + LP2P_TLS_HEAD, inner);
+    enum lp2p_err err = lp2p_tls_aead_seal(records->suite, records->send.cipher, nonce,
+                                           lp2p_span(record, LP2P_TLS_HEAD), record + LP2P_TLS_HEAD, inner);
     records->send.seq++;
     *size = LP2P_TLS_HEAD + len;
     return err;
@@ -126,7 +129,8 @@ static enum lp2p_err seal_update(struct lp2p_tls_records *records, uint8_t out[U
     return err;
 }
 
-enum lp2p_err lp2p_tls_records_seal(struct lp2p_tls_records *records, uint8_t *record, size_t plain_len, size_t *size)
+enum lp2p_err lp2p_tls_records_seal(struct lp2p_tls_records *records, uint8_t *record, size_t plain_len,
+                                    size_t *size)
 {
     size_t ahead = 0;
     *size = 0;
@@ -163,7 +167,8 @@ size_t lp2p_tls_records_close(struct lp2p_tls_records *records, uint8_t out[LP2P
     return records->closed ? 0 : seal_alert(records, 1 /* warning */, 0 /* close_notify */, out);
 }
 
-size_t lp2p_tls_alert_record(const struct lp2p_tls_secrets *secrets, uint8_t alert, uint8_t out[LP2P_TLS_CLOSE_SIZE])
+size_t lp2p_tls_alert_record(const struct lp2p_tls_secrets *secrets, uint8_t alert,
+                             uint8_t out[LP2P_TLS_CLOSE_SIZE])
 {
     struct lp2p_tls_records records;
     lp2p_tls_records_init(&records, secrets, false);
@@ -197,20 +202,20 @@ enum lp2p_err lp2p_tls_record_size(struct lp2p_span in, size_t *size)
 enum lp2p_err lp2p_tls_alert_error(uint8_t alert)
 {
     switch (alert) { /* section 6 */
-    case 0: /* close_notify */
+    case 0:          /* close_notify */
         return LP2P_EEOF;
-    case 40: /* handshake_failure */
+    case 40:  /* handshake_failure */
     case 120: /* no_application_protocol */
         return LP2P_ENEGOTIATION;
     case 70: /* protocol_version */
         return LP2P_EVERSION;
-    case 42: /* bad_certificate */
-    case 43: /* unsupported_certificate */
-    case 44: /* certificate_revoked */
-    case 45: /* certificate_expired */
-    case 46: /* certificate_unknown */
-    case 48: /* unknown_ca */
-    case 49: /* access_denied */
+    case 42:  /* bad_certificate */
+    case 43:  /* unsupported_certificate */
+    case 44:  /* certificate_revoked */
+    case 45:  /* certificate_expired */
+    case 46:  /* certificate_unknown */
+    case 48:  /* unknown_ca */
+    case 49:  /* access_denied */
     case 116: /* certificate_required */
         return LP2P_ECERTREFUSED;
     default:
@@ -223,7 +228,8 @@ static enum lp2p_err on_alert(struct lp2p_span alert)
     if (alert.len != 2) {
         return LP2P_EMALFORMED;
     }
-    return alert.ptr[1] == 90 /* user_canceled: close_notify follows */ ? LP2P_OK : lp2p_tls_alert_error(alert.ptr[1]);
+    return alert.ptr[1] == 90 /* user_canceled: close_notify follows */ ? LP2P_OK
+                                                                        : lp2p_tls_alert_error(alert.ptr[1]);
 }
 
 /** A message of the handshake is complete as far as it has to be known. */
@@ -240,7 +246,8 @@ static enum lp2p_err on_message(struct lp2p_tls_records *records, bool last_in_r
         return LP2P_OK;
     }
     if (records->message[0] != MESSAGE_NEW_SESSION_TICKET || !records->client || len > MESSAGE_MAX) {
-        return LP2P_EPROTO; /* a server is sent no ticket, and nobody offered to be asked for a certificate later */
+        return LP2P_EPROTO; /* a server is sent no ticket, and nobody offered to be asked for a certificate
+                               later */
     }
     records->skip = (uint32_t)len;
     return LP2P_OK;
@@ -267,7 +274,8 @@ static enum lp2p_err on_handshake(struct lp2p_tls_records *records, struct lp2p_
     return err;
 }
 
-static enum lp2p_err on_content(struct lp2p_tls_records *records, uint8_t type, struct lp2p_span content, struct lp2p_span *plain)
+static enum lp2p_err on_content(struct lp2p_tls_records *records, uint8_t type, struct lp2p_span content,
+                                struct lp2p_span *plain)
 {
     bool in_message = records->skip > 0 || records->message_len > 0;
     if (type == TYPE_DATA && content.len > 0 && !in_message) {
@@ -293,7 +301,8 @@ static enum lp2p_err on_content(struct lp2p_tls_records *records, uint8_t type, 
     }
 }
 
-static enum lp2p_err open_record(struct lp2p_tls_records *records, uint8_t *record, size_t size, struct lp2p_span *plain)
+static enum lp2p_err open_record(struct lp2p_tls_records *records, uint8_t *record, size_t size,
+                                 struct lp2p_span *plain)
 {
     uint8_t nonce[LP2P_TLS_NONCE];
     size_t framed = 0, len = size - LP2P_TLS_HEAD - LP2P_TLS_TAG;
@@ -305,7 +314,8 @@ static enum lp2p_err open_record(struct lp2p_tls_records *records, uint8_t *reco
     if (!half_ready(records->suite, &records->recv, false, nonce)) {
         return LP2P_ENOMEM;
     }
-    err = lp2p_tls_aead_open(records->suite, records->recv.cipher, nonce, lp2p_span(record, LP2P_TLS_HEAD), inner, len);
+    err = lp2p_tls_aead_open(records->suite, records->recv.cipher, nonce, lp2p_span(record, LP2P_TLS_HEAD),
+                             inner, len);
     if (err != LP2P_OK) {
         return err;
     }
@@ -322,7 +332,8 @@ static enum lp2p_err open_record(struct lp2p_tls_records *records, uint8_t *reco
     return on_content(records, inner[len - 1], lp2p_span(inner, len - 1), plain);
 }
 
-enum lp2p_err lp2p_tls_records_open(struct lp2p_tls_records *records, uint8_t *record, size_t size, struct lp2p_span *plain)
+enum lp2p_err lp2p_tls_records_open(struct lp2p_tls_records *records, uint8_t *record, size_t size,
+                                    struct lp2p_span *plain)
 {
     *plain = lp2p_span(NULL, 0);
     if (records->end == LP2P_OK) {

@@ -50,8 +50,8 @@ static void end(struct lp2p_tls_session *session, enum lp2p_err err)
     }
 }
 
-struct lp2p_tls_session *lp2p_tls_session_new(struct lp2p_tls_web *web, const char *server_name, const struct lp2p_rand *rand,
-                                              int64_t wall_s)
+struct lp2p_tls_session *lp2p_tls_session_new(struct lp2p_tls_web *web, const char *server_name,
+                                              const struct lp2p_rand *rand, int64_t wall_s)
 {
     size_t name_len = server_name == NULL ? 0 : strlen(server_name);
     if (name_len > LP2P_TLS_NAME_MAX || (web->peer == LP2P_TLS_PEER_ROOTS && name_len == 0)) {
@@ -121,7 +121,8 @@ static enum lp2p_err feed_record(struct lp2p_tls_session *session, struct lp2p_s
 {
     struct lp2p_tls_buffer *kept = &session->in;
     size_t have = lp2p_tls_buffer_waiting(kept), size = 0;
-    enum lp2p_err err = lp2p_tls_record_size(have >= LP2P_TLS_HEAD ? lp2p_span(kept->bytes, have) : *in, &size);
+    enum lp2p_err err =
+        lp2p_tls_record_size(have >= LP2P_TLS_HEAD ? lp2p_span(kept->bytes, have) : *in, &size);
     if (have > 0 && have < LP2P_TLS_HEAD) {
         size = 0;
         err = LP2P_OK;
@@ -148,14 +149,16 @@ static enum lp2p_err feed_record(struct lp2p_tls_session *session, struct lp2p_s
     return err;
 }
 
-enum lp2p_err lp2p_tls_session_feed(struct lp2p_tls_session *session, struct lp2p_span in, lp2p_time now, size_t *used)
+enum lp2p_err lp2p_tls_session_feed(struct lp2p_tls_session *session, struct lp2p_span in, lp2p_time now,
+                                    size_t *used)
 {
     size_t given = in.len;
     enum lp2p_err err = LP2P_OK;
     (void)now;
     *used = 0;
     while (in.len > 0 && session->state != LP2P_TLS_SESSION_ENDED && session->plain_len == 0) {
-        err = session->state == LP2P_TLS_SESSION_HANDSHAKE ? feed_handshake(session, &in) : feed_record(session, &in);
+        err = session->state == LP2P_TLS_SESSION_HANDSHAKE ? feed_handshake(session, &in)
+                                                           : feed_record(session, &in);
         *used = given - in.len;
         if (err != LP2P_OK) {
             end(session, err);
@@ -181,7 +184,8 @@ size_t lp2p_tls_session_drain(struct lp2p_tls_session *session, uint8_t *out, si
     (void)now;
     if (session->shake != NULL) {
         len = lp2p_tls_buffer_take(&session->shake->handshake.out, out, cap);
-        if (session->state != LP2P_TLS_SESSION_HANDSHAKE && lp2p_tls_buffer_waiting(&session->shake->handshake.out) == 0) {
+        if (session->state != LP2P_TLS_SESSION_HANDSHAKE &&
+            lp2p_tls_buffer_waiting(&session->shake->handshake.out) == 0) {
             shake_free(session);
         }
     }
@@ -222,7 +226,8 @@ enum lp2p_err lp2p_tls_session_write(struct lp2p_tls_session *session, struct lp
         size_t part = LP2P_MIN(in.len - *put, (size_t)LP2P_TLS_PLAIN_MAX), size = 0;
         uint8_t *record = lp2p_tls_buffer_reserve(&session->out, LP2P_TLS_HEAD + part + LP2P_TLS_TAIL);
         if (record == NULL) {
-            return *put > 0 || lp2p_tls_buffer_waiting(&session->out) > 0 ? (*put > 0 ? LP2P_OK : LP2P_EAGAIN) : LP2P_ENOMEM;
+            return *put > 0 || lp2p_tls_buffer_waiting(&session->out) > 0 ? (*put > 0 ? LP2P_OK : LP2P_EAGAIN)
+                                                                          : LP2P_ENOMEM;
         }
         memcpy(record + LP2P_TLS_HEAD, in.ptr + *put, part);
         enum lp2p_err err = lp2p_tls_records_seal(&session->records, record, part, &size);
@@ -238,7 +243,8 @@ enum lp2p_err lp2p_tls_session_write(struct lp2p_tls_session *session, struct lp
 void lp2p_tls_session_close(struct lp2p_tls_session *session)
 {
     uint8_t record[LP2P_TLS_CLOSE_SIZE];
-    if (session->state == LP2P_TLS_SESSION_OPEN || (session->state == LP2P_TLS_SESSION_ENDED && session->err == LP2P_EEOF)) {
+    if (session->state == LP2P_TLS_SESSION_OPEN ||
+        (session->state == LP2P_TLS_SESSION_ENDED && session->err == LP2P_EEOF)) {
         size_t len = lp2p_tls_records_close(&session->records, record);
         session->out.max = 0; /* the last word always fits */
         (void)(lp2p_tls_buffer_append(&session->out, lp2p_span(record, len)) == LP2P_OK);
@@ -249,7 +255,9 @@ size_t lp2p_tls_session_memory_bytes(const struct lp2p_tls_session *session)
 {
     size_t shake = 0;
     if (session->shake != NULL) {
-        shake = sizeof(*session->shake) + session->shake->handshake.in.cap + session->shake->handshake.out.cap;
+        shake =
+            sizeof(*session->shake) + session->shake->handshake.in.cap + session->shake->handshake.out.cap;
     }
-    return sizeof(*session) + shake + session->in.cap + session->out.cap + lp2p_tls_records_memory_bytes(&session->records);
+    return sizeof(*session) + shake + session->in.cap + session->out.cap +
+           lp2p_tls_records_memory_bytes(&session->records);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Verification of a certificate's signature: libcrypto where the build has it (16 times as fast for P-256), else mbedTLS,
- * and libsodium for Ed25519. The key was read and its size looked at before. */
+ * Verification of a certificate's signature: libcrypto where the build has it (16 times as fast for P-256),
+ * else mbedTLS, and libsodium for Ed25519. The key was read and its size looked at before. */
 #include "tls/certificate.h"
 
 #ifdef LP2P_HAVE_LIBCRYPTO
@@ -29,11 +29,12 @@ static const EVP_MD *hash_of(enum lp2p_tls_scheme scheme)
 
 static bool is_pss(enum lp2p_tls_scheme scheme)
 {
-    return scheme == LP2P_TLS_RSA_PSS_SHA256 || scheme == LP2P_TLS_RSA_PSS_SHA384 || scheme == LP2P_TLS_RSA_PSS_SHA512;
+    return scheme == LP2P_TLS_RSA_PSS_SHA256 || scheme == LP2P_TLS_RSA_PSS_SHA384 ||
+           scheme == LP2P_TLS_RSA_PSS_SHA512;
 }
 
-enum lp2p_err lp2p_tls_signature_check(enum lp2p_tls_scheme scheme, struct lp2p_span public_key_info, struct lp2p_span message,
-                                       struct lp2p_span signature)
+enum lp2p_err lp2p_tls_signature_check(enum lp2p_tls_scheme scheme, struct lp2p_span public_key_info,
+                                       struct lp2p_span message, struct lp2p_span signature)
 {
     const uint8_t *at = public_key_info.ptr;
     enum lp2p_err err = LP2P_ESIGNATURE;
@@ -82,7 +83,8 @@ static const struct method methods[] = {
     {LP2P_TLS_RSA_PSS_SHA512, MBEDTLS_MD_SHA512, MBEDTLS_PK_RSASSA_PSS, true},
 };
 
-static enum lp2p_err check_ed25519(struct lp2p_span info, struct lp2p_span message, struct lp2p_span signature)
+static enum lp2p_err check_ed25519(struct lp2p_span info, struct lp2p_span message,
+                                   struct lp2p_span signature)
 {
     struct lp2p_span oid, params, key;
     enum lp2p_err err = lp2p_der_public_key_info(info, &oid, &params, &key);
@@ -108,16 +110,16 @@ static enum lp2p_err check_with(const struct method *method, struct lp2p_span in
         err = LP2P_ENOMEM;
     } else if (mbedtls_pk_parse_subpubkey(&at, info.ptr + info.len, &key) != 0) {
         err = LP2P_EBADKEY;
-    } else if (mbedtls_pk_verify_ext(method->key, method->pss ? &options : NULL, &key, method->hash, hash, mbedtls_md_get_size(md),
-                                     signature.ptr, signature.len) != 0) {
+    } else if (mbedtls_pk_verify_ext(method->key, method->pss ? &options : NULL, &key, method->hash, hash,
+                                     mbedtls_md_get_size(md), signature.ptr, signature.len) != 0) {
         err = LP2P_ESIGNATURE;
     }
     mbedtls_pk_free(&key);
     return err;
 }
 
-enum lp2p_err lp2p_tls_signature_check(enum lp2p_tls_scheme scheme, struct lp2p_span public_key_info, struct lp2p_span message,
-                                       struct lp2p_span signature)
+enum lp2p_err lp2p_tls_signature_check(enum lp2p_tls_scheme scheme, struct lp2p_span public_key_info,
+                                       struct lp2p_span message, struct lp2p_span signature)
 {
     if (scheme == LP2P_TLS_ED25519) {
         return check_ed25519(public_key_info, message, signature);

@@ -9,20 +9,21 @@
 
 #include <stdlib.h>
 
-#define HANDSHAKE_BYTES_MAX 32768    /* of the other side; real handshakes have 1 to 3 KiB */
-#define CERTIFICATE_BYTES_MAX 8192   /* one with RSA 8192 for both keys is below 4 KiB */
-#define BEFORE_S 3600                /* clocks differ */
+#define HANDSHAKE_BYTES_MAX 32768        /* of the other side; real handshakes have 1 to 3 KiB */
+#define CERTIFICATE_BYTES_MAX 8192       /* one with RSA 8192 for both keys is below 4 KiB */
+#define BEFORE_S 3600                    /* clocks differ */
 #define AFTER_S ((int64_t)36525 * 86400) /* a hundred years */
 
 /* The identity */
 
 /** The certificate and everything about its key; the key leaves this function only into the credentials. */
-static enum lp2p_err make_certificate(const struct lp2p_tls_identity_options *options, const struct lp2p_tls_key *key, uint8_t *out,
-                                      size_t *len)
+static enum lp2p_err make_certificate(const struct lp2p_tls_identity_options *options,
+                                      const struct lp2p_tls_key *key, uint8_t *out, size_t *len)
 {
     uint8_t statement[LP2P_TLS_KEY_DER_MAX], signature[LP2P_SIGNATURE_MAX];
     size_t statement_len = lp2p_tls_key_statement(key, statement), signature_len = 0;
-    enum lp2p_err err = options->sign(options->sign_ctx, lp2p_span(statement, statement_len), signature, &signature_len);
+    enum lp2p_err err =
+        options->sign(options->sign_ctx, lp2p_span(statement, statement_len), signature, &signature_len);
     if (err != LP2P_OK || signature_len > sizeof(signature)) {
         return err != LP2P_OK ? err : LP2P_EINVAL;
     }
@@ -35,19 +36,22 @@ static enum lp2p_err make_certificate(const struct lp2p_tls_identity_options *op
     err = lp2p_tls_certificate_make(&make, out, len);
     if (err == LP2P_OK) {
         struct lp2p_peer_id peer;
-        err = lp2p_tls_certificate_check(lp2p_span(out, *len), options->wall_s, &peer) == LP2P_OK ? LP2P_OK : LP2P_EINVAL;
+        err = lp2p_tls_certificate_check(lp2p_span(out, *len), options->wall_s, &peer) == LP2P_OK
+                  ? LP2P_OK
+                  : LP2P_EINVAL;
     }
     return err;
 }
 
-enum lp2p_err lp2p_tls_identity_init(struct lp2p_tls_identity *identity, const struct lp2p_tls_identity_options *options)
+enum lp2p_err lp2p_tls_identity_init(struct lp2p_tls_identity *identity,
+                                     const struct lp2p_tls_identity_options *options)
 {
     uint8_t der[LP2P_TLS_OWN_MAX], key_der[LP2P_TLS_KEY_DER_MAX];
     size_t len = 0;
     struct lp2p_tls_key key;
     *identity = (struct lp2p_tls_identity){.backend = options->backend,
-                                            .handshake_bytes_max = HANDSHAKE_BYTES_MAX,
-                                            .certificate_bytes_max = CERTIFICATE_BYTES_MAX};
+                                           .handshake_bytes_max = HANDSHAKE_BYTES_MAX,
+                                           .certificate_bytes_max = CERTIFICATE_BYTES_MAX};
     if (options->muxers_len > LP2P_TLS_MUXERS_MAX || options->public_key.len == 0) {
         return LP2P_EINVAL;
     }
@@ -80,7 +84,8 @@ void lp2p_tls_identity_wipe(struct lp2p_tls_identity *identity)
     *identity = (struct lp2p_tls_identity){.backend = NULL};
 }
 
-enum lp2p_err lp2p_tls_check_certificate(struct lp2p_span certificate, int64_t wall_s, struct lp2p_peer_id *peer)
+enum lp2p_err lp2p_tls_check_certificate(struct lp2p_span certificate, int64_t wall_s,
+                                         struct lp2p_peer_id *peer)
 {
     return lp2p_tls_certificate_check(certificate, wall_s, peer);
 }
@@ -139,7 +144,8 @@ static enum lp2p_err judge(void *ctx, struct lp2p_span certificate)
         return LP2P_EOVERSIZE;
     }
     enum lp2p_err err = lp2p_tls_certificate_check(certificate, pending->wall_s, &pending->event.peer);
-    if (err == LP2P_OK && pending->expected.len != 0 && !lp2p_peer_id_eq(&pending->expected, &pending->event.peer)) {
+    if (err == LP2P_OK && pending->expected.len != 0 &&
+        !lp2p_peer_id_eq(&pending->expected, &pending->event.peer)) {
         return LP2P_EWRONGPEER;
     }
     return err;
@@ -197,7 +203,8 @@ static void establish(struct channel *channel)
     pending->event.muxer = alpn >= 0 && (size_t)alpn < pending->identity->muxers_len ? alpn : -1;
 }
 
-static enum lp2p_err channel_feed(struct lp2p_secure *secure, struct lp2p_span in, lp2p_time now, size_t *used)
+static enum lp2p_err channel_feed(struct lp2p_secure *secure, struct lp2p_span in, lp2p_time now,
+                                  size_t *used)
 {
     struct channel *channel = channel_of(secure);
     (void)now;
@@ -241,18 +248,23 @@ static size_t channel_drain(struct lp2p_secure *secure, uint8_t *out, size_t cap
     return part;
 }
 
-static enum lp2p_err channel_open(struct lp2p_secure *secure, uint8_t *frame, size_t size, struct lp2p_span *plain)
+static enum lp2p_err channel_open(struct lp2p_secure *secure, uint8_t *frame, size_t size,
+                                  struct lp2p_span *plain)
 {
     struct channel *channel = channel_of(secure);
     *plain = lp2p_span(NULL, 0);
-    return channel->state == CHANNEL_ESTABLISHED ? lp2p_tls_records_open(&channel->records, frame, size, plain) : LP2P_ESTATE;
+    return channel->state == CHANNEL_ESTABLISHED
+               ? lp2p_tls_records_open(&channel->records, frame, size, plain)
+               : LP2P_ESTATE;
 }
 
 static enum lp2p_err channel_seal(struct lp2p_secure *secure, uint8_t *frame, size_t plain_len, size_t *size)
 {
     struct channel *channel = channel_of(secure);
     *size = 0;
-    return channel->state == CHANNEL_ESTABLISHED ? lp2p_tls_records_seal(&channel->records, frame, plain_len, size) : LP2P_ESTATE;
+    return channel->state == CHANNEL_ESTABLISHED
+               ? lp2p_tls_records_seal(&channel->records, frame, plain_len, size)
+               : LP2P_ESTATE;
 }
 
 static size_t channel_finish(struct lp2p_secure *secure, uint8_t *out)

@@ -11,7 +11,7 @@
 
 #define CHAIN_MAX 10
 #define ROOTS_MAX 1024
-#define DER_MAX 16384                 /* bytes of one certificate or key */
+#define DER_MAX 16384 /* bytes of one certificate or key */
 #define SELF_MADE_S ((int64_t)365 * 86400)
 #define SELF_MADE_BEFORE_S 3600
 
@@ -41,7 +41,8 @@ struct blocks {
 static void blocks_free(struct blocks *blocks)
 {
     for (size_t i = 0; i < blocks->len; i++) {
-        sodium_memzero((void *)(uintptr_t)blocks->spans[i].ptr, blocks->spans[i].len); /* a key may be among them */
+        sodium_memzero((void *)(uintptr_t)blocks->spans[i].ptr,
+                       blocks->spans[i].len); /* a key may be among them */
         free((void *)(uintptr_t)blocks->spans[i].ptr);
     }
     free(blocks->spans);
@@ -67,8 +68,10 @@ static enum lp2p_err blocks_add(struct blocks *blocks, const uint8_t *bytes, siz
     return LP2P_OK;
 }
 
-/** All blocks with this label; `lenient` passes over those that cannot be decoded. EMALFORMED: there is none. */
-static enum lp2p_err blocks_read(struct blocks *blocks, struct lp2p_span text, const char *label, bool lenient)
+/** All blocks with this label; `lenient` passes over those that cannot be decoded. EMALFORMED: there is none.
+ */
+static enum lp2p_err blocks_read(struct blocks *blocks, struct lp2p_span text, const char *label,
+                                 bool lenient)
 {
     uint8_t *der = malloc(DER_MAX);
     enum lp2p_err err = der == NULL ? LP2P_ENOMEM : LP2P_OK;
@@ -94,8 +97,9 @@ static enum lp2p_err blocks_read(struct blocks *blocks, struct lp2p_span text, c
 
 /* Making */
 
-static enum lp2p_err make(const struct lp2p_tls_backend *backend, enum lp2p_tls_peer peer, const struct lp2p_tls_material *material,
-                          const struct lp2p_rand *rand, struct lp2p_tls_web **out)
+static enum lp2p_err make(const struct lp2p_tls_backend *backend, enum lp2p_tls_peer peer,
+                          const struct lp2p_tls_material *material, const struct lp2p_rand *rand,
+                          struct lp2p_tls_web **out)
 {
     struct lp2p_tls_web *web = calloc(1, sizeof(*web));
     if (web == NULL) {
@@ -123,8 +127,9 @@ static enum lp2p_err make(const struct lp2p_tls_backend *backend, enum lp2p_tls_
     return LP2P_OK;
 }
 
-enum lp2p_err lp2p_tls_web_server(const struct lp2p_tls_backend *backend, struct lp2p_span chain_pem, struct lp2p_span key_pem,
-                                  const struct lp2p_rand *rand, struct lp2p_tls_web **out)
+enum lp2p_err lp2p_tls_web_server(const struct lp2p_tls_backend *backend, struct lp2p_span chain_pem,
+                                  struct lp2p_span key_pem, const struct lp2p_rand *rand,
+                                  struct lp2p_tls_web **out)
 {
     struct blocks chain = {.max = CHAIN_MAX}, key = {.max = 1};
     enum lp2p_err err = blocks_read(&chain, chain_pem, "CERTIFICATE", false);
@@ -133,7 +138,8 @@ enum lp2p_err lp2p_tls_web_server(const struct lp2p_tls_backend *backend, struct
         err = err == LP2P_ELIMIT ? LP2P_EBADKEY : err; /* which of two? */
     }
     if (err == LP2P_OK) {
-        const struct lp2p_tls_material material = {.chain = chain.spans, .chain_len = chain.len, .key = key.spans[0]};
+        const struct lp2p_tls_material material = {
+            .chain = chain.spans, .chain_len = chain.len, .key = key.spans[0]};
         err = make(backend, LP2P_TLS_PEER_NOBODY, &material, rand, out);
     }
     blocks_free(&chain);
@@ -141,8 +147,9 @@ enum lp2p_err lp2p_tls_web_server(const struct lp2p_tls_backend *backend, struct
     return err;
 }
 
-enum lp2p_err lp2p_tls_web_self_made(const struct lp2p_tls_backend *backend, const char *const *names, size_t names_len,
-                                     const struct lp2p_rand *rand, int64_t wall_s, struct lp2p_tls_web **out)
+enum lp2p_err lp2p_tls_web_self_made(const struct lp2p_tls_backend *backend, const char *const *names,
+                                     size_t names_len, const struct lp2p_rand *rand, int64_t wall_s,
+                                     struct lp2p_tls_web **out)
 {
     uint8_t der[LP2P_TLS_OWN_MAX], key_der[LP2P_TLS_KEY_DER_MAX];
     size_t len = 0;
@@ -171,8 +178,8 @@ enum lp2p_err lp2p_tls_web_self_made(const struct lp2p_tls_backend *backend, con
     return err;
 }
 
-enum lp2p_err lp2p_tls_web_client(const struct lp2p_tls_backend *backend, struct lp2p_span roots_pem, const struct lp2p_rand *rand,
-                                  struct lp2p_tls_web **out)
+enum lp2p_err lp2p_tls_web_client(const struct lp2p_tls_backend *backend, struct lp2p_span roots_pem,
+                                  const struct lp2p_rand *rand, struct lp2p_tls_web **out)
 {
     struct blocks roots = {.max = ROOTS_MAX};
     enum lp2p_err err = blocks_read(&roots, roots_pem, "CERTIFICATE", true);
@@ -184,8 +191,8 @@ enum lp2p_err lp2p_tls_web_client(const struct lp2p_tls_backend *backend, struct
     return err;
 }
 
-enum lp2p_err lp2p_tls_web_client_unverified(const struct lp2p_tls_backend *backend, const struct lp2p_rand *rand,
-                                             struct lp2p_tls_web **out)
+enum lp2p_err lp2p_tls_web_client_unverified(const struct lp2p_tls_backend *backend,
+                                             const struct lp2p_rand *rand, struct lp2p_tls_web **out)
 {
     const struct lp2p_tls_material material = {.chain_len = 0};
     return make(backend, LP2P_TLS_PEER_ANY, &material, rand, out);
@@ -202,7 +209,8 @@ size_t lp2p_tls_web_certificate_pem(const struct lp2p_tls_web *web, char *out, s
     len = sizeof(head) - 1;
     for (size_t at = 0; at < web->certificate_len; at += 48) {
         size_t part = LP2P_MIN(web->certificate_len - at, (size_t)48);
-        (void)sodium_bin2base64(out + len, cap - len, web->certificate + at, part, sodium_base64_VARIANT_ORIGINAL);
+        (void)sodium_bin2base64(out + len, cap - len, web->certificate + at, part,
+                                sodium_base64_VARIANT_ORIGINAL);
         len += strlen(out + len);
         out[len++] = '\n';
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The TLS channel of libp2p: handshakes of both roles and of all pairs of backends, and the frames after them. */
+ * The TLS channel of libp2p: handshakes of both roles and of all pairs of backends, and the frames after
+ * them. */
 #include "tls_kit.h"
 
 #include <setjmp.h>
@@ -19,8 +20,8 @@ struct pair {
     struct lp2p_secure_event ea, eb;
 };
 
-static void pair_init(struct pair *pair, size_t i, size_t j, const char *const *muxers_a, size_t len_a, const char *const *muxers_b,
-                      size_t len_b)
+static void pair_init(struct pair *pair, size_t i, size_t j, const char *const *muxers_a, size_t len_a,
+                      const char *const *muxers_b, size_t len_b)
 {
     *pair = (struct pair){.sa = NULL};
     kit_node_init(&pair->a, 1, kit_backends[i], muxers_a, len_a);
@@ -48,8 +49,8 @@ static void pair_fini(struct pair *pair)
     lp2p_tls_identity_wipe(&pair->b.identity);
 }
 
-#define FOR_PAIRS(i, j)                                             \
-    for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++)       \
+#define FOR_PAIRS(i, j)                                                                                      \
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++)                                                \
         for (size_t j = 0; j < LP2P_ARRAY_LEN(kit_backends); j++)
 
 /** One frame from one end to the other. */
@@ -93,7 +94,8 @@ static void test_tls_handshake_of_all_pairs(void **state)
             assert_int_equal(pair.err_b, LP2P_OK);
             assert_int_equal(pair.ea.kind, LP2P_SECURE_ESTABLISHED);
             assert_int_equal(pair.eb.kind, LP2P_SECURE_ESTABLISHED);
-            assert_true(lp2p_peer_id_eq(&pair.ea.peer, &pair.b.id) && lp2p_peer_id_eq(&pair.eb.peer, &pair.a.id));
+            assert_true(lp2p_peer_id_eq(&pair.ea.peer, &pair.b.id) &&
+                        lp2p_peer_id_eq(&pair.eb.peer, &pair.a.id));
             assert_int_equal(pair.ea.muxer, 0);
             assert_int_equal(pair.eb.muxer, 0);
             assert_int_equal(kit_next(pair.sa).kind, LP2P_SECURE_NONE);
@@ -120,8 +122,8 @@ static void test_tls_muxer_choice(void **state)
 {
     (void)state;
     static const struct muxer_case cases[] = {
-        {YAMUX, 1, YAMUX, 1, 0, 0},   {BOTH, 2, MPLEX, 1, 1, 0},   {MPLEX, 1, BOTH, 2, 0, 1},   {BOTH, 2, BOTH, 2, 0, 0},
-        {NULL, 0, YAMUX, 1, -1, -1}, /* rust offers nothing else than "libp2p" */
+        {YAMUX, 1, YAMUX, 1, 0, 0},  {BOTH, 2, MPLEX, 1, 1, 0},    {MPLEX, 1, BOTH, 2, 0, 1},
+        {BOTH, 2, BOTH, 2, 0, 0},    {NULL, 0, YAMUX, 1, -1, -1}, /* rust offers nothing else than "libp2p" */
         {YAMUX, 1, NULL, 0, -1, -1}, {OTHER, 1, YAMUX, 1, -1, -1}, {NULL, 0, NULL, 0, -1, -1},
     };
     FOR_PAIRS(i, j)
@@ -158,7 +160,8 @@ static void test_tls_no_common_alpn(void **state)
     }
 }
 
-/** The dialer wants another peer: it says so and learns who answered; the listener is told that it was refused. */
+/** The dialer wants another peer: it says so and learns who answered; the listener is told that it was
+ * refused. */
 static void test_tls_wrong_peer(void **state)
 {
     (void)state;
@@ -181,8 +184,8 @@ static void test_tls_wrong_peer(void **state)
     }
 }
 
-/** The clocks are apart: the listener finds the dialer's certificate expired. In TLS 1.3 the dialer is through by then, and
- *  hears of it with its first read. */
+/** The clocks are apart: the listener finds the dialer's certificate expired. In TLS 1.3 the dialer is
+ * through by then, and hears of it with its first read. */
 static void test_tls_refused_client_certificate(void **state)
 {
     (void)state;
@@ -206,12 +209,14 @@ static void test_tls_refused_client_certificate(void **state)
         assert_int_equal(lp2p_tls_secure.frame_size(lp2p_span(wire, len), &size), LP2P_OK);
         assert_int_equal(size, len);
         assert_int_equal(lp2p_tls_secure.open(pair.sa, wire, len, &plain), LP2P_ECERTREFUSED);
-        assert_int_equal(lp2p_tls_secure.open(pair.sa, wire, len, &plain), LP2P_ECERTREFUSED); /* and it stays so */
+        assert_int_equal(lp2p_tls_secure.open(pair.sa, wire, len, &plain),
+                         LP2P_ECERTREFUSED); /* and it stays so */
         pair_fini(&pair);
     }
 }
 
-/** The dialer's first frame may come in one piece with the end of its handshake: not a byte of it is taken. */
+/** The dialer's first frame may come in one piece with the end of its handshake: not a byte of it is taken.
+ */
 static void test_tls_leaves_the_first_frame(void **state)
 {
     (void)state;
@@ -256,16 +261,21 @@ static void test_tls_changed_handshake(void **state)
                 pair_init(&pair, i, j, YAMUX, 1, YAMUX, 1);
                 pair_start(&pair, &pair.b.id);
                 for (unsigned f = 0; f < flight; f++) {
-                    assert_int_equal(kit_carry(f % 2 == 0 ? pair.sa : pair.sb, f % 2 == 0 ? pair.sb : pair.sa, 9999, &moved), LP2P_OK);
+                    assert_int_equal(kit_carry(f % 2 == 0 ? pair.sa : pair.sb, f % 2 == 0 ? pair.sb : pair.sa,
+                                               9999, &moved),
+                                     LP2P_OK);
                 }
-                struct lp2p_secure *from = flight % 2 == 0 ? pair.sa : pair.sb, *to = flight % 2 == 0 ? pair.sb : pair.sa;
+                struct lp2p_secure *from = flight % 2 == 0 ? pair.sa : pair.sb,
+                                   *to = flight % 2 == 0 ? pair.sb : pair.sa;
                 size_t len = lp2p_tls_secure.drain(from, wire, sizeof(wire), 0);
                 wire[step == 0 ? len - 1 : randombytes_uniform((uint32_t)len)] ^= (uint8_t)(1 << (step % 8));
                 enum lp2p_err err = lp2p_tls_secure.feed(to, lp2p_span(wire, len), 0, &used);
-                /* A length that grew waits for more, a legacy field that nobody looks at shows in the Finished message. */
+                /* A length that grew waits for more, a legacy field that nobody looks at shows in the
+                 * Finished message. */
                 bool back_is_refused = false;
                 if (err == LP2P_OK) {
-                    back_is_refused = kit_carry(to, from, 9999, &moved) != LP2P_OK || kit_next(to).kind == LP2P_SECURE_NONE;
+                    back_is_refused =
+                        kit_carry(to, from, 9999, &moved) != LP2P_OK || kit_next(to).kind == LP2P_SECURE_NONE;
                 }
                 assert_true(err != LP2P_OK || back_is_refused);
                 pair_fini(&pair);
@@ -277,9 +287,12 @@ static void test_tls_changed_handshake(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tls_handshake_of_all_pairs),     cmocka_unit_test(test_tls_muxer_choice),
-        cmocka_unit_test(test_tls_no_common_alpn),             cmocka_unit_test(test_tls_wrong_peer),
-        cmocka_unit_test(test_tls_refused_client_certificate), cmocka_unit_test(test_tls_leaves_the_first_frame),
+        cmocka_unit_test(test_tls_handshake_of_all_pairs),
+        cmocka_unit_test(test_tls_muxer_choice),
+        cmocka_unit_test(test_tls_no_common_alpn),
+        cmocka_unit_test(test_tls_wrong_peer),
+        cmocka_unit_test(test_tls_refused_client_certificate),
+        cmocka_unit_test(test_tls_leaves_the_first_frame),
         cmocka_unit_test(test_tls_changed_handshake),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

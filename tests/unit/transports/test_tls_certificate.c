@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Certificates of libp2p: the vectors of the spec, of js and of rust, and crafted ones with one fault each. */
+ * Certificates of libp2p: the vectors of the spec, of js and of rust, and crafted ones with one fault each.
+ */
 #include "tls_craft.h"
 #include "vectors.h"
 
@@ -61,8 +62,8 @@ static void test_tls_certificate_other_schemes(void **state)
             assert_int_equal(err, LP2P_EBADKEY); /* the hash is not the curve's */
         } else {
             assert_int_equal(err, LP2P_OK);
-            assert_int_equal(lp2p_tls_signature_check(certificate.scheme, certificate.public_key_info, certificate.signed_part,
-                                                      certificate.signature),
+            assert_int_equal(lp2p_tls_signature_check(certificate.scheme, certificate.public_key_info,
+                                                      certificate.signed_part, certificate.signature),
                              LP2P_OK);
             /* The self-signature is right, but of eleven only one has a host key that signed. */
             assert_int_equal(lp2p_tls_check_certificate(der, SET_BACK, &peer),
@@ -72,7 +73,8 @@ static void test_tls_certificate_other_schemes(void **state)
             memcpy(wrong, certificate.signed_part.ptr, certificate.signed_part.len);
             wrong[20] ^= 1;
             assert_int_equal(lp2p_tls_signature_check(certificate.scheme, certificate.public_key_info,
-                                                      lp2p_span(wrong, certificate.signed_part.len), certificate.signature),
+                                                      lp2p_span(wrong, certificate.signed_part.len),
+                                                      certificate.signature),
                              LP2P_ESIGNATURE);
             free(wrong);
         }
@@ -87,7 +89,8 @@ static void test_tls_certificate_every_bit(void **state)
 {
     (void)state;
     yyjson_doc *doc = vectors_load("tls-certificates.json");
-    struct lp2p_span der = vectors_hex(yyjson_arr_get_first(vectors_array(doc, "certificates")), "certificate");
+    struct lp2p_span der =
+        vectors_hex(yyjson_arr_get_first(vectors_array(doc, "certificates")), "certificate");
     struct lp2p_peer_id peer;
     for (size_t len = 0; len < der.len; len++) {
         struct lp2p_span part = vectors_copy(lp2p_span(der.ptr, len));
@@ -102,7 +105,8 @@ static void test_tls_certificate_every_bit(void **state)
         copy[bit / 8] ^= (uint8_t)(1 << (bit % 8));
     }
     copy[der.len] = 0; /* nothing may follow */
-    assert_int_equal(lp2p_tls_check_certificate(lp2p_span(copy, der.len + 1), KIT_NOW, &peer), LP2P_EMALFORMED);
+    assert_int_equal(lp2p_tls_check_certificate(lp2p_span(copy, der.len + 1), KIT_NOW, &peer),
+                     LP2P_EMALFORMED);
     assert_int_equal(lp2p_tls_check_certificate(lp2p_span(copy, der.len), KIT_NOW, &peer), LP2P_OK);
     free(copy);
     vectors_free(der);
@@ -145,7 +149,8 @@ static void test_tls_certificate_extensions(void **state)
 {
     (void)state;
     static const uint8_t key_usage[] = {0x55, 0x1d, 0x0f};
-    const struct lp2p_span libp2p = lp2p_span(CRAFT_LIBP2P, sizeof(CRAFT_LIBP2P)), other = lp2p_span(CRAFT_OTHER, sizeof(CRAFT_OTHER));
+    const struct lp2p_span libp2p = lp2p_span(CRAFT_LIBP2P, sizeof(CRAFT_LIBP2P)),
+                           other = lp2p_span(CRAFT_OTHER, sizeof(CRAFT_OTHER));
     for (int critical = 0; critical < 2; critical++) {
         struct workshop *shop = workshop_new(critical != 0);
         struct lp2p_span value = lp2p_span(shop->value.bytes, shop->value.len);
@@ -157,7 +162,8 @@ static void test_tls_certificate_extensions(void **state)
         craft_extension(&shop->extensions, other, false, value);
         craft.extensions.len = shop->extensions.len;
         assert_int_equal(check(shop, &craft, KIT_NOW), LP2P_OK);
-        craft_extension(&shop->extensions, lp2p_span(key_usage, sizeof(key_usage)), true, lp2p_span("\x03\x02\x07\x80", 4));
+        craft_extension(&shop->extensions, lp2p_span(key_usage, sizeof(key_usage)), true,
+                        lp2p_span("\x03\x02\x07\x80", 4));
         craft.extensions.len = shop->extensions.len;
         assert_int_equal(check(shop, &craft, KIT_NOW), LP2P_OK);
         size_t before = shop->extensions.len;
@@ -184,9 +190,12 @@ static void test_tls_certificate_form(void **state)
 {
     (void)state;
     static const uint8_t sha1[] = {0x30, 0x09, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01};
-    static const uint8_t md5_rsa[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x04, 0x05, 0x00};
-    static const uint8_t sha1_rsa[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x05, 0x05, 0x00};
-    static const uint8_t rsa[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00};
+    static const uint8_t md5_rsa[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+                                      0xf7, 0x0d, 0x01, 0x01, 0x04, 0x05, 0x00};
+    static const uint8_t sha1_rsa[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+                                       0xf7, 0x0d, 0x01, 0x01, 0x05, 0x05, 0x00};
+    static const uint8_t rsa[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+                                  0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00};
     static const uint8_t p384[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03};
     static const uint8_t unique_id[] = {0x81, 0x02, 0x00, 0x55};
     struct workshop *shop = workshop_new(true);
@@ -199,7 +208,8 @@ static void test_tls_certificate_form(void **state)
     assert_int_equal(check(shop, &craft, KIT_NOW), LP2P_EMALFORMED);
     craft = good, craft.outer = lp2p_span(p384, sizeof(p384)); /* not what the signed part says */
     assert_int_equal(check(shop, &craft, KIT_NOW), LP2P_EMALFORMED);
-    const struct lp2p_span old[] = {lp2p_span(sha1, sizeof(sha1)), lp2p_span(md5_rsa, sizeof(md5_rsa)), lp2p_span(sha1_rsa, sizeof(sha1_rsa))};
+    const struct lp2p_span old[] = {lp2p_span(sha1, sizeof(sha1)), lp2p_span(md5_rsa, sizeof(md5_rsa)),
+                                    lp2p_span(sha1_rsa, sizeof(sha1_rsa))};
     for (size_t i = 0; i < LP2P_ARRAY_LEN(old); i++) {
         craft = good, craft.algorithm = old[i];
         assert_int_equal(check(shop, &craft, KIT_NOW), LP2P_EUNSUPPORTED);
@@ -242,9 +252,22 @@ static void test_tls_certificate_dates(void **state)
         assert_int_equal(lp2p_tls_calendar_take(&in, &back), LP2P_OK);
         assert_int_equal(back, s);
     }
-    static const char *const bad[] = {"\x17\x0d" "261301000000Z", "\x17\x0d" "260230000000Z", "\x17\x0d" "260101240000Z",
-                                      "\x17\x0d" "260101000060Z", "\x17\x0d" "260101000000+", "\x17\x0b" "2601010000Z",
-                                      "\x18\x0d" "260101000000Z", "\x18\x0f" "21000229000000Z"};
+    static const char *const bad[] = {"\x17\x0d"
+                                      "261301000000Z",
+                                      "\x17\x0d"
+                                      "260230000000Z",
+                                      "\x17\x0d"
+                                      "260101240000Z",
+                                      "\x17\x0d"
+                                      "260101000060Z",
+                                      "\x17\x0d"
+                                      "260101000000+",
+                                      "\x17\x0b"
+                                      "2601010000Z",
+                                      "\x18\x0d"
+                                      "260101000000Z",
+                                      "\x18\x0f"
+                                      "21000229000000Z"};
     for (size_t i = 0; i < LP2P_ARRAY_LEN(bad); i++) {
         struct lp2p_span in = lp2p_span_str(bad[i]);
         int64_t ignored;
@@ -262,18 +285,21 @@ static void test_tls_certificate_self_referential(void **state)
     struct craft_bytes *info = calloc(1, sizeof(*info));
     craft_info(&shop->key, info);
     assert_int_equal(lp2p_public_key_make(LP2P_KEY_ECDSA, lp2p_span(info->bytes, info->len), &host), LP2P_OK);
-    size_t len = craft_sign(&shop->key, lp2p_span(statement, lp2p_tls_key_statement(&shop->key, statement)), signature);
+    size_t len = craft_sign(&shop->key, lp2p_span(statement, lp2p_tls_key_statement(&shop->key, statement)),
+                            signature);
     shop->value.len = shop->extensions.len = 0;
     craft_put(&shop->value, 0x04, host.encoded, host.encoded_len);
     craft_put(&shop->value, 0x04, signature, len);
     craft_wrap(&shop->value, 0, 0x30);
     craft_extension(&shop->extensions, lp2p_span(CRAFT_LIBP2P, sizeof(CRAFT_LIBP2P)), true,
                     lp2p_span(shop->value.bytes, shop->value.len));
-    const struct craft craft = {.key = &shop->key, .extensions = lp2p_span(shop->extensions.bytes, shop->extensions.len)};
+    const struct craft craft = {.key = &shop->key,
+                                .extensions = lp2p_span(shop->extensions.bytes, shop->extensions.len)};
     struct lp2p_peer_id peer, own;
     lp2p_peer_id_from_key(&host, &own);
     craft_make(&craft, &shop->out);
-    assert_int_equal(lp2p_tls_check_certificate(lp2p_span(shop->out.bytes, shop->out.len), KIT_NOW, &peer), LP2P_OK);
+    assert_int_equal(lp2p_tls_check_certificate(lp2p_span(shop->out.bytes, shop->out.len), KIT_NOW, &peer),
+                     LP2P_OK);
     assert_true(lp2p_peer_id_eq(&peer, &own));
     free(info);
     free(shop);
@@ -283,7 +309,8 @@ static void test_tls_certificate_self_referential(void **state)
 
 static void rsa_info(struct craft_bytes *out, size_t bits, uint32_t exponent, bool even)
 {
-    static const uint8_t oid[] = {0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00};
+    static const uint8_t oid[] = {0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7,
+                                  0x0d, 0x01, 0x01, 0x01, 0x05, 0x00};
     uint8_t modulus[8193 + 1] = {0}, number[5];
     size_t len = bits / 8;
     randombytes_buf(modulus + 1, len);
@@ -318,17 +345,25 @@ static void rsa_info(struct craft_bytes *out, size_t bits, uint32_t exponent, bo
 static void test_AH9_tls_huge_keys(void **state)
 {
     (void)state;
-    static const uint8_t rsa[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00};
+    static const uint8_t rsa[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
+                                  0xf7, 0x0d, 0x01, 0x01, 0x0b, 0x05, 0x00};
     static const struct {
         size_t bits;
         uint32_t exponent;
         bool even;
         enum lp2p_err err;
     } cases[] = {
-        {2048, 65537, false, LP2P_ESIGNATURE}, {8192, 65537, false, LP2P_ESIGNATURE}, /* sizes that are looked at */
-        {512, 65537, false, LP2P_EBADKEY},     {1024, 65537, false, LP2P_EBADKEY},     {2040, 65537, false, LP2P_EBADKEY},
-        {8200, 65537, false, LP2P_EOVERSIZE},  {16384, 65537, false, LP2P_EOVERSIZE},  {65536, 65537, false, LP2P_EOVERSIZE},
-        {2048, 65536, false, LP2P_EBADKEY},    {2048, 1, false, LP2P_EBADKEY},         {2048, 0xffffffff, false, LP2P_EBADKEY},
+        {2048, 65537, false, LP2P_ESIGNATURE},
+        {8192, 65537, false, LP2P_ESIGNATURE}, /* sizes that are looked at */
+        {512, 65537, false, LP2P_EBADKEY},
+        {1024, 65537, false, LP2P_EBADKEY},
+        {2040, 65537, false, LP2P_EBADKEY},
+        {8200, 65537, false, LP2P_EOVERSIZE},
+        {16384, 65537, false, LP2P_EOVERSIZE},
+        {65536, 65537, false, LP2P_EOVERSIZE},
+        {2048, 65536, false, LP2P_EBADKEY},
+        {2048, 1, false, LP2P_EBADKEY},
+        {2048, 0xffffffff, false, LP2P_EBADKEY},
         {2048, 65537, true, LP2P_EBADKEY},
     };
     struct workshop *shop = workshop_new(false);
@@ -340,11 +375,12 @@ static void test_AH9_tls_huge_keys(void **state)
                               .public_key_info = lp2p_span(info->bytes, info->len)};
         enum lp2p_err err = check(shop, &craft, KIT_NOW);
         assert_true(err == cases[i].err || (cases[i].err == LP2P_EOVERSIZE && err == LP2P_EBADKEY));
-        /* The negative control: without the look at the size, the arithmetic is done, and says something else. */
+        /* The negative control: without the look at the size, the arithmetic is done, and says something
+         * else. */
         if (cases[i].bits > 8192 && cases[i].bits <= 16384) {
             uint8_t signature[16384 / 8] = {1};
-            err = lp2p_tls_signature_check(LP2P_TLS_RSA_PKCS1_SHA256, craft.public_key_info, lp2p_span("x", 1),
-                                           lp2p_span(signature, cases[i].bits / 8));
+            err = lp2p_tls_signature_check(LP2P_TLS_RSA_PKCS1_SHA256, craft.public_key_info,
+                                           lp2p_span("x", 1), lp2p_span(signature, cases[i].bits / 8));
             assert_true(err == LP2P_ESIGNATURE || err == LP2P_EBADKEY);
         }
     }
@@ -355,18 +391,20 @@ static void test_AH9_tls_huge_keys(void **state)
 static void test_AH10_tls_lengths_that_lie(void **state)
 {
     (void)state;
-    static const uint8_t lies[][8] = {{0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 0x04, 0x00}, /* 4 GiB */
-                                      {0x30, 0x82, 0x7f, 0xff, 0x04, 0x82, 0x7f, 0x00}, /* 32 KiB */
-                                      {0x30, 0x80, 0x04, 0x00, 0x04, 0x00, 0x00, 0x00}, /* no length */
-                                      {0x30, 0x06, 0x04, 0x81, 0x01, 0x00, 0x04, 0x00}, /* not the shortest */
-                                      {0x30, 0x06, 0x04, 0x02, 0x08, 0x01, 0x04, 0x01}, /* one byte too many */
-                                      {0x30, 0x04, 0x04, 0x00, 0x04, 0x00, 0x05, 0x00}, /* trailing bytes */
-                                      {0x30, 0x06, 0x04, 0x02, 0x08, 0x01, 0x05, 0x00}, /* another type */
-                                      {0x31, 0x06, 0x04, 0x02, 0x08, 0x01, 0x04, 0x00}};
+    static const uint8_t lies[][8] = {
+        {0x30, 0x84, 0xff, 0xff, 0xff, 0xff, 0x04, 0x00}, /* 4 GiB */
+        {0x30, 0x82, 0x7f, 0xff, 0x04, 0x82, 0x7f, 0x00}, /* 32 KiB */
+        {0x30, 0x80, 0x04, 0x00, 0x04, 0x00, 0x00, 0x00}, /* no length */
+        {0x30, 0x06, 0x04, 0x81, 0x01, 0x00, 0x04, 0x00}, /* not the shortest */
+        {0x30, 0x06, 0x04, 0x02, 0x08, 0x01, 0x04, 0x01}, /* one byte too many */
+        {0x30, 0x04, 0x04, 0x00, 0x04, 0x00, 0x05, 0x00}, /* trailing bytes */
+        {0x30, 0x06, 0x04, 0x02, 0x08, 0x01, 0x05, 0x00}, /* another type */
+        {0x31, 0x06, 0x04, 0x02, 0x08, 0x01, 0x04, 0x00}};
     struct workshop *shop = workshop_new(false);
     for (size_t i = 0; i < LP2P_ARRAY_LEN(lies); i++) {
         shop->extensions.len = 0;
-        craft_extension(&shop->extensions, lp2p_span(CRAFT_LIBP2P, sizeof(CRAFT_LIBP2P)), false, lp2p_span(lies[i], 8));
+        craft_extension(&shop->extensions, lp2p_span(CRAFT_LIBP2P, sizeof(CRAFT_LIBP2P)), false,
+                        lp2p_span(lies[i], 8));
         const struct craft craft = {.extensions = lp2p_span(shop->extensions.bytes, shop->extensions.len)};
         assert_int_equal(check(shop, &craft, KIT_NOW), LP2P_EMALFORMED);
     }
@@ -411,11 +449,16 @@ static void test_tls_certificate_made(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tls_certificate_vectors),    cmocka_unit_test(test_tls_certificate_other_schemes),
-        cmocka_unit_test(test_tls_certificate_every_bit),  cmocka_unit_test(test_tls_certificate_extensions),
-        cmocka_unit_test(test_tls_certificate_form),       cmocka_unit_test(test_tls_certificate_dates),
-        cmocka_unit_test(test_tls_certificate_self_referential), cmocka_unit_test(test_AH9_tls_huge_keys),
-        cmocka_unit_test(test_AH10_tls_lengths_that_lie),  cmocka_unit_test(test_tls_certificate_made),
+        cmocka_unit_test(test_tls_certificate_vectors),
+        cmocka_unit_test(test_tls_certificate_other_schemes),
+        cmocka_unit_test(test_tls_certificate_every_bit),
+        cmocka_unit_test(test_tls_certificate_extensions),
+        cmocka_unit_test(test_tls_certificate_form),
+        cmocka_unit_test(test_tls_certificate_dates),
+        cmocka_unit_test(test_tls_certificate_self_referential),
+        cmocka_unit_test(test_AH9_tls_huge_keys),
+        cmocka_unit_test(test_AH10_tls_lengths_that_lie),
+        cmocka_unit_test(test_tls_certificate_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Peers that are not ours: plain OpenSSL on the other side, with one fault each, against both roles of the channel and all
- * backends. */
+ * Peers that are not ours: plain OpenSSL on the other side, with one fault each, against both roles of the
+ * channel and all backends. */
 #include "tls_craft.h"
 
 #include <openssl/err.h>
@@ -12,17 +12,18 @@
 #include <cmocka.h>
 
 static const char *const YAMUX[] = {"/yamux/1.0.0"};
-static const uint8_t ALPN_BOTH[] = "\x0c/yamux/1.0.0\x06libp2p", ALPN_OTHER[] = "\x08http/1.1", ALPN_LIBP2P[] = "\x06libp2p";
+static const uint8_t ALPN_BOTH[] = "\x0c/yamux/1.0.0\x06libp2p", ALPN_OTHER[] = "\x08http/1.1",
+                     ALPN_LIBP2P[] = "\x06libp2p";
 
 /** How the other side deviates. */
 struct manners {
     const char *name;
     bool old_version, no_certificate, two_certificates, tickets, no_alpn;
     struct lp2p_span alpn;
-    size_t padding;         /* bytes of an extension that nobody knows */
+    size_t padding; /* bytes of an extension that nobody knows */
     bool no_extension, bad_word, old_dates, names;
-    enum lp2p_err err;      /* what ours says of it as the listener */
-    bool also_as_listener;  /* the same of ours as the dialer */
+    enum lp2p_err err;     /* what ours says of it as the listener */
+    bool also_as_listener; /* the same of ours as the dialer */
 };
 
 static const struct manners GOOD = {.name = "good", .also_as_listener = true};
@@ -51,7 +52,8 @@ static int anything(X509_STORE_CTX *store, void *ctx)
     return 1;
 }
 
-static int choose(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned int in_len, void *ctx)
+static int choose(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                  unsigned int in_len, void *ctx)
 {
     (void)ssl;
     (void)in_len;
@@ -63,7 +65,8 @@ static int choose(SSL *ssl, const unsigned char **out, unsigned char *out_len, c
 
 static void load_certificate(struct peer *peer, const struct manners *how)
 {
-    struct craft_bytes *value = calloc(1, sizeof(*value)), *list = calloc(1, sizeof(*list)), *der = calloc(1, sizeof(*der));
+    struct craft_bytes *value = calloc(1, sizeof(*value)), *list = calloc(1, sizeof(*list)),
+                       *der = calloc(1, sizeof(*der));
     struct lp2p_tls_key key;
     struct kit_node other;
     uint8_t key_der[LP2P_TLS_KEY_DER_MAX], *padding = calloc(1, how->padding + 1);
@@ -72,10 +75,13 @@ static void load_certificate(struct peer *peer, const struct manners *how)
     struct kit_node liar = peer->node;
     memcpy(liar.sk, other.sk, sizeof(liar.sk));
     craft_signed_key(value, how->bad_word ? &liar : &peer->node, &key);
-    craft_extension(list, how->no_extension ? lp2p_span(CRAFT_OTHER, sizeof(CRAFT_OTHER)) : lp2p_span(CRAFT_LIBP2P, sizeof(CRAFT_LIBP2P)),
+    craft_extension(list,
+                    how->no_extension ? lp2p_span(CRAFT_OTHER, sizeof(CRAFT_OTHER))
+                                      : lp2p_span(CRAFT_LIBP2P, sizeof(CRAFT_LIBP2P)),
                     false, lp2p_span(value->bytes, value->len));
     if (how->padding > 0) {
-        craft_extension(list, lp2p_span(CRAFT_OTHER, sizeof(CRAFT_OTHER)), false, lp2p_span(padding, how->padding));
+        craft_extension(list, lp2p_span(CRAFT_OTHER, sizeof(CRAFT_OTHER)), false,
+                        lp2p_span(padding, how->padding));
     }
     const struct craft craft = {.key = &key,
                                 .extensions = lp2p_span(list->bytes, list->len),
@@ -132,7 +138,8 @@ static void peer_fini(struct peer *peer)
     ERR_clear_error();
 }
 
-/** Shakes hands as far as it goes; the verdict of ours. Frames are not touched: *rest has what came behind the handshake. */
+/** Shakes hands as far as it goes; the verdict of ours. Frames are not touched: *rest has what came behind
+ * the handshake. */
 static enum lp2p_err shake(struct peer *peer, struct lp2p_secure *ours, struct craft_bytes *rest)
 {
     enum lp2p_err err = LP2P_OK;
@@ -164,7 +171,8 @@ struct listener {
 };
 
 /** One meeting with a peer of these manners; ours is the listener, or the dialer. */
-static struct lp2p_secure_event meet(struct listener *ours, const struct manners *how, bool dial, enum lp2p_err *err)
+static struct lp2p_secure_event meet(struct listener *ours, const struct manners *how, bool dial,
+                                     enum lp2p_err *err)
 {
     struct peer peer;
     struct craft_bytes *rest = calloc(1, sizeof(*rest));
@@ -178,7 +186,8 @@ static struct lp2p_secure_event meet(struct listener *ours, const struct manners
         size_t one = 0;
         for (size_t at = 0; at < rest->len; at += one) {
             struct lp2p_span plain;
-            assert_int_equal(lp2p_tls_secure.frame_size(lp2p_span(rest->bytes + at, rest->len - at), &one), LP2P_OK);
+            assert_int_equal(lp2p_tls_secure.frame_size(lp2p_span(rest->bytes + at, rest->len - at), &one),
+                             LP2P_OK);
             assert_int_equal(lp2p_tls_secure.open(ours->secure, rest->bytes + at, one, &plain), LP2P_OK);
             assert_int_equal(plain.len, 0);
         }
@@ -255,8 +264,8 @@ static void test_AH11_tls_bad_peers(void **state)
             for (int dial = 0; dial <= (FAULTS[k].also_as_listener ? 1 : 0); dial++) {
                 struct lp2p_secure_event event = meet(&ours, &FAULTS[k], dial != 0, &err);
                 if (event.kind != LP2P_SECURE_FAILED || event.reason != FAULTS[k].err) {
-                    print_message("# %s, %s, dial %d: %s, not %s\n", kit_backends[i]->name, FAULTS[k].name, dial,
-                                  lp2p_errname(event.reason), lp2p_errname(FAULTS[k].err));
+                    print_message("# %s, %s, dial %d: %s, not %s\n", kit_backends[i]->name, FAULTS[k].name,
+                                  dial, lp2p_errname(event.reason), lp2p_errname(FAULTS[k].err));
                 }
                 assert_int_equal(event.kind, LP2P_SECURE_FAILED);
                 assert_int_equal(event.reason, FAULTS[k].err);
@@ -269,8 +278,8 @@ static void test_AH11_tls_bad_peers(void **state)
     }
 }
 
-/** The negative control of the row's sizes: without the limits, a large certificate is as good as any (mbedTLS itself takes no
- *  message over 16 KiB). */
+/** The negative control of the row's sizes: without the limits, a large certificate is as good as any
+ * (mbedTLS itself takes no message over 16 KiB). */
 static void test_AH11_tls_control_without_limits(void **state)
 {
     (void)state;
@@ -301,14 +310,15 @@ static void test_tls_client_hello(void **state)
         size_t len = lp2p_tls_secure.drain(secure, hello, sizeof(hello), 0);
         assert_true(len > 50 && hello[0] == 22 && hello[5] == 1);
         size_t at = 5 + 4 + 2 + 32;
-        at += 1 + (size_t)hello[at];                                /* session id */
-        at += 2 + ((size_t)hello[at] << 8 | hello[at + 1]);         /* suites */
-        at += 1 + (size_t)hello[at];                                /* compression */
+        at += 1 + (size_t)hello[at];                        /* session id */
+        at += 2 + ((size_t)hello[at] << 8 | hello[at + 1]); /* suites */
+        at += 1 + (size_t)hello[at];                        /* compression */
         at += 2;
         unsigned seen = 0;
         while (at + 4 <= len) {
             unsigned type = (unsigned)hello[at] << 8 | hello[at + 1];
-            assert_true(type != 0 /* server_name */ && type != 35 /* ticket */ && type != 41 /* psk */ && type != 42 /* early data */);
+            assert_true(type != 0 /* server_name */ && type != 35 /* ticket */ && type != 41 /* psk */ &&
+                        type != 42 /* early data */);
             if (type == 43) { /* supported_versions: 1.3 alone */
                 assert_memory_equal(hello + at + 4, "\x02\x03\x04", 3);
             }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The record layer of TLS 1.3 behind the handshake: both suites, limits, changed records, new keys, tickets, alerts. The
- * other end is the same layer, and a hand that seals whatever it wants. */
+ * The record layer of TLS 1.3 behind the handshake: both suites, limits, changed records, new keys, tickets,
+ * alerts. The other end is the same layer, and a hand that seals whatever it wants. */
 #include "base/check.h"
 #include "tls/aead.h"
 #include "tls/record.h"
@@ -35,7 +35,8 @@ static void ends_fini(struct ends *ends)
 }
 
 /** A record of any type and padding, sealed with the sender's next nonce. */
-static size_t seal_any(struct lp2p_tls_records *from, uint8_t type, const void *content, size_t len, size_t padding, uint8_t *out)
+static size_t seal_any(struct lp2p_tls_records *from, uint8_t type, const void *content, size_t len,
+                       size_t padding, uint8_t *out)
 {
     uint8_t *inner = malloc(LP2P_TLS_HEAD + len + 1 + padding + LP2P_TLS_TAIL);
     uint64_t before = from->send.seq;
@@ -50,12 +51,15 @@ static size_t seal_any(struct lp2p_tls_records *from, uint8_t type, const void *
     }
     size_t text = len + (type != 0) + padding;
     out[0] = 23, out[1] = 3, out[2] = 3, out[3] = (uint8_t)((text + 16) >> 8), out[4] = (uint8_t)(text + 16);
-    memcpy(out + 5, content, len);
+    if (len > 0) {
+        memcpy(out + 5, content, len);
+    }
     memset(out + 5 + len, 0, 1 + padding);
     if (type != 0) {
         out[5 + len] = type;
     }
-    assert_int_equal(lp2p_tls_aead_seal(from->suite, from->send.cipher, nonce, lp2p_span(out, 5), out + 5, text), LP2P_OK);
+    assert_int_equal(
+        lp2p_tls_aead_seal(from->suite, from->send.cipher, nonce, lp2p_span(out, 5), out + 5, text), LP2P_OK);
     free(inner);
     return 5 + text + 16;
 }
@@ -116,10 +120,14 @@ static void test_tls_record_heads(void **state)
         enum lp2p_err err;
         size_t size;
     } cases[] = {
-        {{23, 3, 3, 0, 17}, LP2P_OK, 22},      {{23, 3, 1, 0x41, 0x00}, LP2P_OK, 16645},
-        {{23, 3, 3, 0x41, 0x01}, LP2P_EOVERSIZE, 0}, {{23, 3, 3, 0, 16}, LP2P_EMALFORMED, 0},
-        {{22, 3, 3, 0, 30}, LP2P_EMALFORMED, 0}, {{20, 3, 3, 0, 1}, LP2P_EMALFORMED, 0},
-        {{21, 3, 3, 0, 2}, LP2P_EMALFORMED, 0},  {{23, 2, 3, 0, 30}, LP2P_EMALFORMED, 0},
+        {{23, 3, 3, 0, 17}, LP2P_OK, 22},
+        {{23, 3, 1, 0x41, 0x00}, LP2P_OK, 16645},
+        {{23, 3, 3, 0x41, 0x01}, LP2P_EOVERSIZE, 0},
+        {{23, 3, 3, 0, 16}, LP2P_EMALFORMED, 0},
+        {{22, 3, 3, 0, 30}, LP2P_EMALFORMED, 0},
+        {{20, 3, 3, 0, 1}, LP2P_EMALFORMED, 0},
+        {{21, 3, 3, 0, 2}, LP2P_EMALFORMED, 0},
+        {{23, 2, 3, 0, 30}, LP2P_EMALFORMED, 0},
     };
     for (size_t i = 0; i < LP2P_ARRAY_LEN(cases); i++) {
         size_t size = 1;
@@ -167,7 +175,8 @@ static void test_tls_record_changed(void **state)
 static void test_tls_record_new_keys(void **state)
 {
     (void)state;
-    static const uint8_t requested[] = {24, 0, 0, 1, 1}, plain_update[] = {24, 0, 0, 1, 0}, wrong[] = {24, 0, 0, 1, 2};
+    static const uint8_t requested[] = {24, 0, 0, 1, 1}, plain_update[] = {24, 0, 0, 1, 0},
+                         wrong[] = {24, 0, 0, 1, 2};
     for (size_t s = 0; s < LP2P_ARRAY_LEN(SUITES); s++) {
         struct ends ends;
         uint8_t out[100], old[LP2P_TLS_SECRET];
@@ -251,9 +260,14 @@ static void test_tls_record_alerts(void **state)
         uint8_t alert[3], len;
         enum lp2p_err err;
     } cases[] = {
-        {{1, 0}, 2, LP2P_EEOF},   {{2, 42}, 2, LP2P_ECERTREFUSED}, {{2, 116}, 2, LP2P_ECERTREFUSED},
-        {{2, 80}, 2, LP2P_ECONNRESET}, {{1, 90}, 2, LP2P_OK},      {{2, 120}, 2, LP2P_ENEGOTIATION},
-        {{2}, 1, LP2P_EMALFORMED}, {{2, 42, 0}, 3, LP2P_EMALFORMED},
+        {{1, 0}, 2, LP2P_EEOF},
+        {{2, 42}, 2, LP2P_ECERTREFUSED},
+        {{2, 116}, 2, LP2P_ECERTREFUSED},
+        {{2, 80}, 2, LP2P_ECONNRESET},
+        {{1, 90}, 2, LP2P_OK},
+        {{2, 120}, 2, LP2P_ENEGOTIATION},
+        {{2}, 1, LP2P_EMALFORMED},
+        {{2, 42, 0}, 3, LP2P_EMALFORMED},
     };
     for (size_t i = 0; i < LP2P_ARRAY_LEN(cases); i++) {
         struct ends ends;
@@ -274,7 +288,7 @@ static void test_tls_record_alerts(void **state)
     assert_int_equal(lp2p_tls_records_open(&ends.server, out, size, &plain), LP2P_EEOF);
     assert_int_equal(lp2p_tls_records_close(&ends.client, out), 0);
     assert_int_equal(lp2p_tls_records_seal(&ends.client, out, 1, &ignored), LP2P_ECLOSED);
-    exchange(&ends.server, &ends.client, 10); /* the other direction goes on */
+    exchange(&ends.server, &ends.client, 10);           /* the other direction goes on */
     size = seal_any(&ends.server, 0, NULL, 0, 40, out); /* only padding, no type */
     assert_int_equal(lp2p_tls_records_open(&ends.client, out, size, &plain), LP2P_EPROTO);
     ends_fini(&ends);
@@ -308,9 +322,9 @@ static void test_tls_record_empty_flood(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tls_record_sizes),    cmocka_unit_test(test_tls_record_heads),
-        cmocka_unit_test(test_tls_record_changed),  cmocka_unit_test(test_tls_record_new_keys),
-        cmocka_unit_test(test_tls_record_tickets),  cmocka_unit_test(test_tls_record_alerts),
+        cmocka_unit_test(test_tls_record_sizes),       cmocka_unit_test(test_tls_record_heads),
+        cmocka_unit_test(test_tls_record_changed),     cmocka_unit_test(test_tls_record_new_keys),
+        cmocka_unit_test(test_tls_record_tickets),     cmocka_unit_test(test_tls_record_alerts),
         cmocka_unit_test(test_tls_record_empty_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The web's TLS in memory: chains, names, dates, self-made certificates, and bytes in any pieces; all pairs of backends. */
+ * The web's TLS in memory: chains, names, dates, self-made certificates, and bytes in any pieces; all pairs
+ * of backends. */
 #include "tls_kit.h"
 #include "vectors.h"
 
@@ -12,8 +13,8 @@
 
 #define WEB_NOW ((int64_t)1800000000) /* 2027: the certificates of the vectors are valid */
 
-#define FOR_PAIRS(i, j)                                             \
-    for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++)       \
+#define FOR_PAIRS(i, j)                                                                                      \
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++)                                                \
         for (size_t j = 0; j < LP2P_ARRAY_LEN(kit_backends); j++)
 
 struct talk {
@@ -31,7 +32,8 @@ static void talk_fini(struct talk *talk)
 }
 
 /** Carries what waits, in pieces; whether anything moved. */
-static bool carry(struct lp2p_tls_session *from, struct lp2p_tls_session *to, size_t piece, enum lp2p_err *err)
+static bool carry(struct lp2p_tls_session *from, struct lp2p_tls_session *to, size_t piece,
+                  enum lp2p_err *err)
 {
     uint8_t bytes[5000];
     size_t len = lp2p_tls_session_drain(from, bytes, LP2P_MIN(piece, sizeof(bytes)), 0), used = 0;
@@ -59,11 +61,11 @@ static void shake(struct talk *talk, const char *name, int64_t wall_s, size_t pi
 static void web_of_vectors(struct talk *talk, size_t client, size_t server, yyjson_doc *doc, size_t which)
 {
     yyjson_val *one = yyjson_arr_get(vectors_array(doc, "servers"), which);
-    assert_int_equal(lp2p_tls_web_client(kit_backends[client], vectors_text(yyjson_doc_get_root(doc), "root"), &kit_rand,
-                                         &talk->client_web),
+    assert_int_equal(lp2p_tls_web_client(kit_backends[client], vectors_text(yyjson_doc_get_root(doc), "root"),
+                                         &kit_rand, &talk->client_web),
                      LP2P_OK);
-    assert_int_equal(lp2p_tls_web_server(kit_backends[server], vectors_text(one, "chain"), vectors_text(one, "key"), &kit_rand,
-                                         &talk->server_web),
+    assert_int_equal(lp2p_tls_web_server(kit_backends[server], vectors_text(one, "chain"),
+                                         vectors_text(one, "key"), &kit_rand, &talk->server_web),
                      LP2P_OK);
 }
 
@@ -77,10 +79,14 @@ static void test_tls_session_names_and_dates(void **state)
 {
     (void)state;
     static const struct name_case cases[] = {
-        {"node.example", WEB_NOW, LP2P_OK},          {"a.wild.example", WEB_NOW, LP2P_OK},
-        {"127.0.0.1", WEB_NOW, LP2P_OK},             {"::1", WEB_NOW, LP2P_OK},
-        {"other.example", WEB_NOW, LP2P_EWRONGPEER}, {"127.0.0.2", WEB_NOW, LP2P_EWRONGPEER},
-        {"node.example", 5000000000, LP2P_EEXPIRED}, {"node.example", 1000000000, LP2P_EEXPIRED},
+        {"node.example", WEB_NOW, LP2P_OK},
+        {"a.wild.example", WEB_NOW, LP2P_OK},
+        {"127.0.0.1", WEB_NOW, LP2P_OK},
+        {"::1", WEB_NOW, LP2P_OK},
+        {"other.example", WEB_NOW, LP2P_EWRONGPEER},
+        {"127.0.0.2", WEB_NOW, LP2P_EWRONGPEER},
+        {"node.example", 5000000000, LP2P_EEXPIRED},
+        {"node.example", 1000000000, LP2P_EEXPIRED},
     };
     yyjson_doc *doc = vectors_load("tls-web.json");
     FOR_PAIRS(i, j)
@@ -110,13 +116,18 @@ static void self_made(struct talk *talk, size_t client, size_t server, int trust
 {
     static const char *const names[] = {"localhost", "127.0.0.1", "::1"};
     char pem[4096];
-    assert_int_equal(lp2p_tls_web_self_made(kit_backends[server], names, 3, &kit_rand, WEB_NOW, &talk->server_web), LP2P_OK);
+    assert_int_equal(
+        lp2p_tls_web_self_made(kit_backends[server], names, 3, &kit_rand, WEB_NOW, &talk->server_web),
+        LP2P_OK);
     size_t len = lp2p_tls_web_certificate_pem(talk->server_web, pem, sizeof(pem));
     assert_true(len > 0 && strlen(pem) == len);
     if (trust == 0) {
-        assert_int_equal(lp2p_tls_web_client_unverified(kit_backends[client], &kit_rand, &talk->client_web), LP2P_OK);
+        assert_int_equal(lp2p_tls_web_client_unverified(kit_backends[client], &kit_rand, &talk->client_web),
+                         LP2P_OK);
     } else {
-        assert_int_equal(lp2p_tls_web_client(kit_backends[client], lp2p_span(pem, len), &kit_rand, &talk->client_web), LP2P_OK);
+        assert_int_equal(
+            lp2p_tls_web_client(kit_backends[client], lp2p_span(pem, len), &kit_rand, &talk->client_web),
+            LP2P_OK);
     }
 }
 
@@ -184,7 +195,8 @@ static void test_tls_session_bytes_and_end(void **state)
         uint8_t byte = 0;
         size_t n = 0;
         self_made(&talk, i, j, 1);
-        assert_null(lp2p_tls_session_new(talk.client_web, NULL, &kit_rand, WEB_NOW)); /* whom should it check? */
+        assert_null(
+            lp2p_tls_session_new(talk.client_web, NULL, &kit_rand, WEB_NOW)); /* whom should it check? */
         shake(&talk, "localhost", WEB_NOW, 1000);
         assert_int_equal(lp2p_tls_session_read(talk.client, &byte, 1, &n), LP2P_EAGAIN);
         transfer(talk.client, talk.server, 300000, 20000);
@@ -213,7 +225,8 @@ static void test_tls_session_limits_what_waits(void **state)
     size_t put = 0, more = 1;
     self_made(&talk, 0, 0, 0);
     talk.client = lp2p_tls_session_new(talk.client_web, NULL, &kit_rand, WEB_NOW);
-    assert_int_equal(lp2p_tls_session_write(talk.client, lp2p_span(much, 10), &put), LP2P_EAGAIN); /* before the handshake */
+    assert_int_equal(lp2p_tls_session_write(talk.client, lp2p_span(much, 10), &put),
+                     LP2P_EAGAIN); /* before the handshake */
     lp2p_tls_session_free(talk.client);
     shake(&talk, NULL, WEB_NOW, 1000);
     assert_int_equal(lp2p_tls_session_write(talk.client, lp2p_span(much, 200000), &put), LP2P_OK);
@@ -227,7 +240,8 @@ static void test_tls_session_limits_what_waits(void **state)
 static void test_tls_session_changed_and_foreign_bytes(void **state)
 {
     (void)state;
-    static const char *const foreign[] = {"GET / HTTP/1.1\r\n\r\n", "\x13/multistream/1.0.0\n", "\x16\x03\x01\x00\x00", "SSH-2.0-x\r\n"};
+    static const char *const foreign[] = {"GET / HTTP/1.1\r\n\r\n", "\x13/multistream/1.0.0\n",
+                                          "\x16\x03\x01\x00\x00", "SSH-2.0-x\r\n"};
     for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
         for (size_t k = 0; k < LP2P_ARRAY_LEN(foreign); k++) {
             struct talk talk = {.client = NULL};
@@ -256,22 +270,28 @@ static void test_tls_session_bad_pem(void **state)
 {
     (void)state;
     yyjson_doc *doc = vectors_load("tls-web.json");
-    yyjson_val *rsa = yyjson_arr_get(vectors_array(doc, "servers"), 0), *ec = yyjson_arr_get(vectors_array(doc, "servers"), 1);
-    struct lp2p_span chain = vectors_text(rsa, "chain"), key = vectors_text(rsa, "key"), other = vectors_text(ec, "key");
+    yyjson_val *rsa = yyjson_arr_get(vectors_array(doc, "servers"), 0),
+               *ec = yyjson_arr_get(vectors_array(doc, "servers"), 1);
+    struct lp2p_span chain = vectors_text(rsa, "chain"), key = vectors_text(rsa, "key"),
+                     other = vectors_text(ec, "key");
     for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
         struct lp2p_tls_web *web = NULL;
         assert_int_equal(lp2p_tls_web_server(kit_backends[i], chain, other, &kit_rand, &web), LP2P_EBADKEY);
         assert_int_equal(lp2p_tls_web_server(kit_backends[i], key, key, &kit_rand, &web), LP2P_EMALFORMED);
-        assert_int_equal(lp2p_tls_web_server(kit_backends[i], chain, chain, &kit_rand, &web), LP2P_EMALFORMED);
-        assert_int_equal(lp2p_tls_web_server(kit_backends[i], lp2p_span(NULL, 0), key, &kit_rand, &web), LP2P_EMALFORMED);
+        assert_int_equal(lp2p_tls_web_server(kit_backends[i], chain, chain, &kit_rand, &web),
+                         LP2P_EMALFORMED);
+        assert_int_equal(lp2p_tls_web_server(kit_backends[i], lp2p_span(NULL, 0), key, &kit_rand, &web),
+                         LP2P_EMALFORMED);
         struct lp2p_span half = lp2p_span(chain.ptr, chain.len / 3);
         assert_int_equal(lp2p_tls_web_server(kit_backends[i], half, key, &kit_rand, &web), LP2P_EMALFORMED);
         assert_int_equal(lp2p_tls_web_client(kit_backends[i], key, &kit_rand, &web), LP2P_EMALFORMED);
         /* Junk in a bundle is passed over. */
         char bundle[8192];
-        int len = snprintf(bundle, sizeof(bundle), "# comment\n-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n%s",
+        int len = snprintf(bundle, sizeof(bundle),
+                           "# comment\n-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n%s",
                            vectors_str(yyjson_doc_get_root(doc), "root"));
-        assert_int_equal(lp2p_tls_web_client(kit_backends[i], lp2p_span(bundle, (size_t)len), &kit_rand, &web), LP2P_OK);
+        assert_int_equal(
+            lp2p_tls_web_client(kit_backends[i], lp2p_span(bundle, (size_t)len), &kit_rand, &web), LP2P_OK);
         lp2p_tls_web_release(web);
     }
     yyjson_doc_free(doc);
@@ -302,9 +322,12 @@ static void test_tls_session_reload(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tls_session_names_and_dates), cmocka_unit_test(test_tls_session_self_made),
-        cmocka_unit_test(test_tls_session_bytes_and_end),   cmocka_unit_test(test_tls_session_limits_what_waits),
-        cmocka_unit_test(test_tls_session_changed_and_foreign_bytes), cmocka_unit_test(test_tls_session_bad_pem),
+        cmocka_unit_test(test_tls_session_names_and_dates),
+        cmocka_unit_test(test_tls_session_self_made),
+        cmocka_unit_test(test_tls_session_bytes_and_end),
+        cmocka_unit_test(test_tls_session_limits_what_waits),
+        cmocka_unit_test(test_tls_session_changed_and_foreign_bytes),
+        cmocka_unit_test(test_tls_session_bad_pem),
         cmocka_unit_test(test_tls_session_reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,7 +22,9 @@ struct craft_bytes {
 static inline void craft_add(struct craft_bytes *to, const void *bytes, size_t len)
 {
     LP2P_CHECK(len <= sizeof(to->bytes) - to->len);
-    memcpy(to->bytes + to->len, bytes, len);
+    if (len > 0) {
+        memcpy(to->bytes + to->len, bytes, len);
+    }
     to->len += len;
 }
 
@@ -33,7 +35,8 @@ static inline void craft_wrap(struct craft_bytes *to, size_t start, uint8_t tag)
     uint8_t head[5] = {tag, (uint8_t)len};
     size_t head_len = 2;
     if (len > 0xffff) {
-        head[1] = 0x83, head[2] = (uint8_t)(len >> 16), head[3] = (uint8_t)(len >> 8), head[4] = (uint8_t)len, head_len = 5;
+        head[1] = 0x83, head[2] = (uint8_t)(len >> 16), head[3] = (uint8_t)(len >> 8), head[4] = (uint8_t)len,
+        head_len = 5;
     } else if (len > 0xff) {
         head[1] = 0x82, head[2] = (uint8_t)(len >> 8), head[3] = (uint8_t)len, head_len = 4;
     } else if (len > 0x7f) {
@@ -57,7 +60,8 @@ static const uint8_t CRAFT_OTHER[] = {0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xa2, 
 static const uint8_t CRAFT_ECDSA[] = {0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02};
 
 /** One extension. */
-static inline void craft_extension(struct craft_bytes *to, struct lp2p_span oid, bool critical, struct lp2p_span value)
+static inline void craft_extension(struct craft_bytes *to, struct lp2p_span oid, bool critical,
+                                   struct lp2p_span value)
 {
     size_t start = to->len;
     craft_put(to, 0x06, oid.ptr, oid.len);
@@ -69,7 +73,8 @@ static inline void craft_extension(struct craft_bytes *to, struct lp2p_span oid,
 }
 
 /** The value of the extension of libp2p: this node vouches for this key. */
-static inline void craft_signed_key(struct craft_bytes *to, const struct kit_node *node, const struct lp2p_tls_key *key)
+static inline void craft_signed_key(struct craft_bytes *to, const struct kit_node *node,
+                                    const struct lp2p_tls_key *key)
 {
     uint8_t statement[LP2P_TLS_KEY_DER_MAX], signature[64];
     size_t len = lp2p_tls_key_statement(key, statement), start = to->len;
@@ -80,13 +85,13 @@ static inline void craft_signed_key(struct craft_bytes *to, const struct kit_nod
 }
 
 struct craft {
-    const struct lp2p_tls_key *key;      /* signs */
-    struct lp2p_span algorithm, outer;   /* AlgorithmIdentifier; empty: ECDSA with SHA-256 */
-    struct lp2p_span public_key_info;    /* empty: of the key */
-    struct lp2p_span before_extensions;  /* unique ids */
-    struct lp2p_span extensions;         /* the list's elements; empty: none at all */
-    uint8_t version;                     /* 0: 3 */
-    int64_t from_s, to_s;                /* both 0: around KIT_NOW */
+    const struct lp2p_tls_key *key;     /* signs */
+    struct lp2p_span algorithm, outer;  /* AlgorithmIdentifier; empty: ECDSA with SHA-256 */
+    struct lp2p_span public_key_info;   /* empty: of the key */
+    struct lp2p_span before_extensions; /* unique ids */
+    struct lp2p_span extensions;        /* the list's elements; empty: none at all */
+    uint8_t version;                    /* 0: 3 */
+    int64_t from_s, to_s;               /* both 0: around KIT_NOW */
     bool empty_names;
 };
 
@@ -99,22 +104,26 @@ static inline void craft_info(const struct lp2p_tls_key *key, struct craft_bytes
 
 static inline void craft_signed_part(const struct craft *craft, struct craft_bytes *out)
 {
-    static const uint8_t name[] = {0x30, 0x0c, 0x31, 0x0a, 0x30, 0x08, 0x06, 0x03, 0x55, 0x04, 0x03, 0x0c, 0x01, 'x'};
+    static const uint8_t name[] = {0x30, 0x0c, 0x31, 0x0a, 0x30, 0x08, 0x06,
+                                   0x03, 0x55, 0x04, 0x03, 0x0c, 0x01, 'x'};
     uint8_t version = craft->version != 0 ? (uint8_t)(craft->version - 1) : 2, date[LP2P_TLS_DATE_MAX];
     size_t start = out->len, at;
     at = out->len;
     craft_put(out, 0x02, &version, 1);
     craft_wrap(out, at, 0xa0);
     craft_put(out, 0x02, "\x11", 1);
-    struct lp2p_span algorithm = craft->algorithm.len > 0 ? craft->algorithm : lp2p_span(CRAFT_ECDSA, sizeof(CRAFT_ECDSA));
+    struct lp2p_span algorithm =
+        craft->algorithm.len > 0 ? craft->algorithm : lp2p_span(CRAFT_ECDSA, sizeof(CRAFT_ECDSA));
     craft_add(out, algorithm.ptr, algorithm.len);
-    craft_add(out, craft->empty_names ? (const uint8_t *)"\x30" : name, craft->empty_names ? 2 : sizeof(name));
+    craft_add(out, craft->empty_names ? (const uint8_t *)"\x30" : name,
+              craft->empty_names ? 2 : sizeof(name));
     at = out->len;
     bool dates = craft->from_s != 0 || craft->to_s != 0;
     craft_add(out, date, lp2p_tls_calendar_put(dates ? craft->from_s : KIT_NOW - 1000, date));
     craft_add(out, date, lp2p_tls_calendar_put(dates ? craft->to_s : KIT_NOW + 1000, date));
     craft_wrap(out, at, 0x30);
-    craft_add(out, craft->empty_names ? (const uint8_t *)"\x30" : name, craft->empty_names ? 2 : sizeof(name));
+    craft_add(out, craft->empty_names ? (const uint8_t *)"\x30" : name,
+              craft->empty_names ? 2 : sizeof(name));
     if (craft->public_key_info.len > 0) {
         craft_add(out, craft->public_key_info.ptr, craft->public_key_info.len);
     } else {
@@ -146,8 +155,8 @@ static inline size_t craft_sign(const struct lp2p_tls_key *key, struct lp2p_span
     lp2p_sha256(message, hash);
     mbedtls_ecdsa_init(&ecdsa);
     LP2P_CHECK(mbedtls_ecp_read_key(MBEDTLS_ECP_DP_SECP256R1, &ecdsa, key->secret, 32) == 0);
-    LP2P_CHECK(mbedtls_ecdsa_write_signature(&ecdsa, MBEDTLS_MD_SHA256, hash, 32, out, MBEDTLS_ECDSA_MAX_LEN, &len, craft_random,
-                                             NULL) == 0);
+    LP2P_CHECK(mbedtls_ecdsa_write_signature(&ecdsa, MBEDTLS_MD_SHA256, hash, 32, out, MBEDTLS_ECDSA_MAX_LEN,
+                                             &len, craft_random, NULL) == 0);
     mbedtls_ecdsa_free(&ecdsa);
     return len;
 }

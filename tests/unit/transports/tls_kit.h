@@ -70,23 +70,28 @@ static inline void kit_node_init(struct kit_node *node, uint8_t fill, const stru
     LP2P_CHECK(lp2p_tls_identity_init(&node->identity, &options) == LP2P_OK);
 }
 
-static inline struct lp2p_secure *kit_start_at(const struct kit_node *node, bool initiator, const struct lp2p_peer_id *expected,
-                                               int64_t wall_s)
+static inline struct lp2p_secure *kit_start_at(const struct kit_node *node, bool initiator,
+                                               const struct lp2p_peer_id *expected, int64_t wall_s)
 {
-    const struct lp2p_secure_start start = {
-        .identity = &node->identity, .initiator = initiator, .expected = expected, .rand = &kit_rand, .wall_s = wall_s};
+    const struct lp2p_secure_start start = {.identity = &node->identity,
+                                            .initiator = initiator,
+                                            .expected = expected,
+                                            .rand = &kit_rand,
+                                            .wall_s = wall_s};
     struct lp2p_secure *secure = lp2p_tls_secure.start(&start);
     LP2P_CHECK(secure != NULL);
     return secure;
 }
 
-static inline struct lp2p_secure *kit_start(const struct kit_node *node, bool initiator, const struct lp2p_peer_id *expected)
+static inline struct lp2p_secure *kit_start(const struct kit_node *node, bool initiator,
+                                            const struct lp2p_peer_id *expected)
 {
     return kit_start_at(node, initiator, expected, KIT_NOW);
 }
 
 /** Carries what `from` has to say to `to` in pieces of at most `piece` bytes; what `to` says of it. */
-static inline enum lp2p_err kit_carry(struct lp2p_secure *from, struct lp2p_secure *to, size_t piece, bool *moved)
+static inline enum lp2p_err kit_carry(struct lp2p_secure *from, struct lp2p_secure *to, size_t piece,
+                                      bool *moved)
 {
     uint8_t bytes[70000];
     size_t len = lp2p_tls_secure.drain(from, bytes, sizeof(bytes), 0), at = 0;
@@ -108,7 +113,8 @@ static inline enum lp2p_err kit_carry(struct lp2p_secure *from, struct lp2p_secu
 }
 
 /** A whole handshake: the last verdicts of both sides. */
-static inline void kit_shake(struct lp2p_secure *a, struct lp2p_secure *b, size_t piece, enum lp2p_err *err_a, enum lp2p_err *err_b)
+static inline void kit_shake(struct lp2p_secure *a, struct lp2p_secure *b, size_t piece, enum lp2p_err *err_a,
+                             enum lp2p_err *err_b)
 {
     bool forth = true, back = true;
     *err_a = *err_b = LP2P_OK;
