@@ -5,11 +5,19 @@
 
 #include "actors/p2p.h"
 #include "actors/shared.h"
+#include "pnet/pnet.h"
 
 #define LP2P_LISTEN_MAX 16
 #define LP2P_BOOTSTRAP_MAX 64
+#define LP2P_PROXIES_MAX 16
+#define LP2P_PATH_MAX 512 /* bytes of a path in the configuration with its NUL */
 
 enum lp2p_dht_mode { LP2P_DHT_OFF, LP2P_DHT_CLIENT, LP2P_DHT_SERVER };
+
+/** A network: the first `bits` bits of the address. */
+struct lp2p_cidr {
+    uint8_t ip[16], ip_len, bits;
+};
 
 struct lp2p_config {
     struct lp2p_multiaddr listen[LP2P_LISTEN_MAX], announce[LP2P_LISTEN_MAX], bootstrap[LP2P_BOOTSTRAP_MAX];
@@ -24,6 +32,13 @@ struct lp2p_config {
     unsigned dht_k, dht_alpha;
     char muxers[2][LP2P_PROTOCOL_ID_MAX]; /* protocol ids in order of preference */
     size_t muxers_len;
+    char security[2][16]; /* "noise", "tls", in order of preference; none: the default */
+    size_t security_len;
+    char web_certificate[LP2P_PATH_MAX], web_key[LP2P_PATH_MAX]; /* PEM files of wss; "": a certificate of our own making */
+    struct lp2p_cidr proxies[LP2P_PROXIES_MAX]; /* whose word about a connection's origin counts */
+    size_t proxies_len;
+    bool has_swarm_key;
+    struct lp2p_pnet_key swarm_key; /* of a private network */
     bool has_key, key_type_set;
     struct lp2p_private_key key;
     enum lp2p_key_type key_type; /* of identities that are made here */

@@ -37,7 +37,7 @@ struct lp2p_stream;
 
 /* ---- Configuration: build one, set what differs from the defaults, create nodes from it, free it. One thread at a time. */
 
-/** A configuration with the defaults: no listen address, DHT client, connections 10..50, noise, yamux; NULL: no memory. */
+/** A configuration with the defaults: no listen address, DHT client, connections 10..50, noise and tls, yamux; NULL: no memory. */
 struct lp2p_config *lp2p_config_new(void);
 void lp2p_config_free(struct lp2p_config *config);
 
@@ -49,8 +49,17 @@ enum lp2p_err lp2p_config_connections(struct lp2p_config *config, unsigned min, 
 /** "server", "client" or "off" (default "client"); protocol is a full id, NULL: /lotus/kad/1.0.0. */
 enum lp2p_err lp2p_config_dht(struct lp2p_config *config, const char *mode, const char *protocol);
 enum lp2p_err lp2p_config_dht_params(struct lp2p_config *config, unsigned k, unsigned alpha); /* defaults 20, 10; 0 keeps */
-/** Comma separated list in order of preference: "noise". */
+/** Comma separated list in order of preference: "noise", "tls" or both (default "noise,tls"): dialers propose in this order,
+ *  listeners take any of them. */
 enum lp2p_err lp2p_config_security(struct lp2p_config *config, const char *list);
+/** Certificate chain and key (PEM files) for the secure WebSocket addresses that are listened on; read at start, and again within
+ *  seconds after a change. Without them such listeners show a certificate of their own making, for development. */
+enum lp2p_err lp2p_config_tls_files(struct lp2p_config *config, const char *certificate, const char *key);
+/** Comma separated list of IP addresses and networks (10.0.0.0/8) of proxies: what these say about where a connection comes from
+ *  (PROXY protocol 1 and 2, X-Forwarded-For) is believed, and limits and identify go by it. Up to 16; default none. */
+enum lp2p_err lp2p_config_trusted_proxies(struct lp2p_config *config, const char *list);
+/** A private network: its pre-shared key file (/key/swarm/psk/1.0.0/). The node then speaks to nobody without that key. */
+enum lp2p_err lp2p_config_swarm_key_file(struct lp2p_config *config, const char *path);
 /** Comma separated list in order of preference: "yamux", "mplex" or both (default "yamux"). */
 enum lp2p_err lp2p_config_muxers(struct lp2p_config *config, const char *list);
 /** Identity: a PrivateKey protobuf of any type. Copied. Without it each node gets a throw-away identity. */

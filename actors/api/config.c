@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors/config.h"
 #include "actors/api/config_private.h"
+#include "actors/link/door.h"
 #include "mux/mux.h"
 
 #include <sodium.h>
@@ -80,7 +81,7 @@ enum lp2p_err lp2p_config_listen(struct lp2p_config *config, const char *multiad
 {
     struct lp2p_multiaddr addr;
     struct lp2p_peer_id peer;
-    struct lp2p_ip_port ip;
+    struct lp2p_door door;
     if (config == NULL) {
         return LP2P_EINVAL;
     }
@@ -92,14 +93,14 @@ enum lp2p_err lp2p_config_listen(struct lp2p_config *config, const char *multiad
         return lp2p_config_fail(config, LP2P_EINVAL,
                                 "listen %.300s: expected an address without /p2p/ID at its end", multiaddr);
     }
-    if (lp2p_multiaddr_ip_tcp(&addr, &ip) != LP2P_OK) {
-        return lp2p_config_fail(
-            config, LP2P_EINVAL,
-            "listen %.300s: expected /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT (port 0: any)",
-            multiaddr);
+    if (lp2p_door_read(&addr, &door) != LP2P_OK) {
+        return lp2p_config_fail(config, LP2P_EINVAL,
+                                "listen %.300s: expected /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT (port 0: "
+                                "any), perhaps with /ws, /wss, /tls/ws or /tls/sni/NAME/ws",
+                                multiaddr);
     }
     for (size_t i = 0; i < config->listen_len; i++) {
-        if (lp2p_multiaddr_eq(&config->listen[i], &addr) && ip.port != 0) {
+        if (lp2p_multiaddr_eq(&config->listen[i], &addr) && door.at.port != 0) {
             return lp2p_config_fail(config, LP2P_EINVAL, "listen %.300s: given twice", multiaddr);
         }
     }
@@ -138,7 +139,7 @@ enum lp2p_err lp2p_config_bootstrap(struct lp2p_config *config, const char *mult
 {
     struct lp2p_multiaddr addr;
     struct lp2p_peer_id peer;
-    struct lp2p_ip_port ip;
+    struct lp2p_door door;
     if (config == NULL) {
         return LP2P_EINVAL;
     }
@@ -150,7 +151,7 @@ enum lp2p_err lp2p_config_bootstrap(struct lp2p_config *config, const char *mult
         return lp2p_config_fail(config, LP2P_EINVAL,
                                 "bootstrap %.300s: expected an address that ends in /p2p/ID", multiaddr);
     }
-    if (lp2p_multiaddr_ip_tcp(&addr, &ip) != LP2P_OK) {
+    if (lp2p_door_read(&addr, &door) != LP2P_OK) {
         return lp2p_config_fail(
             config, LP2P_EINVAL,
             "bootstrap %.300s: cannot be dialed; expected /ip4/ADDRESS/tcp/PORT/p2p/ID or the same with /ip6",
@@ -254,7 +255,7 @@ enum lp2p_err lp2p_config_dht(struct lp2p_config *config, const char *mode, cons
 }
 
 /* Walks over a comma separated list: the next item without surrounding blanks, false at the end. */
-static bool next_item(const char **rest, struct lp2p_span *item)
+bool lp2p_config_next_item(const char **rest, struct lp2p_span *item)
 {
     if (**rest == '\0') {
         return false;
@@ -273,28 +274,12 @@ static bool next_item(const char **rest, struct lp2p_span *item)
     return true;
 }
 
-static enum lp2p_err bad_item(struct lp2p_config *config, const char *what, struct lp2p_span item,
-                              const char *expected)
+enum lp2p_err lp2p_config_bad_item(struct lp2p_config *config, const char *what, struct lp2p_span item,
+                                   const char *expected)
 {
     return lp2p_config_fail(config, LP2P_EINVAL, "%s \"%.*s\": expected %s", what,
                             (int)LP2P_MIN(item.len, (size_t)100), item.len == 0 ? "" : (const char *)item.ptr,
                             expected);
-}
-
-enum lp2p_err lp2p_config_security(struct lp2p_config *config, const char *list)
-{
-    static const char expected[] = "a list of: noise";
-    struct lp2p_span item = {0};
-    size_t count = 0;
-    if (config == NULL) {
-        return LP2P_EINVAL;
-    }
-    for (const char *rest = list == NULL ? "" : list; next_item(&rest, &item); count++) {
-        if (!lp2p_span_eq_str(item, "noise") || count > 0) {
-            return bad_item(config, "security", item, expected);
-        }
-    }
-    return count > 0 ? LP2P_OK : bad_item(config, "security", lp2p_span("", 0), expected);
 }
 
 enum lp2p_err lp2p_config_muxers(struct lp2p_config *config, const char *list)
@@ -306,17 +291,17 @@ enum lp2p_err lp2p_config_muxers(struct lp2p_config *config, const char *list)
     if (config == NULL) {
         return LP2P_EINVAL;
     }
-    for (const char *rest = list == NULL ? "" : list; next_item(&rest, &item); count++) {
+    for (const char *rest = list == NULL ? "" : list; lp2p_config_next_item(&rest, &item); count++) {
         const char *id = lp2p_span_eq_str(item, "yamux")   ? lp2p_yamux_ops.protocol
                          : lp2p_span_eq_str(item, "mplex") ? lp2p_mplex_ops.protocol
                                                            : NULL;
         if (id == NULL || count == LP2P_ARRAY_LEN(chosen) || (count == 1 && id == chosen[0])) {
-            return bad_item(config, "muxers", item, expected);
+            return lp2p_config_bad_item(config, "muxers", item, expected);
         }
         chosen[count] = id;
     }
     if (count == 0) {
-        return bad_item(config, "muxers", lp2p_span("", 0), expected);
+        return lp2p_config_bad_item(config, "muxers", lp2p_span("", 0), expected);
     }
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(config->muxers[i], sizeof(config->muxers[i]), "%s", chosen[i]);
@@ -332,13 +317,13 @@ enum lp2p_err lp2p_config_serve(struct lp2p_config *config, const char *list)
     if (config == NULL) {
         return LP2P_EINVAL;
     }
-    for (const char *rest = list == NULL ? "" : list; next_item(&rest, &item);) {
+    for (const char *rest = list == NULL ? "" : list; lp2p_config_next_item(&rest, &item);) {
         if (lp2p_span_eq_str(item, "echo")) {
             echo = true;
         } else if (lp2p_span_eq_str(item, "perf")) {
             perf = true;
         } else {
-            return bad_item(config, "serve", item, "a list of: echo, perf");
+            return lp2p_config_bad_item(config, "serve", item, "a list of: echo, perf");
         }
     }
     config->serve_echo = echo;

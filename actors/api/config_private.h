@@ -12,6 +12,11 @@
 enum lp2p_err lp2p_config_fail(struct lp2p_config *config, enum lp2p_err err, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/** Walks over a comma separated list: the next item without surrounding blanks, false at the end. */
+bool lp2p_config_next_item(const char **rest, struct lp2p_span *item);
+/** Fails with a text that names the item and what was expected. */
+enum lp2p_err lp2p_config_bad_item(struct lp2p_config *config, const char *what, struct lp2p_span item, const char *expected);
+
 /** Reads "ed25519", "secp256k1", "ecdsa", "rsa", "rsa-3072"..; bits 0: the type's own. */
 bool lp2p_key_type_parse(const char *text, enum lp2p_key_type *type, unsigned *bits);
 /** A new key from the system's random source, as a PrivateKey protobuf. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The life of a node: made, started, stopped, freed, in any order and as often as the caller likes. */
 #include "actors/api/node.h"
+#include "actors/api/security.h"
 #include "actors/api/system_rand.h"
 #include "actors/control/tree.h"
 
@@ -39,7 +40,7 @@ static void tell(char *detail, const char *text)
     }
 }
 
-/* Identity, names of muxers, and the static Noise key: what all connections of the node share. */
+/* Identity, muxers, and secure channels: what all connections of the node share. */
 static enum lp2p_err fill_context(struct lp2p_context *ctx)
 {
     static const struct lp2p_mux_ops *const known[] = {&lp2p_yamux_ops, &lp2p_mplex_ops};
@@ -56,20 +57,15 @@ static enum lp2p_err fill_context(struct lp2p_context *ctx)
     lp2p_private_key_public(&ctx->key, &ctx->public_key);
     lp2p_peer_id_from_key(&ctx->public_key, &ctx->self);
     lp2p_peer_id_text(&ctx->self, ctx->self_text);
-    const char *names[LP2P_ARRAY_LEN(known)];
     for (size_t i = 0; i < ctx->config.muxers_len; i++) {
         for (size_t j = 0; j < LP2P_ARRAY_LEN(known); j++) {
             if (strcmp(ctx->config.muxers[i], known[j]->protocol) == 0) {
-                ctx->muxers[ctx->muxers_len] = known[j];
-                names[ctx->muxers_len++] = known[j]->protocol;
+                ctx->muxers[ctx->muxers_len++] = known[j];
             }
         }
     }
-    enum lp2p_err err =
-        lp2p_noise_identity_init(&ctx->noise, &ctx->key, names, ctx->muxers_len, &lp2p_system_rand);
-    ctx->security[ctx->security_len++] = (struct lp2p_security){&lp2p_noise_secure, &ctx->noise};
     ctx->net = &lp2p_net_posix;
-    return err;
+    return lp2p_security_init(ctx);
 }
 
 enum lp2p_err lp2p_node_new(const struct lp2p_config *config, struct lp2p_node **out, char *detail)
@@ -99,7 +95,7 @@ enum lp2p_err lp2p_node_new(const struct lp2p_config *config, struct lp2p_node *
     if (err != LP2P_OK) {
         tell(detail, node->ctx.key.sign != NULL ? "the signer gave no signature that its public key verifies"
                                                 : "no identity could be made");
-        lp2p_noise_identity_wipe(&node->ctx.noise);
+        lp2p_security_fini(&node->ctx);
         lp2p_private_key_wipe(&node->ctx.key);
         lp2p_gate_drop(gate);
         free(node);
@@ -128,7 +124,7 @@ void lp2p_node_free(struct lp2p_node *node)
     lp2p_events_fini(&node->events);
     lp2p_swarm_heir_free(&node->ctx);
     lp2p_protocols_heirs_free(&node->ctx);
-    lp2p_noise_identity_wipe(&node->ctx.noise);
+    lp2p_security_fini(&node->ctx);
     lp2p_private_key_wipe(&node->ctx.key);
     pthread_mutex_destroy(&node->life);
     pthread_mutex_destroy(&node->log_lock);

@@ -33,6 +33,7 @@
 struct lp2p_tree {
     struct lp2p_child_spec root, children[ROOT_MAX], builtins[BUILTINS_MAX], listeners[LP2P_LISTEN_MAX];
     struct lp2p_sup_spec root_sup, builtins_sup, protocols_sup, links_sup, listeners_sup;
+    size_t listeners_len;
     struct lp2p_listener_arg listener_args[LP2P_LISTEN_MAX];
     char listener_ids[LP2P_LISTEN_MAX][16];
 };
@@ -84,12 +85,30 @@ static size_t fill_builtins(struct lp2p_tree *tree, struct lp2p_context *ctx)
     return n;
 }
 
+/** Such a listener reads certificates from files: that may block. */
+static bool serves_wss(const struct lp2p_config *config, size_t first)
+{
+    struct lp2p_door door;
+    for (size_t i = first; i < config->listen_len; i++) {
+        if (lp2p_door_served_by(config, i, first) && lp2p_door_read(&config->listen[i], &door) == LP2P_OK &&
+            door.kind == LP2P_DOOR_WSS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void fill_listeners(struct lp2p_tree *tree, struct lp2p_context *ctx)
 {
     for (unsigned i = 0; i < ctx->config.listen_len; i++) {
+        if (lp2p_door_shares(&ctx->config, i)) {
+            continue; /* an earlier one's socket serves this address too */
+        }
         tree->listener_args[i] = (struct lp2p_listener_arg){.ctx = ctx, .index = i};
         snprintf(tree->listener_ids[i], sizeof(tree->listener_ids[i]), "listener-%u", i);
-        tree->listeners[i] = control(tree->listener_ids[i], &lp2p_listener_ops, &tree->listener_args[i], 4096);
+        tree->listeners[tree->listeners_len++] =
+            serves_wss(&ctx->config, i) ? own(tree->listener_ids[i], &lp2p_listener_ops, &tree->listener_args[i], 4096)
+                                        : control(tree->listener_ids[i], &lp2p_listener_ops, &tree->listener_args[i], 4096);
     }
 }
 
@@ -107,7 +126,7 @@ static void fill_supervisors(struct lp2p_tree *tree, struct lp2p_context *ctx)
     tree->links_sup = (struct lp2p_sup_spec){.restarts_max = 1, .period_ms = 1000,
                                              .dynamic_max = 2 * (hard_max(&ctx->config) + 256) + UPGRADES_MAX};
     tree->listeners_sup = (struct lp2p_sup_spec){.restarts_max = 10, .period_ms = 10000, .children = tree->listeners,
-                                                 .children_len = ctx->config.listen_len};
+                                                 .children_len = tree->listeners_len};
     size_t n = 0;
     tree->children[n++] = control("swarm", &lp2p_swarm_ops, ctx, 16384);
     tree->children[n++] = own("notifier", &lp2p_notifier_ops, ctx, 8192);

@@ -206,6 +206,9 @@ static void drop_notify(struct lp2p_msg *msg)
 
 /* Kinds that hold nothing. */
 #define drop_attempt_ended NULL
+#define drop_proxied NULL
+#define drop_admitted NULL
+#define drop_arrived NULL
 #define drop_dial_ended NULL
 #define drop_dial_cancel NULL
 #define drop_resolve NULL

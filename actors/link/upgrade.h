@@ -11,6 +11,9 @@
 
 enum lp2p_upgrade_stage {
     LP2P_UPGRADE_CONNECT,
+    LP2P_UPGRADE_DOOR,      /* inbound: the first bytes tell what is spoken */
+    LP2P_UPGRADE_ADMISSION, /* inbound: the listener judges the address that a proxy told */
+    LP2P_UPGRADE_CARRIER,   /* what carries the bytes sets itself up */
     LP2P_UPGRADE_SECURITY,
     LP2P_UPGRADE_SECURE,
     LP2P_UPGRADE_MUXER,
@@ -26,7 +29,9 @@ struct lp2p_upgrade {
     struct lp2p_context *ctx;
     int fd; /* of the socket that is being connected; -1: the carrier has it, or none */
     struct lp2p_carrier *carrier;
-    enum lp2p_upgrade_stage stage;
+    enum lp2p_upgrade_stage stage, after; /* after: where to go on from ADMISSION */
+    struct lp2p_ip_port from;             /* inbound: the real remote side */
+    bool proxied;                         /* a proxy has told it */
     bool eof, delivered;
     enum lp2p_err failed; /* the socket could not be opened */
 
@@ -51,8 +56,22 @@ struct lp2p_upgrade {
     char text[128]; /* why it failed, beyond the reason's own words */
 };
 
-/** "connect", "multistream", "noise", "tls", "muxer". */
+/** "connect", "ws", "wss", "pnet", "multistream", "noise", "tls", "muxer". */
 const char *lp2p_upgrade_stage_name(const struct lp2p_upgrade *upgrade);
+
+/* upgrade_door.c */
+
+/** Dialed or accepted at a door of one kind: stacks the carrier on the socket; the stage is then CARRIER. ENOMEM;
+ *  EUNSUPPORTED: no certificate, or a name that cannot be asked for. */
+enum lp2p_err lp2p_upgrade_carry(struct lp2p_upgrade *upgrade, enum lp2p_door_kind kind, const struct lp2p_rand *rand) LP2P_MUST_CHECK;
+/** Looks at the first bytes in `in`. OK: the stage is CARRIER, or ADMISSION with `from` to be judged; EAGAIN: more have to
+ *  come. EPROTO: nothing that this door serves. */
+enum lp2p_err lp2p_upgrade_first_bytes(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand) LP2P_MUST_CHECK;
+/** The carrier is set up: true when a proxy told another address in the HTTP upgrade; `from` is then to be judged. */
+bool lp2p_upgrade_forwarded(struct lp2p_upgrade *upgrade);
+
+/* upgrade_steps.c */
+
 /** Begins the negotiation on a connected socket. ENOMEM. */
 enum lp2p_err lp2p_upgrade_begin(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand) LP2P_MUST_CHECK;
 /** Goes as far as the bytes in `in` and the room in `out` allow. OK: more bytes are needed, or the stage is

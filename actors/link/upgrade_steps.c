@@ -19,7 +19,11 @@ const char *lp2p_upgrade_stage_name(const struct lp2p_upgrade *upgrade)
 {
     switch (upgrade->stage) {
     case LP2P_UPGRADE_CONNECT:
+    case LP2P_UPGRADE_DOOR:
+    case LP2P_UPGRADE_ADMISSION:
         return "connect";
+    case LP2P_UPGRADE_CARRIER:
+        return upgrade->carrier != NULL ? upgrade->carrier->ops->name : "connect";
     case LP2P_UPGRADE_SECURITY:
         return "multistream";
     case LP2P_UPGRADE_SECURE:
@@ -293,6 +297,9 @@ enum lp2p_err lp2p_upgrade_advance(struct lp2p_upgrade *upgrade, const struct lp
             err = step_muxer(upgrade, now);
             break;
         case LP2P_UPGRADE_CONNECT:
+        case LP2P_UPGRADE_DOOR:
+        case LP2P_UPGRADE_ADMISSION:
+        case LP2P_UPGRADE_CARRIER:
         case LP2P_UPGRADE_HANDOVER:
         case LP2P_UPGRADE_ENDING:
             return LP2P_OK;

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+#include "actors/link/web_files.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define FILE_BYTES_MAX (256u * 1024)
+
+/** A whole file, to be wiped and freed. NULL: it cannot be read, or is too large; errno says which. */
+static uint8_t *read_file(const char *path, size_t *len)
+{
+    FILE *file = fopen(path, "rbe");
+    uint8_t *bytes = file == NULL ? NULL : malloc(FILE_BYTES_MAX + 1);
+    if (bytes != NULL) {
+        *len = fread(bytes, 1, FILE_BYTES_MAX + 1, file);
+        if (ferror(file) || *len > FILE_BYTES_MAX) {
+            errno = ferror(file) ? EIO : EFBIG;
+            sodium_memzero(bytes, *len);
+            free(bytes);
+            bytes = NULL;
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return bytes;
+}
+
+static uint64_t mix(uint64_t mark, uint64_t value)
+{
+    return (mark ^ value) * 0x100000001b3u;
+}
+
+/** Changes when a file was written or replaced. 0: one is not there. */
+static uint64_t mark_of(const struct lp2p_config *config)
+{
+    const char *const paths[] = {config->web_certificate, config->web_key};
+    uint64_t mark = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(paths); i++) {
+        struct stat st;
+        if (stat(paths[i], &st) != 0) {
+            return 0;
+        }
+        mark = mix(mark, (uint64_t)st.st_size);
+        mark = mix(mark, (uint64_t)st.st_ino);
+        mark = mix(mark, (uint64_t)st.st_mtim.tv_sec);
+        mark = mix(mark, (uint64_t)st.st_mtim.tv_nsec);
+    }
+    return mark;
+}
+
+static void drop_bytes(uint8_t *bytes, size_t len)
+{
+    if (bytes != NULL) {
+        sodium_memzero(bytes, len);
+        free(bytes);
+    }
+}
+
+static enum lp2p_err read_files(const struct lp2p_context *ctx, const struct lp2p_rand *rand, struct lp2p_tls_web **out)
+{
+    const struct lp2p_config *config = &ctx->config;
+    size_t chain_len = 0, key_len = 0;
+    uint8_t *chain = read_file(config->web_certificate, &chain_len);
+    uint8_t *key = chain == NULL ? NULL : read_file(config->web_key, &key_len);
+    enum lp2p_err err = LP2P_EIO;
+    if (key == NULL) {
+        lp2p_log(ctx, LP2P_LOG_ERROR, "listener", "cannot read %s", chain == NULL ? config->web_certificate : config->web_key);
+    } else {
+        err = lp2p_tls_web_server(NULL, lp2p_span(chain, chain_len), lp2p_span(key, key_len), rand, out);
+        if (err != LP2P_OK) {
+            lp2p_log(ctx, LP2P_LOG_ERROR, "listener", "no certificate and key in %s and %s: %s", config->web_certificate,
+                     config->web_key, lp2p_strerror(err));
+        }
+    }
+    drop_bytes(chain, chain_len);
+    drop_bytes(key, key_len);
+    return err;
+}
+
+enum lp2p_err lp2p_web_files_load(struct lp2p_web_files *files, const struct lp2p_context *ctx, const struct lp2p_rand *rand,
+                                  int64_t wall_s)
+{
+    static const char *const names[] = {"localhost", "127.0.0.1", "::1"};
+    if (ctx->config.web_certificate[0] == '\0') {
+        lp2p_log(ctx, LP2P_LOG_INFO, "listener", "wss with a certificate of our own making, for development");
+        return lp2p_tls_web_self_made(NULL, names, LP2P_ARRAY_LEN(names), rand, wall_s, &files->web);
+    }
+    files->mark = mark_of(&ctx->config);
+    return read_files(ctx, rand, &files->web);
+}
+
+void lp2p_web_files_refresh(struct lp2p_web_files *files, const struct lp2p_context *ctx, const struct lp2p_rand *rand)
+{
+    struct lp2p_tls_web *web = NULL;
+    if (ctx->config.web_certificate[0] == '\0') {
+        return;
+    }
+    uint64_t mark = mark_of(&ctx->config);
+    if (mark == 0 || mark == files->mark) {
+        return;
+    }
+    files->mark = mark; /* also of files that are no good: they are told of once */
+    if (read_files(ctx, rand, &web) == LP2P_OK) {
+        lp2p_tls_web_release(files->web);
+        files->web = web;
+        lp2p_log(ctx, LP2P_LOG_INFO, "listener", "a new certificate was read from %s", ctx->config.web_certificate);
+    }
+}
+
+struct lp2p_tls_web *lp2p_web_files_hold(const struct lp2p_web_files *files)
+{
+    return files->web == NULL ? NULL : lp2p_tls_web_hold(files->web);
+}
+
+void lp2p_web_files_drop(struct lp2p_web_files *files)
+{
+    lp2p_tls_web_release(files->web);
+    files->web = NULL;
+}
