@@ -12,7 +12,7 @@ class Dht:
         self.context, self.line, self.kad_line = context, line, kad_line
 
     def js(self, mode, **options):
-        return self.context.js(self.line, kad=mode, kad_line=self.kad_line, **options)
+        return self.context.peer(self.line, kad=mode, kad_line=self.kad_line, **options)
 
     def key(self, name):
         return f"resource:session:{name}"

@@ -13,7 +13,7 @@ class Dial:
         self.context, self.line, self.muxer = context, line, muxer
 
     def peer(self, **options):
-        return self.context.js(self.line, muxers=[self.muxer], **options)
+        return self.context.peer(self.line, muxers=[self.muxer], **options)
 
     def lp2p(self, *args, **options):
         return lp2p(self.context.build, *args, "--muxers", self.muxer, **options)

@@ -10,7 +10,7 @@ class Listen:
 
     def connected(self, **options):
         daemon = self.context.daemon("--serve", "echo,perf", "--dht", "server", "--muxers", "yamux,mplex")
-        js = self.context.js(self.line, muxers=[self.muxer], listen=[], **options)
+        js = self.context.peer(self.line, muxers=[self.muxer], listen=[], **options)
         dialed = js.do("dial", addr=daemon.addr)
         expect(dialed["peer"] == daemon.peer and dialed["muxer"] == MUXER_IDS[self.muxer], f"{dialed}")
         return daemon, js

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The js peers among themselves: a case with our node is worth something only if these pass."""
-from peers import JsPeer, expect
+from peers import Peer, expect
 
 CID = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy"
 
@@ -32,7 +32,7 @@ def kad(dialer, listener, key, options):
     put = dialer.do("kad.put", key=key, value="value")
     expect(put["answers"] > 0, f"put: {put}")
     dialer.do("kad.provide", cid=CID)
-    other = JsPeer(dialer.name, **{**options, "kad": "client"})
+    other = Peer(dialer.name, **{**options, "kad": "client"})
     try:
         other.do("dial", addr=listener.addr)
         got = other.do("kad.get", key=key)
@@ -49,7 +49,7 @@ def cases(context):
     for one, two, muxer, kad_line in pairs:
         def pair(one=one, two=two, muxer=muxer, kad_line=kad_line):
             options = {"muxers": [muxer], "kad": "server", "kad_line": kad_line, "streams_max": 64}
-            dialer, listener = context.js(one, **options), context.js(two, **options)
+            dialer, listener = context.peer(one, **options), context.peer(two, **options)
             basics(dialer, listener)
             if muxer == "yamux":  # with mplex such a flood makes js close the whole connection
                 lotus_trap(dialer, listener)

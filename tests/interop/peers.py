@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The two sides of a case: a js peer (JsPeer) and our own programs (Daemon for lp2pd, lp2p() for the tool)."""
+"""The two sides of a case: a peer of another implementation (Peer) and our own programs (Daemon for lp2pd, lp2p() for the tool)."""
 import json
-import platform
-import shutil
-import subprocess
 import time
 from pathlib import Path
 
+from certs import certs
 from proc import DEADLINE_S, Failed, Process, expect
+from toolchains import argv, why_not
 
-HERE = Path(__file__).resolve().parent
 KAD = "/lotus/kad/1.0.0"
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
 
@@ -19,30 +17,31 @@ def program(build, name):
     return next((p for p in (Path(build) / name, Path(build) / "tools" / name) if p.exists()), Path(build) / name)
 
 
-def find_node():
-    """Node 22 or newer: the machine's own, or the one that the npm package in js3 carries."""
-    machine = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    for node in (shutil.which("node"), HERE / f"js3/node_modules/node-linux-{machine}/bin/node"):
-        if node and Path(node).exists():
-            version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
-            if version.startswith("v") and int(version[1:].split(".")[0]) >= 22:
-                return str(node)
-    return None
+def completed(line, options):
+    """The options with what this line needs beyond what the case asked for."""
+    secure = any("/tls/ws" in addr or "/wss" in addr for addr in options.get("listen", []))
+    if line.startswith("js"):
+        options = {"inbound_per_second": 1000, **options}  # the stock 5 would make quick cases fail
+        return {**options, "tls_cert": str(certs().cert), "tls_key": str(certs().key)} if secure else options
+    if options.get("listen") == []:
+        options = {**options, "dial_only": True}
+    if not options.get("websocket"):
+        return options
+    if line == "go":
+        return {**options, "tls_cert": str(certs().cert), "tls_key": str(certs().key), "tls_roots": str(certs().ca)}
+    if options.get("key_type") == "rsa":
+        options = {**options, "rsa_key": str(certs().rsa_key())}
+    return {**options, "tls_cert_der": str(certs().cert_der), "tls_key_der": str(certs().key_der),
+            "tls_roots_der": str(certs().ca_der)}
 
 
-def why_not(line):
-    """Why this line of peers cannot run here; None when it can."""
-    if not (HERE / line / "node_modules/libp2p").exists():
-        return f"{line}: its npm packages are not installed (tools/setup test)"
-    return None if find_node() else "no Node 22 or newer (tools/setup test)"
-
-
-class JsPeer(Process):
-    """A js-libp2p node that is driven by commands; see README.md."""
+class Peer(Process):
+    """A node of another implementation (`line`: js1, js3, go, rust) that is driven by commands; see README.md."""
 
     def __init__(self, line, **options):
-        options.setdefault("inbound_per_second", 1000)  # the stock 5 would make quick cases fail
-        super().__init__(line, [find_node(), HERE / line / "peer.mjs", json.dumps(options)])
+        self.line = line
+        env = {"NODE_EXTRA_CA_CERTS": str(certs().ca)} if options.pop("trusting", False) and line.startswith("js") else None
+        super().__init__(line, [*argv(line), json.dumps(completed(line, options))], env=env)
         self.next_id = 0
         ready = self.wait_event("ready")
         self.peer = ready["peer"]
@@ -116,4 +115,4 @@ def lp2p(build, *args, code=0, deadline_s=None):
         tool.kill()
 
 
-__all__ = ["Daemon", "JsPeer", "KAD", "LOOPBACK", "Failed", "expect", "lp2p", "program", "why_not"]
+__all__ = ["Daemon", "KAD", "LOOPBACK", "Failed", "Peer", "expect", "lp2p", "program", "why_not"]

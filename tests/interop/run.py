@@ -12,7 +12,8 @@ import cases_dht
 import cases_listen
 import cases_peers
 import cases_dial
-from peers import Daemon, Failed, JsPeer, program, why_not
+from peers import Daemon, Failed, Peer, program, why_not
+from proc import Process
 
 MODULES = [cases_peers, cases_dial, cases_listen, cases_dht]
 
@@ -23,24 +24,37 @@ class Context:
     def __init__(self, build):
         self.build = build
         self.started = []
+        self.watched = []  # peers that outlive the case
+        self.endings = []
 
-    def js(self, line, **options):
-        self.started.append(JsPeer(line, **options))
+    def peer(self, line, **options):
+        self.started.append(Peer(line, **options))
         return self.started[-1]
 
     def daemon(self, *args, **options):
         self.started.append(Daemon(self.build, *args, **options))
         return self.started[-1]
 
+    def process(self, name, argv):
+        self.started.append(Process(name, argv))
+        return self.started[-1]
+
+    def watch(self, process):
+        """Its last lines are shown if the case fails; it is not ended with it."""
+        self.watched.append(process)
+
+    def at_end(self, run):
+        self.endings.append(run)
+
     def end(self):
-        """Ends everything; the first complaint of one of our daemons is raised at the end."""
+        """Ends everything that the case started; the first complaint of one of our daemons is raised at the end."""
         complaint = None
         for process in self.started:
             try:
                 process.finish() if isinstance(process, Daemon) else process.kill()
             except Failed as err:
                 complaint = complaint or err
-        self.started = []
+        self.started, self.watched = [], []
         if complaint:
             raise complaint
 
@@ -56,7 +70,7 @@ def run_case(context, run):
         problem = f"{err.strerror}: {err.filename}"
     except Exception:  # a bug of the driver is a failed case, not the end of the run
         problem = traceback.format_exc()
-    seen = [f"{p.name}: {p.tail()}" for p in context.started] if problem else []
+    seen = [f"{p.name}: {p.tail()}" for p in context.started + context.watched] if problem else []
     try:
         context.end()
     except Failed as err:
@@ -83,7 +97,7 @@ def main():
     failed = 0
     print(f"1..{len(cases)}", flush=True)
     for number, (name, lines, run) in enumerate(cases, 1):
-        skip = next((reason for reason in map(why_not, lines) if reason), None)
+        skip = next((reason for reason in (line() if callable(line) else why_not(line) for line in lines) if reason), None)
         if skip:
             print(f"ok {number} - {name} # SKIP {skip}", flush=True)
             continue
@@ -94,6 +108,8 @@ def main():
         if problem:
             failed += 1
             print("\n".join("#   " + line for line in problem.split("\n")), flush=True)
+    for end in context.endings:
+        end()
     return 1 if failed else 0
 
 
