@@ -37,12 +37,12 @@ struct lp2p_config {
     char web_certificate[LP2P_PATH_MAX], web_key[LP2P_PATH_MAX]; /* PEM files of wss; "": a certificate of our own making */
     struct lp2p_cidr proxies[LP2P_PROXIES_MAX]; /* whose word about a connection's origin counts */
     size_t proxies_len;
-    bool has_swarm_key;
-    struct lp2p_pnet_key swarm_key; /* of a private network */
     bool has_key, key_type_set;
     struct lp2p_private_key key;
     enum lp2p_key_type key_type; /* of identities that are made here */
     unsigned key_bits;           /* RSA; 0: the least */
+    bool has_psk; /* then every connection is of the private network, or fails */
+    struct lp2p_pnet_key psk;
     bool io_threads_set;
     unsigned io_threads; /* 0: one for each connection */
     bool serve_echo, serve_perf;

@@ -5,11 +5,15 @@
 #define LP2P_ACTORS_CONTEXT_H
 
 #include "actors/config.h"
+#include "actors/link/admission.h"
+#include "actors/link/door.h"
 #include "actors/net.h"
 #include "actors/outbox.h"
 #include "actors/messages.h"
 #include "noise/noise.h"
 #include "runtime/runtime.h"
+#include "tls/session.h"
+#include "tls/tls.h"
 
 /** Groups of threads in the runtime's config. */
 enum { LP2P_GROUP_IO, LP2P_GROUP_UPGRADE, LP2P_GROUP_SERVICE, LP2P_GROUPS };
@@ -48,6 +52,8 @@ struct lp2p_context {
     struct lp2p_peer_id self;
     char self_text[LP2P_PEER_ID_TEXT_MAX];
     struct lp2p_noise_identity noise;
+    struct lp2p_tls_identity tls;
+    struct lp2p_tls_web *web_client; /* of dialed wss; NULL: none is dialed */
     struct lp2p_security security[LP2P_SECURITY_MAX]; /* in order of preference */
     size_t security_len;
     const struct lp2p_mux_ops *muxers[2]; /* in order of preference */
@@ -98,6 +104,7 @@ extern const struct lp2p_actor_ops lp2p_protocol_ops;  /* a user's protocol; arg
 struct lp2p_listener_arg {
     struct lp2p_context *ctx;
     unsigned index; /* of config.listen */
+    const struct lp2p_inbound_limits *limits; /* NULL: the defaults */
     bool was_bound; /* these two are the listener's own memory over restarts: it binds the same port again */
     struct lp2p_ip_port bound;
 };
@@ -108,11 +115,17 @@ struct lp2p_upgrade_arg {
     bool outbound;
     int fd;                   /* inbound: accepted, owned; outbound: -1 */
     struct lp2p_multiaddr remote, local;
-    uint64_t dial;            /* outbound */
-    struct lp2p_peer_id peer; /* outbound: expected; len 0: any */
-    struct lp2p_ip_port from; /* outbound: our end, so that the peer sees where we listen; ip_len 0: any */
-    char host[LP2P_HOST_MAX]; /* outbound: the name that led to the IP in `remote`, for SNI and Host; "": none */
     lp2p_time deadline;       /* absolute, whole upgrade */
+    /* outbound */
+    uint64_t dial;
+    struct lp2p_peer_id peer;      /* expected; len 0: any */
+    struct lp2p_ip_port from;      /* our end, so that the peer sees where we listen; ip_len 0: any */
+    char host[LP2P_HOST_MAX];      /* the name that led to the IP in `remote`, for SNI and Host; "": none */
+    /* inbound */
+    unsigned doors;           /* the kinds (lp2p_door_kind) that this socket serves */
+    bool from_proxy;          /* the connection comes from a trusted proxy: it may say who is behind it */
+    struct lp2p_ref listener;
+    struct lp2p_tls_web *web; /* owned: one hold; NULL: no wss */
 };
 void lp2p_upgrade_arg_drop(void *arg);
 struct lp2p_conn_arg {

@@ -115,6 +115,24 @@ struct lp2p_m_listening {
     struct lp2p_addrs *addrs;
 };
 
+/* ---- upgrade <-> listener */
+
+/** upgrade -> listener (normal): a trusted proxy says that the connection comes from there. The answer is ADMITTED, or the end. */
+struct lp2p_m_proxied {
+    struct lp2p_msg msg;
+    struct lp2p_ip_port from;
+};
+/** listener -> upgrade (normal): within the limits; go on. */
+struct lp2p_m_admitted {
+    struct lp2p_msg msg;
+};
+/** upgrade -> listener (normal): who it was, for the log of refusals. */
+struct lp2p_m_arrived {
+    struct lp2p_msg msg;
+    struct lp2p_peer_id peer;
+    struct lp2p_ip_port from;
+};
+
 /* ---- connection <-> muxer (same thread: no wake-up) */
 
 /** muxer -> connection (urgent): your muxer is there; begin to read. */
@@ -452,6 +470,7 @@ struct lp2p_m_notify {
     X(UPGRADED, upgraded, NORMAL) X(ATTEMPT_ENDED, attempt_ended, NORMAL) X(DIAL, dial, NORMAL)                    \
     X(DIAL_ENDED, dial_ended, NORMAL) X(DIAL_CANCEL, dial_cancel, NORMAL) X(LISTENING, listening, NORMAL)          \
     X(RESOLVE, resolve, NORMAL) X(RESOLVED, resolved, NORMAL) X(INTERFACES_CHANGED, interfaces_changed, NORMAL)    \
+    X(PROXIED, proxied, NORMAL) X(ADMITTED, admitted, NORMAL) X(ARRIVED, arrived, NORMAL)                         \
     X(CONN_ATTACH, conn_attach, URGENT) X(CONN_BYTES, conn_bytes, NORMAL) X(CONN_CREDIT, conn_credit, URGENT)      \
     X(CONN_WRITE, conn_write, NORMAL) X(CONN_WROTE, conn_wrote, URGENT) X(CONN_ENDED, conn_ended, NORMAL)          \
     X(LINK_UP, link_up, NORMAL) X(LINK_ENDED, link_ended, URGENT) X(LINK_STATUS, link_status, NORMAL)              \

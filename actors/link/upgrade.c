@@ -22,6 +22,7 @@ void lp2p_upgrade_arg_drop(void *arg)
     if (a->fd >= 0) {
         a->ctx->net->close(a->ctx->net->ctx, a->fd);
     }
+    lp2p_tls_web_release(a->web);
     free(a);
 }
 
@@ -74,6 +75,18 @@ static enum lp2p_verdict end(struct lp2p_actor *self, struct lp2p_upgrade *upgra
     return lp2p_outbox_blocked(&upgrade->outbox) ? LP2P_CONTINUE : LP2P_STOP;
 }
 
+/** Who it was, for the listener's log of refusals: it can be lost. */
+static void say_arrived(struct lp2p_actor *self, const struct lp2p_upgrade *upgrade)
+{
+    struct lp2p_m_arrived *m = LP2P_NEW(ARRIVED, arrived);
+    if (m != NULL) {
+        m->peer = upgrade->peer;
+        m->from = upgrade->from;
+        struct lp2p_msg *msg = &m->msg;
+        lp2p_send_or_drop(self, upgrade->arg->listener, &msg);
+    }
+}
+
 /** Offers UPGRADED to the swarm; if it is full, again a little later, until the deadline. */
 static enum lp2p_verdict offer(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
 {
@@ -83,6 +96,9 @@ static enum lp2p_verdict offer(struct lp2p_actor *self, struct lp2p_upgrade *upg
         return LP2P_CONTINUE;
     }
     upgrade->delivered = err == LP2P_OK;
+    if (upgrade->delivered && !upgrade->arg->outbound) {
+        say_arrived(self, upgrade);
+    }
     return end(self, upgrade, err);
 }
 
@@ -228,15 +244,78 @@ static enum lp2p_verdict on_readable(struct lp2p_actor *self, struct lp2p_upgrad
     return verdict;
 }
 
-/** The socket is there: gives it to its carrier. */
-static enum lp2p_err take_socket(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
+/** The carrier is up and the address admitted: the negotiation begins, perhaps with bytes that lie in the carrier. */
+static enum lp2p_verdict begin(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
 {
-    upgrade->carrier = lp2p_carrier_tcp(upgrade->ctx->net, upgrade->fd);
-    if (upgrade->carrier == NULL) {
-        return LP2P_ENOMEM;
+    enum lp2p_err err = lp2p_upgrade_begin(upgrade, lp2p_actor_rand(self));
+    if (err != LP2P_OK) {
+        return end(self, upgrade, err);
     }
-    upgrade->fd = -1;
-    return lp2p_upgrade_begin(upgrade, lp2p_actor_rand(self));
+    enum lp2p_verdict verdict = proceed(self, upgrade);
+    bool more = verdict == LP2P_CONTINUE && upgrade->carrier != NULL && upgrade->stage != LP2P_UPGRADE_HANDOVER &&
+                lp2p_carrier_holds_input(upgrade->carrier);
+    return more ? on_readable(self, upgrade) : verdict;
+}
+
+/** Asks the listener about the address that a proxy told; nothing is read meanwhile. */
+static enum lp2p_verdict ask(struct lp2p_actor *self, struct lp2p_upgrade *upgrade, enum lp2p_upgrade_stage after)
+{
+    struct lp2p_m_proxied *m = LP2P_NEW(PROXIED, proxied);
+    if (m == NULL) {
+        return end(self, upgrade, LP2P_ENOMEM);
+    }
+    upgrade->stage = LP2P_UPGRADE_ADMISSION;
+    upgrade->after = after;
+    m->from = upgrade->from;
+    struct lp2p_msg *msg = &m->msg;
+    enum lp2p_err err = lp2p_send(self, upgrade->arg->listener, &msg);
+    lp2p_msg_drop(&msg);
+    if (err == LP2P_OK) {
+        err = lp2p_fd_watch(self, fd_of(upgrade), 0);
+    }
+    return err == LP2P_OK ? LP2P_CONTINUE : end(self, upgrade, err);
+}
+
+static enum lp2p_verdict set_up(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
+{
+    enum lp2p_err err = upgrade->carrier->ops->set_up(upgrade->carrier, lp2p_now(self));
+    if (err == LP2P_OK) {
+        return lp2p_upgrade_forwarded(upgrade) ? ask(self, upgrade, LP2P_UPGRADE_CARRIER) : begin(self, upgrade);
+    }
+    if (err == LP2P_EAGAIN) {
+        unsigned writable = lp2p_carrier_wants_write(upgrade->carrier) ? LP2P_WRITABLE : 0;
+        err = lp2p_fd_watch(self, upgrade->carrier->fd, LP2P_READABLE | writable);
+    }
+    return err == LP2P_OK ? LP2P_CONTINUE : end(self, upgrade, err);
+}
+
+static enum lp2p_verdict look_at_door(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
+{
+    upgrade->wall_s = (int64_t)(lp2p_wall_ms(self) / 1000);
+    enum lp2p_err err = lp2p_upgrade_first_bytes(upgrade, lp2p_actor_rand(self));
+    if (err == LP2P_OK) {
+        return upgrade->stage == LP2P_UPGRADE_ADMISSION ? ask(self, upgrade, LP2P_UPGRADE_DOOR) : set_up(self, upgrade);
+    }
+    if (err == LP2P_EAGAIN) {
+        err = upgrade->eof ? LP2P_EEOF : lp2p_fd_watch(self, upgrade->fd, LP2P_READABLE);
+    }
+    return err == LP2P_OK ? LP2P_CONTINUE : end(self, upgrade, err);
+}
+
+/** The first bytes: as many as lie there, the carrier gets what it has to see again. */
+static enum lp2p_verdict read_door(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
+{
+    const struct lp2p_net *net = upgrade->ctx->net;
+    size_t got = 0;
+    enum lp2p_err err = net->read(net->ctx, upgrade->fd, upgrade->in + upgrade->in_len,
+                                  upgrade->in_cap - upgrade->in_len, &got);
+    if (err != LP2P_OK) {
+        return err == LP2P_EAGAIN ? LP2P_CONTINUE : end(self, upgrade, err);
+    }
+    LP2P_COUNT(upgrade->ctx, bytes_in, got);
+    upgrade->in_len += got;
+    upgrade->eof = got == 0;
+    return look_at_door(self, upgrade);
 }
 
 static enum lp2p_verdict on_connected(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
@@ -249,9 +328,12 @@ static enum lp2p_verdict on_connected(struct lp2p_actor *self, struct lp2p_upgra
     }
     if (err == LP2P_OK) {
         lp2p_multiaddr_from_ip_tcp(local.ip, local.ip_len, local.port, &upgrade->arg->local);
-        err = take_socket(self, upgrade);
+        struct lp2p_door door;
+        upgrade->wall_s = (int64_t)(lp2p_wall_ms(self) / 1000);
+        err = lp2p_door_read(&upgrade->arg->remote, &door);
+        err = err == LP2P_OK ? lp2p_upgrade_carry(upgrade, door.kind, lp2p_actor_rand(self)) : err;
     }
-    return err == LP2P_OK ? proceed(self, upgrade) : end(self, upgrade, err);
+    return err == LP2P_OK ? set_up(self, upgrade) : end(self, upgrade, err);
 }
 
 static enum lp2p_verdict upgrade_on_fd(struct lp2p_actor *self, void *state, int fd, unsigned ready)
@@ -262,6 +344,15 @@ static enum lp2p_verdict upgrade_on_fd(struct lp2p_actor *self, void *state, int
     }
     if (upgrade->stage == LP2P_UPGRADE_CONNECT) {
         return on_connected(self, upgrade);
+    }
+    if ((ready & (LP2P_READABLE | LP2P_WRITABLE)) != 0 && upgrade->stage == LP2P_UPGRADE_CARRIER) {
+        return set_up(self, upgrade);
+    }
+    if ((ready & LP2P_READABLE) != 0 && upgrade->stage == LP2P_UPGRADE_DOOR) {
+        return read_door(self, upgrade);
+    }
+    if (upgrade->stage == LP2P_UPGRADE_ADMISSION || upgrade->stage == LP2P_UPGRADE_DOOR) {
+        return (ready & LP2P_HANGUP) != 0 ? end(self, upgrade, LP2P_ECONNRESET) : LP2P_CONTINUE;
     }
     if ((ready & LP2P_READABLE) != 0 && upgrade->stage != LP2P_UPGRADE_HANDOVER) {
         return on_readable(self, upgrade);
@@ -275,6 +366,22 @@ static enum lp2p_verdict upgrade_on_fd(struct lp2p_actor *self, void *state, int
     return LP2P_CONTINUE;
 }
 
+/** An accepted socket. Where only one thing is spoken its first bytes need no look. */
+static enum lp2p_err open_door(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
+{
+    const struct lp2p_upgrade_arg *arg = upgrade->arg;
+    enum lp2p_err err = lp2p_multiaddr_ip_tcp(&arg->remote, &upgrade->from);
+    upgrade->wall_s = (int64_t)(lp2p_wall_ms(self) / 1000);
+    bool one = (arg->doors & (arg->doors - 1)) == 0;
+    if (err == LP2P_OK && one && !arg->from_proxy) {
+        err = lp2p_upgrade_carry(upgrade, (enum lp2p_door_kind)arg->doors, lp2p_actor_rand(self));
+    } else {
+        upgrade->stage = LP2P_UPGRADE_DOOR;
+    }
+    unsigned writable = upgrade->stage == LP2P_UPGRADE_CARRIER ? LP2P_WRITABLE : 0;
+    return err == LP2P_OK ? lp2p_fd_watch(self, fd_of(upgrade), LP2P_READABLE | writable) : err;
+}
+
 /** Opens or takes the socket. A failure is told by the first timer: init itself must succeed for anyone to
  * hear why. */
 static enum lp2p_err open_socket(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
@@ -284,14 +391,12 @@ static enum lp2p_err open_socket(struct lp2p_actor *self, struct lp2p_upgrade *u
     if (!arg->outbound) {
         upgrade->fd = arg->fd;
         arg->fd = -1;
-        enum lp2p_err err = take_socket(self, upgrade);
-        return err != LP2P_OK ? err
-                              : lp2p_fd_watch(self, upgrade->carrier->fd, LP2P_READABLE | LP2P_WRITABLE);
+        return open_door(self, upgrade);
     }
-    struct lp2p_ip_port to = {0};
-    enum lp2p_err err = lp2p_multiaddr_ip_tcp(&arg->remote, &to);
+    struct lp2p_door door;
+    enum lp2p_err err = lp2p_door_read(&arg->remote, &door);
     if (err == LP2P_OK) {
-        err = net->connect(net->ctx, &to, &arg->from, &upgrade->fd);
+        err = net->connect(net->ctx, &door.at, &arg->from, &upgrade->fd);
     }
     if (err != LP2P_OK) {
         upgrade->fd = -1;
@@ -323,6 +428,16 @@ static enum lp2p_err upgrade_init(struct lp2p_actor *self, void *state, const vo
     }
     lp2p_timer_set(self, TIMER_DEADLINE, err == LP2P_OK ? upgrade->arg->deadline : lp2p_now(self));
     return LP2P_OK;
+}
+
+static enum lp2p_verdict upgrade_on_msg(struct lp2p_actor *self, void *state, struct lp2p_msg **msg)
+{
+    struct lp2p_upgrade *upgrade = state;
+    if (!LP2P_IS(*msg, ADMITTED) || upgrade->stage != LP2P_UPGRADE_ADMISSION) {
+        return LP2P_CONTINUE;
+    }
+    upgrade->stage = upgrade->after;
+    return upgrade->after == LP2P_UPGRADE_DOOR ? look_at_door(self, upgrade) : begin(self, upgrade);
 }
 
 static enum lp2p_verdict upgrade_on_timer(struct lp2p_actor *self, void *state, unsigned timer)
@@ -366,6 +481,7 @@ const struct lp2p_actor_ops lp2p_upgrade_ops = {
     .name = "upgrade",
     .state_size = sizeof(struct lp2p_upgrade),
     .init = upgrade_init,
+    .on_msg = upgrade_on_msg,
     .on_fd = upgrade_on_fd,
     .on_timer = upgrade_on_timer,
     .fini = upgrade_fini,

@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-#define HOST_MAX (LP2P_DOOR_NAME_MAX + 8)
+#define HOST_MAX (LP2P_HOST_MAX + 8) /* and a port */
 
 /** Each layer takes the carrier below it, or leaves it where it is. */
 static enum lp2p_err layer(struct lp2p_upgrade *upgrade, struct lp2p_carrier *above)
@@ -54,7 +54,13 @@ static enum lp2p_err add_tls(struct lp2p_upgrade *upgrade, const struct lp2p_doo
         return LP2P_EUNSUPPORTED;
     }
     const char *name = arg->outbound && name_of(upgrade, door)[0] != '\0' ? name_of(upgrade, door) : NULL;
-    return layer(upgrade, lp2p_carrier_tls(&upgrade->carrier, web, name, rand, upgrade->wall_s));
+    struct lp2p_tls_session *session = lp2p_tls_session_new(web, name, rand, upgrade->wall_s);
+    if (session == NULL) {
+        return LP2P_ENOMEM;
+    }
+    enum lp2p_err err = layer(upgrade, lp2p_carrier_tls(&upgrade->carrier, &session));
+    lp2p_tls_session_free(session);
+    return err;
 }
 
 static enum lp2p_err add_ws(struct lp2p_upgrade *upgrade, const struct lp2p_door *door, const struct lp2p_rand *rand)
@@ -103,7 +109,7 @@ enum lp2p_err lp2p_upgrade_carry(struct lp2p_upgrade *upgrade, enum lp2p_door_ki
     }
     upgrade->fd = -1;
     upgrade->stage = LP2P_UPGRADE_CARRIER;
-    if (kind == LP2P_DOOR_TCP && !config->has_swarm_key) {
+    if (kind == LP2P_DOOR_TCP && !config->has_psk) {
         return LP2P_OK;
     }
     if (!upgrade->arg->outbound) {
@@ -116,8 +122,8 @@ enum lp2p_err lp2p_upgrade_carry(struct lp2p_upgrade *upgrade, enum lp2p_door_ki
     if (err == LP2P_OK && kind != LP2P_DOOR_TCP) {
         err = add_ws(upgrade, &door, rand);
     }
-    if (err == LP2P_OK && config->has_swarm_key) {
-        err = layer(upgrade, lp2p_carrier_pnet(&upgrade->carrier, &config->swarm_key, rand));
+    if (err == LP2P_OK && config->has_psk) {
+        err = layer(upgrade, lp2p_carrier_pnet(&upgrade->carrier, &config->psk, rand));
     }
     return err;
 }
@@ -162,7 +168,7 @@ static enum lp2p_err kind_of(const struct lp2p_upgrade *upgrade, enum lp2p_first
         *kind = LP2P_DOOR_TCP;
         break;
     case LP2P_FIRST_UNKNOWN: /* a private network begins with random bytes */
-        *kind = upgrade->ctx->config.has_swarm_key ? LP2P_DOOR_TCP : 0;
+        *kind = upgrade->ctx->config.has_psk ? LP2P_DOOR_TCP : 0;
         break;
     case LP2P_FIRST_PROXY_V1: /* from somebody whom we do not trust, or a second one */
     case LP2P_FIRST_PROXY_V2:

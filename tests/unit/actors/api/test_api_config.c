@@ -115,7 +115,6 @@ static void test_config_values(void **state)
     assert_int_equal(lp2p_config_trusted_proxies(config, "127.0.0.1, fd00::/8"), LP2P_OK);
     assert_int_equal(config->proxies_len, 2);
     assert_int_equal(config->proxies[1].bits, 8);
-    refused(lp2p_config_swarm_key_file(config, "/nonexistent/key"), "/nonexistent/key", "No such file");
     refused(lp2p_config_muxers(config, "spdy"), "spdy", "yamux, mplex");
     refused(lp2p_config_muxers(config, "yamux,yamux"), "yamux", "at most once");
     refused(lp2p_config_muxers(config, NULL), "muxers", "expected");

@@ -3,10 +3,11 @@
  * one; certificates from files that change; private networks. */
 #include "kit.h"
 
+#include "actors/config.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,7 +20,8 @@ static struct lp2p_node *listening(const char *const *addrs, size_t len, const c
     }
     assert_int_equal(lp2p_config_security(config, security), LP2P_OK);
     if (psk != NULL) {
-        assert_int_equal(lp2p_config_swarm_key_file(config, psk), LP2P_OK);
+        config->has_psk = true;
+        memset(config->psk.bytes, *psk, sizeof(config->psk.bytes));
     }
     struct lp2p_node *node = kit_node_of(config);
     kit_start(node);
@@ -119,31 +121,14 @@ static void test_doors_one_port(void **state)
     lp2p_node_free(b);
 }
 
-static void write_file(const char *path, const char *text)
-{
-    FILE *file = fopen(path, "we");
-    assert_non_null(file);
-    (void)fputs(text, file);
-    assert_int_equal(fclose(file), 0);
-}
-
 static void test_doors_private_network(void **state)
 {
     (void)state;
-    char path[] = "/tmp/lp2p-doors-XXXXXX", other[64];
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    close(fd);
-    (void)snprintf(other, sizeof(other), "%s-other", path);
-    write_file(path, "/key/swarm/psk/1.0.0/\n/base16/\n"
-                     "dffb7e3135399a8b1612b2aaca1c36a3a8ac2cd0cca51ceeb2ced87d308cac6d\n");
-    write_file(other, "/key/swarm/psk/1.0.0/\n/base16/\n"
-                      "effb7e3135399a8b1612b2aaca1c36a3a8ac2cd0cca51ceeb2ced87d308cac6d\n");
     static const char *const addrs[] = {"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws"};
     for (int i = 0; i < 2; i++) {
         char addr[LP2P_ADDR_TEXT_MAX];
-        struct lp2p_node *a = listening(NULL, 0, "noise", path), *b = listening(&addrs[i], 1, "noise", path);
-        struct lp2p_node *none = listening(NULL, 0, "noise", NULL), *wrong = listening(NULL, 0, "noise", other);
+        struct lp2p_node *a = listening(NULL, 0, "noise", "a"), *b = listening(&addrs[i], 1, "noise", "a");
+        struct lp2p_node *none = listening(NULL, 0, "noise", NULL), *wrong = listening(NULL, 0, "noise", "b");
         kit_addr(b, addr);
         assert_int_equal(dial(a, addr), LP2P_OK);
         exchange(a, b, "/noise", i == 0 ? "/tcp/" : "/ws");
@@ -154,8 +139,6 @@ static void test_doors_private_network(void **state)
         lp2p_node_free(none);
         lp2p_node_free(wrong);
     }
-    unlink(path);
-    unlink(other);
 }
 
 int main(void)
