@@ -4,6 +4,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import subjects  # noqa: E402
 import table  # noqa: E402
 import targets  # noqa: E402
 
-SIZES = (16, 64, 256, 1024, 4096, 16384, 65536, 1 << 18, 1 << 20)
+SIZES = (16, 128, 1024, 8192, 65536, 1 << 18, 1 << 20)
 CROWDS = (1, 10, 100, 1000)
 
 
@@ -171,9 +172,10 @@ class Run:
         if scenarios.RESTING in names:
             self.resting()
         if 'decisions' in names:
-            self.decide(2 if self.a.quick else 3)
+            self.decide(lambda: not end_at or self.say.passed() < 0.2 * end_at)
         if 'curves' in names:
-            self.curves()
+            self.curves(lambda: not end_at or self.say.passed() < 0.35 * end_at)
+        self.records[0]['once_s'] = round(self.say.passed())
         took = 0.0
         while self.rounds < (self.a.rounds or 9) and (self.rounds < 1 or self.a.rounds or self.say.passed() + took < end_at):
             begun = self.say.passed()
@@ -189,8 +191,11 @@ class Run:
         except (measure.Failed, OSError) as err:
             self.failures.append(f'{scenarios.RESTING}: {err}')
 
-    def decide(self, rounds):
-        for round_no in range(rounds):
+    def decide(self, is_time):
+        """Up to three rounds."""
+        for round_no in range(3):
+            if round_no > 0 and not is_time():
+                return
             decisions.one_round(self.short, self.variants, round_no,
                                 lambda scenario, subject, run: self.guarded('decision', scenario, subject, round_no, run), self.say)
 
@@ -212,9 +217,9 @@ class Run:
         figures = scenarios.idle(self.short, subject, crowd, scenarios.crowd_pings)
         return {'per_s': figures['per_s'], 'p50_us': figures['p50_us'], 'total_mib': figures['base_mib'] + figures['pss_kib'] * crowd / 1024}
 
-    def curves(self):
+    def curves(self, is_time):
         """Message sizes from 16 B to 1 MiB, connections from 1 to 1,000."""
-        for round_no in range(2):
+        for round_no in range(2 if is_time() else 1):
             for size in SIZES:
                 for subject in self.found if round_no == 0 else self.found[::-1]:
                     self.say(f'curve: messages of {size} B, {subject.name}')
@@ -313,7 +318,12 @@ def main():
     return 1 if run.failures else 0
 
 
+def interrupt(_signal, _frame):
+    raise KeyboardInterrupt
+
+
 if __name__ == '__main__':
+    signal.signal(signal.SIGTERM, interrupt)  # what was measured until then is still reported
     try:
         sys.exit(main())
     except KeyboardInterrupt:
