@@ -246,7 +246,23 @@ static void test_tls_leaves_the_first_frame(void **state)
     }
 }
 
-/** Any change to any byte of any flight ends the handshake of whoever is to read it. */
+/** A random byte of a flight that is of any weight: not in the head of a record (the version there is for
+ * show), nor in the message that TLS 1.3 sends for old middle boxes alone. */
+static size_t weighty_byte(const uint8_t *wire, size_t len)
+{
+    for (;;) {
+        size_t place = randombytes_uniform((uint32_t)len), at = 0, size = 0;
+        while (at + size <= place) {
+            at += size;
+            size = 5 + ((size_t)wire[at + 3] << 8 | wire[at + 4]);
+        }
+        if (place >= at + 5 && wire[at] != 20) {
+            return place;
+        }
+    }
+}
+
+/** Any change to any flight ends the handshake of whoever is to read it. */
 static void test_tls_changed_handshake(void **state)
 {
     (void)state;
@@ -268,10 +284,10 @@ static void test_tls_changed_handshake(void **state)
                 struct lp2p_secure *from = flight % 2 == 0 ? pair.sa : pair.sb,
                                    *to = flight % 2 == 0 ? pair.sb : pair.sa;
                 size_t len = lp2p_tls_secure.drain(from, wire, sizeof(wire), 0);
-                wire[step == 0 ? len - 1 : randombytes_uniform((uint32_t)len)] ^= (uint8_t)(1 << (step % 8));
+                wire[step == 0 ? len - 1 : weighty_byte(wire, len)] ^= (uint8_t)(1 << (step % 8));
                 enum lp2p_err err = lp2p_tls_secure.feed(to, lp2p_span(wire, len), 0, &used);
-                /* A length that grew waits for more, a legacy field that nobody looks at shows in the
-                 * Finished message. */
+                /* A length inside that grew waits for more; what the first reader does not look at shows when
+                 * the answer is read, because both hashed something else. */
                 bool back_is_refused = false;
                 if (err == LP2P_OK) {
                     back_is_refused =
