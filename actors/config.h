@@ -41,8 +41,8 @@ struct lp2p_config {
     struct lp2p_private_key key;
     enum lp2p_key_type key_type; /* of identities that are made here */
     unsigned key_bits;           /* RSA; 0: the least */
-    bool has_psk; /* then every connection is of the private network, or fails */
-    struct lp2p_pnet_key psk;
+    bool has_swarm_key; /* then every connection is of the private network, or fails */
+    struct lp2p_pnet_key swarm_key;
     bool io_threads_set;
     unsigned io_threads; /* 0: one for each connection */
     bool serve_echo, serve_perf;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * Setters for what stands at the doors: secure channels, certificates, proxies. */
+ * Setters for what stands at the doors: secure channels, certificates, proxies, the key of a private network. */
 #include "actors/api/config_private.h"
 #include "wire/ip_text.h"
 
+#include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum lp2p_err lp2p_config_security(struct lp2p_config *config, const char *list)
@@ -99,5 +102,31 @@ enum lp2p_err lp2p_config_trusted_proxies(struct lp2p_config *config, const char
     }
     memcpy(config->proxies, nets, count * sizeof(nets[0]));
     config->proxies_len = count;
+    return LP2P_OK;
+}
+
+enum lp2p_err lp2p_config_swarm_key_file(struct lp2p_config *config, const char *path)
+{
+    uint8_t text[LP2P_PNET_FILE_MAX + 1];
+    if (config == NULL) {
+        return LP2P_EINVAL;
+    }
+    FILE *file = path == NULL ? NULL : fopen(path, "rbe");
+    if (file == NULL) {
+        return lp2p_config_fail(config, LP2P_EINVAL, "swarm key %.300s: %s", path == NULL ? "" : path,
+                                path == NULL ? "expected a path" : strerror(errno));
+    }
+    size_t len = fread(text, 1, sizeof(text), file);
+    (void)fclose(file);
+    struct lp2p_pnet_key key;
+    enum lp2p_err err = lp2p_pnet_key_read(lp2p_span(text, len), &key); /* what fills `text` is too long */
+    sodium_memzero(text, sizeof(text));
+    if (err != LP2P_OK) { /* a key that was read before stays */
+        return lp2p_config_fail(config, LP2P_EINVAL, "swarm key %.300s: expected a file that begins with /key/swarm/psk/1.0.0/",
+                                path);
+    }
+    config->swarm_key = key;
+    config->has_swarm_key = true;
+    lp2p_pnet_key_wipe(&key);
     return LP2P_OK;
 }

@@ -61,5 +61,5 @@ void lp2p_security_fini(struct lp2p_context *ctx)
     lp2p_tls_identity_wipe(&ctx->tls);
     lp2p_tls_web_release(ctx->web_client);
     ctx->web_client = NULL;
-    lp2p_pnet_key_wipe(&ctx->config.psk);
+    lp2p_pnet_key_wipe(&ctx->config.swarm_key);
 }

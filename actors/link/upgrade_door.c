@@ -109,7 +109,7 @@ enum lp2p_err lp2p_upgrade_carry(struct lp2p_upgrade *upgrade, enum lp2p_door_ki
     }
     upgrade->fd = -1;
     upgrade->stage = LP2P_UPGRADE_CARRIER;
-    if (kind == LP2P_DOOR_TCP && !config->has_psk) {
+    if (kind == LP2P_DOOR_TCP && !config->has_swarm_key) {
         return LP2P_OK;
     }
     if (!upgrade->arg->outbound) {
@@ -122,8 +122,8 @@ enum lp2p_err lp2p_upgrade_carry(struct lp2p_upgrade *upgrade, enum lp2p_door_ki
     if (err == LP2P_OK && kind != LP2P_DOOR_TCP) {
         err = add_ws(upgrade, &door, rand);
     }
-    if (err == LP2P_OK && config->has_psk) {
-        err = layer(upgrade, lp2p_carrier_pnet(&upgrade->carrier, &config->psk, rand));
+    if (err == LP2P_OK && config->has_swarm_key) {
+        err = layer(upgrade, lp2p_carrier_pnet(&upgrade->carrier, &config->swarm_key, rand));
     }
     return err;
 }
@@ -168,7 +168,7 @@ static enum lp2p_err kind_of(const struct lp2p_upgrade *upgrade, enum lp2p_first
         *kind = LP2P_DOOR_TCP;
         break;
     case LP2P_FIRST_UNKNOWN: /* a private network begins with random bytes */
-        *kind = upgrade->ctx->config.has_psk ? LP2P_DOOR_TCP : 0;
+        *kind = upgrade->ctx->config.has_swarm_key ? LP2P_DOOR_TCP : 0;
         break;
     case LP2P_FIRST_PROXY_V1: /* from somebody whom we do not trust, or a second one */
     case LP2P_FIRST_PROXY_V2:

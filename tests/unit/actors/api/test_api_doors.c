@@ -20,8 +20,8 @@ static struct lp2p_node *listening(const char *const *addrs, size_t len, const c
     }
     assert_int_equal(lp2p_config_security(config, security), LP2P_OK);
     if (psk != NULL) {
-        config->has_psk = true;
-        memset(config->psk.bytes, *psk, sizeof(config->psk.bytes));
+        config->has_swarm_key = true;
+        memset(config->swarm_key.bytes, *psk, sizeof(config->swarm_key.bytes));
     }
     struct lp2p_node *node = kit_node_of(config);
     kit_start(node);
