@@ -44,6 +44,7 @@ void lp2p_config_free(struct lp2p_config *config);
 /* Each setter returns LP2P_OK or LP2P_EINVAL with lp2p_config_detail telling which value was wrong and what was expected. */
 enum lp2p_err lp2p_config_listen(struct lp2p_config *config, const char *multiaddr);    /* add; up to 16 */
 enum lp2p_err lp2p_config_announce(struct lp2p_config *config, const char *multiaddr);  /* add; replaces what is published; up to 16 */
+enum lp2p_err lp2p_config_append_announce(struct lp2p_config *config, const char *multiaddr); /* add; published besides; up to 16 */
 enum lp2p_err lp2p_config_bootstrap(struct lp2p_config *config, const char *multiaddr); /* add; must end in /p2p/ID; up to 64 */
 enum lp2p_err lp2p_config_connections(struct lp2p_config *config, unsigned min, unsigned max); /* defaults 10, 50 */
 /** "server", "client" or "off" (default "client"); protocol is a full id, NULL: /lotus/kad/1.0.0. */
@@ -84,6 +85,10 @@ bool lp2p_config_has_identity(const struct lp2p_config *config);
 enum lp2p_err lp2p_config_io_threads(struct lp2p_config *config, unsigned threads);
 /** Built-in services: comma separated list of "echo" (/echo/1.0.0) and "perf" (/perf/1.0.0); default none. */
 enum lp2p_err lp2p_config_serve(struct lp2p_config *config, const char *list);
+/** Name servers in place of the system's: "ADDRESS[:PORT],...", IPv6 with a port as "[ADDRESS]:PORT"; "" or NULL: the system's. */
+enum lp2p_err lp2p_config_dns_servers(struct lp2p_config *config, const char *list);
+/** Dial from the port that the node listens on, so that the addresses that peers observe can be used by others (default true). */
+enum lp2p_err lp2p_config_port_reuse(struct lp2p_config *config, bool reuse);
 /** Text of identify's agentVersion; default "lotus-p2p/<version>". */
 enum lp2p_err lp2p_config_agent(struct lp2p_config *config, const char *agent);
 /** Connections younger than this are not trimmed; milliseconds, default 20,000. */

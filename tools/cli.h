@@ -22,6 +22,9 @@ enum cli_option {
     OPT_PROGRESS,
     OPT_LISTEN,
     OPT_ANNOUNCE,
+    OPT_APPEND_ANNOUNCE,
+    OPT_DNS_SERVERS,
+    OPT_NO_PORT_REUSE,
     OPT_BOOTSTRAP,
     OPT_PEER,
     OPT_DHT,
@@ -70,7 +73,7 @@ struct cli {
     const char *usage;        /* of the command, one line */
     unsigned long long given; /* CLI_BIT of each option that was there */
     bool json, progress, ephemeral;
-    struct cli_list listen, announce, bootstrap, peers;
+    struct cli_list listen, announce, append_announce, bootstrap, peers;
     const char *text[OPTIONS_LEN]; /* values of options with one text */
     uint64_t number[OPTIONS_LEN];  /* values of options with a number */
     const char *args[CLI_ARGS_MAX];

@@ -107,6 +107,15 @@ struct lp2p_config *cli_config(const struct cli *cli)
     for (size_t i = 0; i < cli->announce.len; i++) {
         check(cli, config, lp2p_config_announce(config, cli->announce.items[i]), "announce");
     }
+    for (size_t i = 0; i < cli->append_announce.len; i++) {
+        check(cli, config, lp2p_config_append_announce(config, cli->append_announce.items[i]), "append-announce");
+    }
+    if (has(cli, OPT_DNS_SERVERS)) {
+        check(cli, config, lp2p_config_dns_servers(config, cli->text[OPT_DNS_SERVERS]), "dns-servers");
+    }
+    if (has(cli, OPT_NO_PORT_REUSE)) {
+        check(cli, config, lp2p_config_port_reuse(config, false), "no-port-reuse");
+    }
     for (size_t i = 0; i < cli->bootstrap.len; i++) {
         check(cli, config, lp2p_config_bootstrap(config, cli->bootstrap.items[i]), "bootstrap");
     }

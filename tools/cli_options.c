@@ -24,6 +24,10 @@ static const struct {
                     "listen on this address, e.g. /ip4/0.0.0.0/tcp/4001 (may be repeated)"},
     [OPT_ANNOUNCE] = {"announce", "MA", LIST, 0, 0,
                       "publish this address instead of those listened on (may be repeated)"},
+    [OPT_APPEND_ANNOUNCE] = {"append-announce", "MA", LIST, 0, 0,
+                             "publish this address besides the others (may be repeated)"},
+    [OPT_DNS_SERVERS] = {"dns-servers", "LIST", TEXT, 0, 0, "name servers ADDRESS[:PORT],... in place of the system's"},
+    [OPT_NO_PORT_REUSE] = {"no-port-reuse", NULL, FLAG, 0, 0, "do not dial from the port that is listened on"},
     [OPT_BOOTSTRAP] = {"bootstrap", "MA", LIST, 0, 0,
                        "peer to connect to, with /p2p/ID at its end (may be repeated)"},
     [OPT_PEER] = {"peer", "MA", LIST, 0, 0, "peer to dial (may be repeated)"},
@@ -136,6 +140,7 @@ static struct cli_list *list_of(struct cli *cli, enum cli_option option)
 {
     return option == OPT_LISTEN     ? &cli->listen
            : option == OPT_ANNOUNCE ? &cli->announce
+           : option == OPT_APPEND_ANNOUNCE ? &cli->append_announce
            : option == OPT_PEER     ? &cli->peers
                                     : &cli->bootstrap;
 }

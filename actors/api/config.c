@@ -3,6 +3,7 @@
 #include "actors/api/config_private.h"
 #include "actors/link/door.h"
 #include "mux/mux.h"
+#include "wire/endpoint.h"
 
 #include <sodium.h>
 #include <stdarg.h>
@@ -112,34 +113,45 @@ enum lp2p_err lp2p_config_listen(struct lp2p_config *config, const char *multiad
     return LP2P_OK;
 }
 
-enum lp2p_err lp2p_config_announce(struct lp2p_config *config, const char *multiaddr)
+/** Adds to one of the two lists of addresses to be published. */
+static enum lp2p_err add_announced(struct lp2p_config *config, const char *what, const char *multiaddr,
+                                   struct lp2p_multiaddr list[LP2P_LISTEN_MAX], size_t *len)
 {
     struct lp2p_multiaddr addr;
-    if (config == NULL) {
-        return LP2P_EINVAL;
-    }
-    enum lp2p_err err = parse(config, "announce", multiaddr, &addr);
+    enum lp2p_err err = parse(config, what, multiaddr, &addr);
     if (err != LP2P_OK) {
         return err;
     }
     lp2p_multiaddr_strip_peer(&addr); /* whose address it is goes without saying */
     if (addr.len == 0) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "announce %.300s: expected an address before /p2p/ID",
+        return lp2p_config_fail(config, LP2P_EINVAL, "%s %.300s: expected an address before /p2p/ID", what,
                                 multiaddr);
     }
-    if (config->announce_len == LP2P_LISTEN_MAX) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "announce %.300s: more than %d addresses", multiaddr,
+    if (*len == LP2P_LISTEN_MAX) {
+        return lp2p_config_fail(config, LP2P_EINVAL, "%s %.300s: more than %d addresses", what, multiaddr,
                                 LP2P_LISTEN_MAX);
     }
-    config->announce[config->announce_len++] = addr;
+    list[(*len)++] = addr;
     return LP2P_OK;
+}
+
+enum lp2p_err lp2p_config_announce(struct lp2p_config *config, const char *multiaddr)
+{
+    return config == NULL ? LP2P_EINVAL
+                          : add_announced(config, "announce", multiaddr, config->announce, &config->announce_len);
+}
+
+enum lp2p_err lp2p_config_append_announce(struct lp2p_config *config, const char *multiaddr)
+{
+    return config == NULL ? LP2P_EINVAL
+                          : add_announced(config, "append-announce", multiaddr, config->append_announce,
+                                          &config->append_announce_len);
 }
 
 enum lp2p_err lp2p_config_bootstrap(struct lp2p_config *config, const char *multiaddr)
 {
     struct lp2p_multiaddr addr;
     struct lp2p_peer_id peer;
-    struct lp2p_door door;
     if (config == NULL) {
         return LP2P_EINVAL;
     }
@@ -151,11 +163,11 @@ enum lp2p_err lp2p_config_bootstrap(struct lp2p_config *config, const char *mult
         return lp2p_config_fail(config, LP2P_EINVAL,
                                 "bootstrap %.300s: expected an address that ends in /p2p/ID", multiaddr);
     }
-    if (lp2p_door_read(&addr, &door) != LP2P_OK) {
-        return lp2p_config_fail(
-            config, LP2P_EINVAL,
-            "bootstrap %.300s: cannot be dialed; expected /ip4/ADDRESS/tcp/PORT/p2p/ID or the same with /ip6",
-            multiaddr);
+    if (lp2p_endpoint_of(&addr).host_code == 0) { /* of transports that are not spoken the dial will tell */
+        return lp2p_config_fail(config, LP2P_EINVAL,
+                                "bootstrap %.300s: cannot be dialed; expected e.g. /ip4/ADDRESS/tcp/PORT/p2p/ID, "
+                                "/dns4/NAME/tcp/443/wss/p2p/ID or /dnsaddr/NAME/p2p/ID",
+                                multiaddr);
     }
     if (config->bootstrap_len == LP2P_BOOTSTRAP_MAX) {
         return lp2p_config_fail(config, LP2P_EINVAL, "bootstrap %.300s: more than %d peers", multiaddr,
