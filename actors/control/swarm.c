@@ -64,6 +64,7 @@ void lp2p_swarm_heir_free(struct lp2p_context *ctx)
         return;
     }
     lp2p_protocols_drop(&heir->protocols);
+    free(heir->subscribers);
     for (size_t i = 0; i < LP2P_LISTEN_MAX; i++) {
         lp2p_addrs_drop(&heir->listening[i]);
     }

@@ -14,7 +14,7 @@
 
 #include <stdlib.h>
 
-#define LP2P_SWARM_SUBSCRIBERS_MAX 512
+#define LP2P_SWARM_SUBSCRIBERS_MAX 16384 /* each io thread has one: its identify */
 #define LP2P_SWARM_PROTOCOLS_MAX 256
 #define LP2P_SWARM_WAITERS_MAX 16384
 #define LP2P_SWARM_DIALS_MAX 256
@@ -67,8 +67,8 @@ struct lp2p_subscriber {
 /** What others told the swarm once and would not tell again: it survives a restart of the swarm (ctx keeps it, only the swarm
  *  touches it). Connections are not in it: a swarm that failed closes them and starts with none. */
 struct lp2p_swarm_heir {
-    struct lp2p_subscriber subscribers[LP2P_SWARM_SUBSCRIBERS_MAX];
-    unsigned subscribers_len;
+    struct lp2p_subscriber *subscribers;
+    unsigned subscribers_len, subscribers_cap;
     struct lp2p_protocols *protocols;
     struct lp2p_addrs *listening[LP2P_LISTEN_MAX];
     uint64_t self_version, record_seq;
@@ -129,6 +129,8 @@ void lp2p_swarm_dials_fini(struct lp2p_actor *self, struct lp2p_swarm *swarm);
 /* swarm_self.c */
 void lp2p_swarm_register(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_register *m);
 void lp2p_swarm_subscribe(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_subscribe *m);
+/** The actor has ended: it is told nothing any more. */
+void lp2p_swarm_unsubscribe(struct lp2p_swarm *swarm, struct lp2p_ref who);
 void lp2p_swarm_listening(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_listening *m);
 void lp2p_swarm_list_addrs(struct lp2p_swarm *swarm, struct lp2p_m_list_addrs *m);
 /** Where the node listens; NULL: nowhere, or no memory. */

@@ -234,6 +234,7 @@ void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, ui
 
 void lp2p_swarm_down(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_msg_down *m)
 {
+    lp2p_swarm_unsubscribe(swarm, m->who);
     LP2P_LIST_FOREACH(it, &swarm->links)
     {
         struct lp2p_link *link = LP2P_LIST_ENTRY(it, struct lp2p_link, all);

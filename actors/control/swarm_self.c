@@ -66,27 +66,46 @@ static void notify_protocols(struct lp2p_actor *self, struct lp2p_swarm *swarm, 
     notify(self, swarm, who, m != NULL ? &m->msg : NULL);
 }
 
-static void unsubscribe(struct lp2p_swarm *swarm, struct lp2p_ref who)
+void lp2p_swarm_unsubscribe(struct lp2p_swarm *swarm, struct lp2p_ref who)
 {
-    for (unsigned i = 0; i < swarm->heir->subscribers_len; i++) {
-        if (lp2p_ref_eq(swarm->heir->subscribers[i].who, who)) {
-            swarm->heir->subscribers[i] = swarm->heir->subscribers[--swarm->heir->subscribers_len];
+    struct lp2p_swarm_heir *heir = swarm->heir;
+    for (unsigned i = 0; i < heir->subscribers_len; i++) {
+        if (lp2p_ref_eq(heir->subscribers[i].who, who)) {
+            heir->subscribers[i] = heir->subscribers[--heir->subscribers_len];
             return;
         }
     }
 }
 
+static bool add_subscriber(struct lp2p_swarm_heir *heir, struct lp2p_subscriber subscriber)
+{
+    if (heir->subscribers_len == heir->subscribers_cap) {
+        unsigned cap = LP2P_MIN(heir->subscribers_cap * 2 + 16, (unsigned)LP2P_SWARM_SUBSCRIBERS_MAX);
+        struct lp2p_subscriber *grown =
+            cap > heir->subscribers_cap ? realloc(heir->subscribers, cap * sizeof(*grown)) : NULL;
+        if (grown == NULL) {
+            return false;
+        }
+        heir->subscribers = grown;
+        heir->subscribers_cap = cap;
+    }
+    heir->subscribers[heir->subscribers_len++] = subscriber;
+    return true;
+}
+
 void lp2p_swarm_subscribe(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_subscribe *m)
 {
-    unsubscribe(swarm, m->who);
+    lp2p_swarm_unsubscribe(swarm, m->who);
     if (m->what == 0) {
         return;
     }
-    if (swarm->heir->subscribers_len == LP2P_SWARM_SUBSCRIBERS_MAX) {
+    if (!add_subscriber(swarm->heir, (struct lp2p_subscriber){m->who, m->what})) {
         LP2P_COUNT(swarm->ctx, notifications_dropped, 1);
         return;
     }
-    swarm->heir->subscribers[swarm->heir->subscribers_len++] = (struct lp2p_subscriber){m->who, m->what};
+    if (m->who.gen != 0) {
+        lp2p_monitor(self, m->who); /* the residents of an io thread end with it: their places are needed again */
+    }
     if (m->what & LP2P_SUB_PROTOCOLS) {
         notify_protocols(self, swarm, m->who);
     }

@@ -16,7 +16,8 @@
 #define PUSHES_MAX 32          /* inbound and outbound pushes at one time on this thread, each */
 #define PUSH_BURST 10          /* pushes that one link may send at once, and then one in PUSH_REFILL_NS */
 #define PUSH_REFILL_NS LP2P_SEC(5)
-#define BUCKETS 64u
+#define BUCKETS_MIN 4u /* a thread for each connection has one link */
+#define BUCKETS_MAX 4096u
 
 enum { TIMER_OUTBOX, TIMER_STREAMS, TIMER_PUSH };
 enum kind { ASK, ANSWER, PUSH_OUT, PUSH_IN };
@@ -47,7 +48,8 @@ struct id_state {
     struct lp2p_context *ctx;
     struct lp2p_outbox outbox;
     struct lp2p_pstreams streams;
-    struct lp2p_list links[BUCKETS], waiting;
+    struct lp2p_list *links, waiting; /* links: by number of the connection, a power of two of buckets */
+    size_t links_len, buckets_len;
     struct lp2p_self *self_info; /* NULL until the swarm has told us */
     unsigned pushes_in, pushes_out;
     bool ending; /* fini: nobody is told anything any more */
@@ -58,9 +60,14 @@ static struct id_stream *id_of(struct lp2p_pstream *stream)
     return LP2P_CONTAINER_OF(stream, struct id_stream, stream);
 }
 
+static struct lp2p_list *bucket_of(const struct id_state *state, uint64_t conn)
+{
+    return &state->links[conn & (state->buckets_len - 1)];
+}
+
 static struct link *find_link(struct id_state *state, uint64_t conn)
 {
-    LP2P_LIST_FOREACH(it, &state->links[conn % BUCKETS])
+    LP2P_LIST_FOREACH(it, bucket_of(state, conn))
     {
         struct link *link = LP2P_LIST_ENTRY(it, struct link, entry);
         if (link->conn == conn) {
@@ -68,6 +75,34 @@ static struct link *find_link(struct id_state *state, uint64_t conn)
         }
     }
     return NULL;
+}
+
+static struct lp2p_list *new_buckets(size_t len)
+{
+    struct lp2p_list *buckets = malloc(len * sizeof(*buckets));
+    for (size_t i = 0; buckets != NULL && i < len; i++) {
+        lp2p_list_init(&buckets[i]);
+    }
+    return buckets;
+}
+
+static void add_link(struct id_state *state, struct link *link)
+{
+    size_t old_len = state->buckets_len, len = LP2P_MIN(old_len * 4, (size_t)BUCKETS_MAX);
+    struct lp2p_list *old = state->links, *grown;
+    lp2p_list_push_back(bucket_of(state, link->conn), &link->entry);
+    if (++state->links_len <= old_len * 2 || len == old_len || (grown = new_buckets(len)) == NULL) {
+        return;
+    }
+    state->links = grown;
+    state->buckets_len = len;
+    for (size_t i = 0; i < old_len; i++) {
+        struct lp2p_list *entry;
+        while ((entry = lp2p_list_pop_front(&old[i])) != NULL) {
+            lp2p_list_push_back(bucket_of(state, LP2P_LIST_ENTRY(entry, struct link, entry)->conn), entry);
+        }
+    }
+    free(old);
 }
 
 static void send(struct id_state *state, struct lp2p_ref to, struct lp2p_msg *msg)
@@ -148,7 +183,7 @@ static void on_link_up(struct id_state *state, const struct lp2p_m_link_up *m)
     link->push_tokens = PUSH_BURST;
     link->push_refilled = lp2p_now(state->self);
     link->ask_deadline = lp2p_time_add(lp2p_now(state->self), ASK_NS);
-    lp2p_list_push_back(&state->links[m->conn % BUCKETS], &link->entry);
+    add_link(state, link);
     if (!open_stream(state, link, false, link->ask_deadline)) {
         report(state, m->conn, &m->peer, LP2P_ENOCONN, false, NULL);
     }
@@ -160,6 +195,7 @@ static void drop_link(struct id_state *state, struct link *link)
         state->pushes_out--;
     }
     lp2p_list_remove(&link->entry);
+    state->links_len--;
     free(link);
 }
 
@@ -181,7 +217,7 @@ static bool wants_push(const struct id_state *state, const struct link *link)
 
 static void push_all(struct id_state *state)
 {
-    for (unsigned i = 0; i < BUCKETS; i++) {
+    for (size_t i = 0; i < state->buckets_len; i++) {
         LP2P_LIST_FOREACH(it, &state->links[i])
         {
             struct link *link = LP2P_LIST_ENTRY(it, struct link, entry);
@@ -457,15 +493,24 @@ static enum lp2p_err init(struct lp2p_actor *self, void *opaque, const void *arg
     struct id_state *state = opaque;
     state->self = self;
     state->ctx = (struct lp2p_context *)(uintptr_t)arg;
-    for (unsigned i = 0; i < BUCKETS; i++) {
-        lp2p_list_init(&state->links[i]);
+    state->links = new_buckets(BUCKETS_MIN);
+    if (state->links == NULL) {
+        return LP2P_ENOMEM;
     }
+    state->buckets_len = BUCKETS_MIN;
     lp2p_list_init(&state->waiting);
     lp2p_outbox_init(&state->outbox, TIMER_OUTBOX, LP2P_PROTOCOL_OUTBOX_MAX);
     lp2p_pstreams_init(&state->streams, &stream_ops, state, self, &state->outbox, TIMER_STREAMS);
     enum lp2p_err err =
         lp2p_protocol_offer_resident(self, &state->outbox, state->ctx, LP2P_RESIDENT_IDENTIFY);
-    return err == LP2P_OK ? lp2p_protocol_subscribe(self, &state->outbox, state->ctx, LP2P_SUB_SELF) : err;
+    if (err == LP2P_OK) {
+        err = lp2p_protocol_subscribe(self, &state->outbox, state->ctx, LP2P_SUB_SELF);
+    }
+    if (err != LP2P_OK) {
+        lp2p_outbox_fini(&state->outbox);
+        free(state->links);
+    }
+    return err;
 }
 
 static void fini(struct lp2p_actor *self, void *opaque, enum lp2p_verdict why)
@@ -475,12 +520,13 @@ static void fini(struct lp2p_actor *self, void *opaque, enum lp2p_verdict why)
     struct id_state *state = opaque;
     state->ending = true;
     lp2p_pstreams_fini(&state->streams);
-    for (unsigned i = 0; i < BUCKETS; i++) {
+    for (size_t i = 0; i < state->buckets_len; i++) {
         LP2P_LIST_FOREACH_SAFE(it, &state->links[i])
         {
             drop_link(state, LP2P_LIST_ENTRY(it, struct link, entry));
         }
     }
+    free(state->links);
     lp2p_self_info_drop(&state->self_info);
     lp2p_outbox_fini(&state->outbox);
 }

@@ -8,6 +8,7 @@
 #include "wire/envelope.h"
 #include "wire/pb.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #define PROTOCOLS_SEEN_MAX 1024 /* entries looked at before duplicates are removed */
@@ -178,23 +179,24 @@ static bool usable_id(struct lp2p_span id)
     return strlen(text) == id.len && memcmp(text, id.ptr, id.len) == 0;
 }
 
-static enum lp2p_err take_protocols(const struct lp2p_pb_spans *listed, struct lp2p_identify_info *info)
+/* The list is cut down to those that we keep, in place. */
+static enum lp2p_err take_protocols(struct lp2p_pb_spans *listed, struct lp2p_identify_info *info)
 {
-    struct lp2p_span kept[LP2P_IDENTIFY_PROTOCOLS_MAX];
+    struct lp2p_span *items = listed->items;
     size_t len = 0;
     for (size_t i = 0; i < listed->len && len < LP2P_IDENTIFY_PROTOCOLS_MAX; i++) {
-        bool wanted = usable_id(listed->items[i]);
+        bool wanted = usable_id(items[i]);
         for (size_t k = 0; wanted && k < len; k++) {
-            wanted = !lp2p_span_eq(kept[k], listed->items[i]);
+            wanted = !lp2p_span_eq(items[k], items[i]);
         }
         if (wanted) {
-            kept[len++] = listed->items[i];
+            items[len++] = items[i];
         }
     }
     if (listed->len == 0) {
         return LP2P_OK;
     }
-    info->protocols = lp2p_strings_new(kept, len);
+    info->protocols = lp2p_strings_new(items, len);
     return info->protocols == NULL ? LP2P_ENOMEM : LP2P_OK;
 }
 
@@ -251,7 +253,7 @@ static enum lp2p_err decode_all(const struct lp2p_identify_reader *reader, struc
     return LP2P_OK;
 }
 
-static enum lp2p_err take_fields(const struct fields *fields, const struct lp2p_peer_id *peer,
+static enum lp2p_err take_fields(struct fields *fields, const struct lp2p_peer_id *peer,
                                  const struct lp2p_multiaddr *remote, struct lp2p_identify_info *info)
 {
     enum lp2p_err err = check_key(fields->key, peer);
@@ -285,10 +287,11 @@ enum lp2p_err lp2p_identify_reader_finish(struct lp2p_identify_reader *reader,
     if (reader->messages == 0) {
         return LP2P_EEOF;
     }
-    struct fields *fields = calloc(1, sizeof(*fields));
+    struct fields *fields = malloc(sizeof(*fields));
     if (fields == NULL) {
         return LP2P_ENOMEM;
     }
+    memset(fields, 0, offsetof(struct fields, addr_items)); /* the lists behind it say how long they are */
     enum lp2p_err err = decode_all(reader, fields);
     if (err == LP2P_OK) {
         err = take_fields(fields, peer, remote, info);

@@ -366,7 +366,7 @@ enum lp2p_err lp2p_protocol_subscribe(struct lp2p_actor *self, struct lp2p_outbo
     if (m == NULL) {
         return LP2P_ENOMEM;
     }
-    m->who = (struct lp2p_ref){lp2p_self(self).slot, 0};
+    m->who = lp2p_self(self); /* with its generation: the next one asks for itself */
     m->what = what;
     struct lp2p_msg *msg = &m->msg;
     (void)lp2p_outbox_send(self, outbox, lp2p_names(ctx)->swarm, &msg);
