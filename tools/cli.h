@@ -40,6 +40,7 @@ enum cli_option {
     OPT_LOG_LEVEL,
     OPT_KEY,
     OPT_KEY_TYPE,
+    OPT_PSK_FILE,
     OPT_ENV,
     OPT_AGENT,
     OPT_TIMEOUT,

@@ -7,7 +7,7 @@
 #define ALL (CLI_BIT(OPT_HELP) | CLI_BIT(OPT_VERSION) | CLI_BIT(OPT_JSON))
 #define NODE                                                                                                 \
     (ALL | CLI_BIT(OPT_SECURITY) | CLI_BIT(OPT_MUXERS) | CLI_BIT(OPT_KEY) |                                  \
-     CLI_BIT(OPT_KEY_TYPE) | CLI_BIT(OPT_LOG_LEVEL) |                                                        \
+     CLI_BIT(OPT_KEY_TYPE) | CLI_BIT(OPT_PSK_FILE) | CLI_BIT(OPT_LOG_LEVEL) |                                \
      CLI_BIT(OPT_TIMEOUT) | CLI_BIT(OPT_PROGRESS) | CLI_BIT(OPT_LISTEN) | CLI_BIT(OPT_IO_THREADS))
 #define DHT (NODE | CLI_BIT(OPT_PEER) | CLI_BIT(OPT_DHT) | CLI_BIT(OPT_DHT_PROTOCOL))
 

@@ -41,6 +41,8 @@ static void end(struct lp2p_ws *ws, enum lp2p_ws_event_kind kind, enum lp2p_err 
 {
     release(ws);
     ws->state = LP2P_WS_ENDED;
+    ws->in_frame = ws->in_message = false;
+    ws->head_len = 0;
     ws->event = (struct lp2p_ws_event){kind, reason, code};
 }
 

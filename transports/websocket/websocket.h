@@ -72,7 +72,7 @@ static inline bool lp2p_ws_has_control(const struct lp2p_ws *ws)
 }
 /** LP2P_NEVER: the caller owns all deadlines. */
 lp2p_time lp2p_ws_deadline(const struct lp2p_ws *ws);
-/** True inside a frame or a fragmented message of the peer: an end of the connection here cuts something off. */
+/** True inside a frame or a fragmented message of the peer: an end of the connection here cuts something off. false after the end. */
 bool lp2p_ws_in_frame(const struct lp2p_ws *ws);
 
 /** The header of a binary message of `len` (1..LP2P_WS_MESSAGE_MAX) bytes; those and nothing else have to follow, masked by
