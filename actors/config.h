@@ -47,6 +47,7 @@ struct lp2p_config {
     unsigned io_threads; /* 0: one for each connection */
     bool serve_echo, serve_perf;
     char agent[128];
+    char data_dir[1024]; /* "": nothing is kept on disk */
     enum lp2p_log_level log_level;
     lp2p_log_fn log_fn;
     void *log_user;

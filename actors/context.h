@@ -35,7 +35,7 @@ struct lp2p_counters {
 
 /** Addresses (gen 0) of the node's named actors; set before any of them starts to work, constant afterwards. */
 struct lp2p_names {
-    struct lp2p_ref swarm, dialer, resolver, router, resources, messages, notifier, links, protocols;
+    struct lp2p_ref swarm, dialer, resolver, router, resources, messages, notifier, links, protocols, store;
 };
 
 /** A secure channel that is spoken, and what the node brings to its handshakes. */
@@ -66,6 +66,8 @@ struct lp2p_context {
     struct lp2p_swarm_heir *swarm_heir; /* the swarm's alone; freed by lp2p_swarm_heir_free after the runtime has stopped */
     struct lp2p_message_routes *message_routes; /* the messages actor's alone: who receives messages */
     struct lp2p_resource_cache *resource_cache; /* the resources actor's alone */
+    struct lp2p_db *db;           /* what is kept on disk, while the node runs; the store actor's alone. NULL: nothing is kept */
+    struct lp2p_slice store_last; /* the swarm's last batch, written when the runtime has stopped */
     struct lp2p_counters counters;
 };
 
@@ -84,6 +86,7 @@ void lp2p_printable(struct lp2p_span text, char *out, size_t cap);
 
 /* The actors (ops tables); arg of each child spec is named beside it. */
 extern const struct lp2p_actor_ops lp2p_swarm_ops;     /* arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_store_ops;     /* arg: struct lp2p_context * */
 extern const struct lp2p_actor_ops lp2p_dialer_ops;    /* arg: struct lp2p_context * */
 extern const struct lp2p_actor_ops lp2p_resolver_ops;  /* arg: struct lp2p_context * */
 extern const struct lp2p_actor_ops lp2p_interfaces_ops; /* arg: struct lp2p_context * */

@@ -373,6 +373,33 @@ struct lp2p_m_list_addrs {
     struct lp2p_op *op;
 };
 
+/** API -> swarm (normal). TAG: `value` counts for the peer's connections when some have to go; 0 takes the tag away. FORGET: all
+ *  that is known of a peer that is not connected, also on disk (name and value do not count). */
+struct lp2p_m_tag {
+    struct lp2p_msg msg;
+    struct lp2p_peer_id peer;
+    char name[32];
+    int32_t value;
+    struct lp2p_op *op;
+};
+
+/* ---- swarm <-> store */
+
+/** STORE_WRITE: swarm -> store (normal): changes to be written in one transaction (actors/store/db.h), answered by
+ *  STORE_WRITTEN. STORE_LOADED: store -> swarm (normal): what is on disk, longest unseen first, in several messages. */
+struct lp2p_m_store_batch {
+    struct lp2p_msg msg;
+    struct lp2p_buf *buf;
+    uint32_t len;
+    unsigned count;
+    bool last; /* STORE_LOADED: nothing follows */
+};
+/** STORE_LOAD: swarm -> store (normal). STORE_WRITTEN: store -> swarm (normal): the disk has the batch, or why not. */
+struct lp2p_m_store_mark {
+    struct lp2p_msg msg;
+    enum lp2p_err result;
+};
+
 /* ---- swarm -> subscribers (normal; dropped and counted when a subscriber's lane is full) */
 
 /** PEER_CONNECTED (first connection is up), PEER_DISCONNECTED (last one ended), PEER_DISCOVERED, PEER_UPDATED. */
@@ -489,7 +516,9 @@ struct lp2p_m_notify {
     X(PEER_UPDATED, peer, NORMAL) X(SELF_CHANGED, self_changed, NORMAL) X(MESSAGE_SEND, message_send, NORMAL)      \
     X(MESSAGE, message, NORMAL) X(MESSAGE_ROUTE, message_route, NORMAL) X(DHT_REQUEST, dht_request, NORMAL)        \
     X(DHT_DONE, dht_done, NORMAL) X(ANNOUNCE, announce, NORMAL) X(DISCOVER, discover, NORMAL)                      \
-    X(USER_STREAM, user_stream, NORMAL) X(NOTIFY, notify, NORMAL)
+    X(USER_STREAM, user_stream, NORMAL) X(NOTIFY, notify, NORMAL) X(TAG, tag, NORMAL) X(FORGET, tag, NORMAL)          \
+    X(STORE_WRITE, store_batch, NORMAL) X(STORE_LOADED, store_batch, NORMAL) X(STORE_LOAD, store_mark, NORMAL)     \
+    X(STORE_WRITTEN, store_mark, NORMAL)
 
 #define LP2P_DECLARE(NAME, type, lane) extern const struct lp2p_msg_class LP2P_M_##NAME;
 LP2P_MESSAGES(LP2P_DECLARE)

@@ -80,6 +80,10 @@ typedef enum lp2p_err (*lp2p_sign_fn)(void *user, const void *message, size_t me
 enum lp2p_err lp2p_config_signer(struct lp2p_config *config, const void *public_key, size_t len, lp2p_sign_fn fn, void *user);
 /** True when an identity was given, by any of the calls above or by lp2p_config_load_env. */
 bool lp2p_config_has_identity(const struct lp2p_config *config);
+/** A directory of the node's own (made if need be, mode 0700; its parent must exist): the peers that it knows are kept there over
+ *  restarts, and the identity too (identity.key, mode 0600) when no other was given. One process at a time: another one's start
+ *  fails with EEXIST. Without it nothing is kept. */
+enum lp2p_err lp2p_config_data_dir(struct lp2p_config *config, const char *path);
 /** I/O threads that carry the connections: 0: one thread for each connection. Not called: one for each connection when max
  *  connections is at most 64 (and never more than 64 threads), else one for each core. */
 enum lp2p_err lp2p_config_io_threads(struct lp2p_config *config, unsigned threads);
@@ -185,6 +189,11 @@ enum lp2p_err lp2p_node_peer(struct lp2p_node *node, const char *peer, struct lp
 bool lp2p_node_is_connected(struct lp2p_node *node, const char *peer);
 /** Keeps a peer's connections from being trimmed, or gives that up. Counted: as many unprotects as protects. */
 enum lp2p_err lp2p_node_protect(struct lp2p_node *node, const char *peer, bool protect);
+/** Gives a peer's connections a value when some have to be closed (the sum of its tags; a bootstrap peer has 50 besides); 0 takes
+ *  the tag away. Kept over restarts with a data directory. At most 8 tags a peer, names of at most 31 bytes; ELIMIT. */
+enum lp2p_err lp2p_node_tag(struct lp2p_node *node, const char *peer, const char *tag, int value, struct lp2p_op **op);
+/** Forgets all that is known of a peer that is not connected, also on disk. ENOTFOUND; ESTATE: it is connected or dialed. */
+enum lp2p_err lp2p_node_forget(struct lp2p_node *node, const char *peer, struct lp2p_op **op);
 /** One round trip on a fresh stream of /ipfs/ping/1.0.0; number: nanoseconds. Dials if need be. */
 enum lp2p_err lp2p_node_ping(struct lp2p_node *node, const char *peer, struct lp2p_op **op);
 

@@ -153,9 +153,6 @@ struct lp2p_config *cli_config(const struct cli *cli)
             fprintf(stderr, "%s: warning: %s\n", cli->program, lp2p_config_detail(config));
         }
     }
-    if (has(cli, OPT_PSK_FILE)) {
-        check(cli, config, lp2p_config_swarm_key_file(config, cli->text[OPT_PSK_FILE]), "psk-file");
-    }
     return config;
 }
 
@@ -191,10 +188,11 @@ static bool default_dir(char *out, size_t cap)
 void cli_config_identity(const struct cli *cli, struct lp2p_config *config)
 {
     /* An identity of the --env file counts as one that was given. */
-    if (cli->ephemeral || has(cli, OPT_KEY) || lp2p_config_has_identity(config)) {
-        if (cli->ephemeral && (has(cli, OPT_KEY) || has(cli, OPT_DATA_DIR))) {
-            cli_usage(cli, "option --ephemeral: excludes --%s", has(cli, OPT_KEY) ? "key" : "data-dir");
-        }
+    bool given = has(cli, OPT_KEY) || lp2p_config_has_identity(config);
+    if (cli->ephemeral && (has(cli, OPT_KEY) || has(cli, OPT_DATA_DIR))) {
+        cli_usage(cli, "option --ephemeral: excludes --%s", has(cli, OPT_KEY) ? "key" : "data-dir");
+    }
+    if (cli->ephemeral || (given && !has(cli, OPT_DATA_DIR))) {
         return;
     }
     char dir[3072], path[4096];
@@ -211,6 +209,10 @@ void cli_config_identity(const struct cli *cli, struct lp2p_config *config)
         exit(cli_fail_code(cli, LP2P_EIO,
                            "data directory %.300s: %s; give another one with --data-dir, or --ephemeral", dir,
                            strerror(errno)));
+    }
+    check(cli, config, lp2p_config_data_dir(config, dir), "data-dir");
+    if (given) {
+        return; /* peers are kept there, the identity comes from elsewhere */
     }
     (void)snprintf(path, sizeof(path), "%s/identity.key", dir);
     enum lp2p_err err = lp2p_config_key_file(config, path, true);

@@ -140,6 +140,42 @@ enum lp2p_err lp2p_node_protect(struct lp2p_node *node, const char *peer, bool p
     return lp2p_node_submit(node, LP2P_TO_SWARM, &m->msg, NULL, NULL);
 }
 
+static enum lp2p_err tag(struct lp2p_node *node, struct lp2p_m_tag *m, const char *peer, struct lp2p_op **out)
+{
+    struct lp2p_op *op;
+    struct lp2p_msg *msg = m == NULL ? NULL : &m->msg;
+    enum lp2p_err err = m == NULL ? LP2P_ENOMEM : lp2p_parse_peer(peer, &m->peer);
+    if (err == LP2P_OK) {
+        err = lp2p_node_op(node, out, &op);
+    }
+    if (err != LP2P_OK) {
+        lp2p_msg_drop(&msg);
+        return err;
+    }
+    m->op = lp2p_op_ref(op);
+    return lp2p_node_submit(node, LP2P_TO_SWARM, &m->msg, op, out);
+}
+
+enum lp2p_err lp2p_node_tag(struct lp2p_node *node, const char *peer, const char *name, int value,
+                            struct lp2p_op **op)
+{
+    if (node == NULL || name == NULL || name[0] == '\0' ||
+        strlen(name) >= sizeof(((struct lp2p_m_tag *)0)->name)) {
+        return LP2P_EINVAL;
+    }
+    struct lp2p_m_tag *m = LP2P_NEW(TAG, tag);
+    if (m != NULL) {
+        memcpy(m->name, name, strlen(name) + 1);
+        m->value = value;
+    }
+    return tag(node, m, peer, op);
+}
+
+enum lp2p_err lp2p_node_forget(struct lp2p_node *node, const char *peer, struct lp2p_op **op)
+{
+    return node == NULL ? LP2P_EINVAL : tag(node, LP2P_NEW(FORGET, tag), peer, op);
+}
+
 /* ---- streams */
 
 static enum lp2p_err open_stream(struct lp2p_node *node, const char *peer, const char *const *protocols,

@@ -19,6 +19,8 @@ enum lp2p_err lp2p_config_bad_item(struct lp2p_config *config, const char *what,
 
 /** Reads "ed25519", "secp256k1", "ecdsa", "rsa", "rsa-3072"..; bits 0: the type's own. */
 bool lp2p_key_type_parse(const char *text, enum lp2p_key_type *type, unsigned *bits);
+/** Without an identity, but with a data directory: that of DIR/identity.key, made if need be. */
+enum lp2p_err lp2p_config_own_identity(struct lp2p_config *config) LP2P_MUST_CHECK;
 /** A new key from the system's random source, as a PrivateKey protobuf. */
 enum lp2p_err lp2p_key_make(enum lp2p_key_type type, unsigned bits, uint8_t *out, size_t cap,
                             size_t *len) LP2P_MUST_CHECK;

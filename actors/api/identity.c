@@ -73,6 +73,32 @@ enum lp2p_err lp2p_config_signer(struct lp2p_config *config, const void *public_
     return LP2P_OK;
 }
 
+enum lp2p_err lp2p_config_data_dir(struct lp2p_config *config, const char *path)
+{
+    if (config == NULL) {
+        return LP2P_EINVAL;
+    }
+    if (path == NULL || path[0] == '\0' || strlen(path) >= sizeof(config->data_dir)) {
+        return lp2p_config_fail(config, LP2P_EINVAL, "data directory: expected a path of at most %zu bytes",
+                                sizeof(config->data_dir) - 1);
+    }
+    memmove(config->data_dir, path, strlen(path) + 1);
+    return LP2P_OK;
+}
+
+enum lp2p_err lp2p_config_own_identity(struct lp2p_config *config)
+{
+    char path[sizeof(config->data_dir) + 32];
+    if (config->has_key || config->data_dir[0] == '\0') {
+        return LP2P_OK;
+    }
+    if (mkdir(config->data_dir, 0700) != 0 && errno != EEXIST) {
+        return lp2p_config_fail(config, LP2P_EIO, "data directory %.300s: %s", config->data_dir, strerror(errno));
+    }
+    (void)snprintf(path, sizeof(path), "%s/identity.key", config->data_dir);
+    return lp2p_config_key_file(config, path, true);
+}
+
 /* ---- the identity file */
 
 /* Reads the whole file. ENOTFOUND when there is none. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The life of a node: made, started, stopped, freed, in any order and as often as the caller likes. */
 #include "actors/api/node.h"
+#include "actors/api/config_private.h"
 #include "actors/api/security.h"
 #include "actors/api/system_rand.h"
 #include "actors/control/tree.h"
+#include "actors/store/store.h"
 
 #include <signal.h>
 #include <sodium.h>
@@ -44,12 +46,16 @@ static void tell(char *detail, const char *text)
 static enum lp2p_err fill_context(struct lp2p_context *ctx)
 {
     static const struct lp2p_mux_ops *const known[] = {&lp2p_yamux_ops, &lp2p_mplex_ops};
+    enum lp2p_err err = lp2p_config_own_identity(&ctx->config);
+    if (err != LP2P_OK) {
+        return err;
+    }
     if (ctx->config.has_key) {
         ctx->key = ctx->config.key;
         lp2p_private_key_wipe(&ctx->config.key);
     } else {
-        enum lp2p_err err = lp2p_private_key_generate_type(ctx->config.key_type, ctx->config.key_bits,
-                                                           &lp2p_system_rand, &ctx->key);
+        err = lp2p_private_key_generate_type(ctx->config.key_type, ctx->config.key_bits, &lp2p_system_rand,
+                                             &ctx->key);
         if (err != LP2P_OK) {
             return err;
         }
@@ -90,11 +96,12 @@ enum lp2p_err lp2p_node_new(const struct lp2p_config *config, struct lp2p_node *
     }
     node->gate = gate;
     node->ctx.config = *config;
+    node->ctx.config.detail[0] = '\0';
     node->ctx.node = node;
     enum lp2p_err err = fill_context(&node->ctx);
     if (err != LP2P_OK) {
-        tell(detail, node->ctx.key.sign != NULL ? "the signer gave no signature that its public key verifies"
-                                                : "no identity could be made");
+        const char *why = node->ctx.config.detail[0] != '\0' ? node->ctx.config.detail : "no identity could be made";
+        tell(detail, node->ctx.key.sign != NULL ? "the signer gave no signature that its public key verifies" : why);
         lp2p_security_fini(&node->ctx);
         lp2p_private_key_wipe(&node->ctx.key);
         lp2p_gate_drop(gate);
@@ -226,36 +233,32 @@ static void explain(const struct lp2p_node *node, enum lp2p_err err, const char 
     lp2p_log(&node->ctx, LP2P_LOG_ERROR, "node", "%s", text);
 }
 
-/** Names the private network by its key's fingerprint, which gives nothing of the key away. */
-static void log_private_network(const struct lp2p_node *node)
-{
-    uint8_t print[16];
-    char text[2 * sizeof(print) + 1];
-    if (node->ctx.config.has_swarm_key) {
-        lp2p_pnet_fingerprint(&node->ctx.config.swarm_key, print);
-        (void)sodium_bin2hex(text, sizeof(text), print, sizeof(print));
-        lp2p_log(&node->ctx, LP2P_LOG_INFO, "node", "private network %s", text);
-    }
-}
-
 /* With `life` held. */
 static enum lp2p_err start(struct lp2p_node *node, char *detail)
 {
     struct lp2p_rt_config config = {
         .on_sup_event = on_sup_event, .on_root_failed = on_root_failed, .user = node};
     char failed_id[64] = "";
-    log_private_network(node);
     node->ctx.names_known = false;
+    char text[LP2P_DETAIL_MAX];
+    enum lp2p_err err = lp2p_store_open(&node->ctx, text, sizeof(text));
+    if (err != LP2P_OK) {
+        tell(detail, text);
+        lp2p_log(&node->ctx, LP2P_LOG_ERROR, "node", "%s", text);
+        return err;
+    }
     struct lp2p_tree *tree = lp2p_tree_new(&node->ctx, &config);
     if (tree == NULL) {
+        lp2p_store_close(&node->ctx);
         tell(detail, "out of memory");
         return LP2P_ENOMEM;
     }
     lp2p_events_set_ended(&node->events, false);
     struct lp2p_rt *rt = NULL;
-    enum lp2p_err err = lp2p_rt_start(&config, &rt, failed_id);
+    err = lp2p_rt_start(&config, &rt, failed_id);
     if (err != LP2P_OK) {
         lp2p_tree_free(tree);
+        lp2p_store_close(&node->ctx);
         lp2p_events_set_ended(&node->events, true);
         explain(node, err, failed_id, detail);
         return err;
@@ -307,6 +310,7 @@ static enum lp2p_err stop(struct lp2p_node *node)
     lp2p_user_protocols_stopped(&node->registry, node->abandoned);
     if (!node->abandoned) {
         lp2p_tree_free(node->tree);
+        lp2p_store_close(&node->ctx);
     }
     node->tree = NULL;
     struct lp2p_callback before = lp2p_callback_enter(node, NULL);

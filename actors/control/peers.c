@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors/control/peers.h"
 
+#include "base/check.h"
+
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -56,6 +58,15 @@ static bool may_go(const struct lp2p_peer_entry *entry)
            entry->dial == 0 && !entry->bootstrap;
 }
 
+bool lp2p_peer_entry_idle(const struct lp2p_peer_entry *entry)
+{
+    bool tagged = false;
+    for (size_t i = 0; i < LP2P_PEER_TAGS_MAX; i++) {
+        tagged = tagged || entry->tags[i].name[0] != '\0';
+    }
+    return may_go(entry) && !tagged;
+}
+
 static void unlink_entry(struct lp2p_peers *peers, struct lp2p_peer_entry *entry)
 {
     struct lp2p_peer_entry **at = &peers->buckets[bucket_of(peers, &entry->id)];
@@ -64,7 +75,14 @@ static void unlink_entry(struct lp2p_peers *peers, struct lp2p_peer_entry *entry
     }
     *at = entry->hash_next;
     lp2p_list_remove(&entry->lru);
+    lp2p_list_remove(&entry->dirty);
     peers->len--;
+}
+
+void lp2p_peers_remove(struct lp2p_peers *peers, struct lp2p_peer_entry *entry)
+{
+    unlink_entry(peers, entry);
+    entry_free(entry);
 }
 
 /** Makes room for one more; false when all must stay. Looks at the oldest ones only, so that the cost is bounded. */
@@ -75,8 +93,7 @@ static bool make_room(struct lp2p_peers *peers)
     {
         struct lp2p_peer_entry *entry = LP2P_LIST_ENTRY(it, struct lp2p_peer_entry, lru);
         if (may_go(entry)) {
-            unlink_entry(peers, entry);
-            entry_free(entry);
+            lp2p_peers_remove(peers, entry);
             peers->evicted++;
             return true;
         }
@@ -120,56 +137,232 @@ void lp2p_peers_touch(struct lp2p_peers *peers, struct lp2p_peer_entry *entry)
     lp2p_list_push_back(&peers->lru, &entry->lru);
 }
 
-static bool listed(const struct lp2p_multiaddr *items, size_t len, const struct lp2p_multiaddr *addr)
+/* ---- addresses */
+
+/* What is known and what is told, before it is cut. */
+struct merge {
+    struct lp2p_multiaddr items[2 * LP2P_PEER_ADDRS_MAX];
+    struct lp2p_addr_note notes[2 * LP2P_PEER_ADDRS_MAX];
+    size_t len;
+};
+
+static size_t index_of(const struct lp2p_multiaddr *items, size_t len, const struct lp2p_multiaddr *addr)
 {
-    for (size_t i = 0; i < len; i++) {
-        if (lp2p_multiaddr_eq(&items[i], addr)) {
-            return true;
-        }
+    size_t i = 0;
+    while (i < len && !lp2p_multiaddr_eq(&items[i], addr)) {
+        i++;
     }
-    return false;
+    return i;
 }
 
-static size_t append(struct lp2p_multiaddr *items, size_t len, const struct lp2p_peer_id *peer,
-                     const struct lp2p_addrs *addrs)
+static void put(struct merge *merge, const struct lp2p_multiaddr *addr, struct lp2p_addr_note note)
 {
-    for (size_t i = 0; addrs != NULL && i < addrs->len && len < LP2P_PEER_ADDRS_MAX; i++) {
-        struct lp2p_multiaddr addr = addrs->items[i];
-        struct lp2p_peer_id named;
-        if (lp2p_multiaddr_peer(&addr, &named) == LP2P_OK) {
-            if (!lp2p_peer_id_eq(&named, peer)) {
-                continue;
-            }
-            lp2p_multiaddr_strip_peer(&addr);
-        }
-        if (addr.len > 0 && !listed(items, len, &addr)) {
-            items[len++] = addr;
-        }
+    size_t i = index_of(merge->items, merge->len, addr);
+    if (i < merge->len) {
+        merge->notes[i].source = LP2P_MAX(merge->notes[i].source, note.source);
+        merge->notes[i].seen_s = LP2P_MAX(merge->notes[i].seen_s, note.seen_s);
+    } else if (merge->len < LP2P_ARRAY_LEN(merge->items)) {
+        merge->items[merge->len] = *addr;
+        merge->notes[merge->len++] = note;
     }
-    return len;
 }
 
-bool lp2p_peer_entry_add_addrs(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, bool replace)
+/* An address that is told of a peer, in the form that is kept: without its /p2p. False: it is another peer's, or none. */
+static bool normal(const struct lp2p_peer_id *peer, struct lp2p_multiaddr *addr)
 {
-    struct lp2p_multiaddr items[LP2P_PEER_ADDRS_MAX];
-    size_t len = append(items, 0, &entry->id, addrs);
-    if (len == 0) {
-        return false;
+    struct lp2p_peer_id named;
+    if (lp2p_multiaddr_peer(addr, &named) == LP2P_OK) {
+        if (!lp2p_peer_id_eq(&named, peer)) {
+            return false;
+        }
+        lp2p_multiaddr_strip_peer(addr);
     }
-    if (!replace) {
-        len = append(items, len, &entry->id, entry->addrs);
+    return addr->len > 0;
+}
+
+static void put_known(struct merge *merge, const struct lp2p_peer_entry *entry, enum lp2p_addr_source least)
+{
+    for (size_t i = 0; entry->addrs != NULL && i < entry->addrs->len; i++) {
+        bool again = index_of(merge->items, merge->len, &entry->addrs->items[i]) < merge->len;
+        if (again || entry->notes[i].source >= least) {
+            put(merge, &entry->addrs->items[i], entry->notes[i]);
+        }
     }
-    bool same = entry->addrs != NULL && entry->addrs->len == len;
-    for (size_t i = 0; same && i < len; i++) {
-        same = listed(entry->addrs->items, len, &items[i]);
+}
+
+/* Takes the least worthy one out: the least trusted, of these the oldest, of these the last. */
+static void cut_one(struct merge *merge)
+{
+    size_t worst = 0;
+    for (size_t i = 1; i < merge->len; i++) {
+        const struct lp2p_addr_note *a = &merge->notes[i], *b = &merge->notes[worst];
+        if (a->source < b->source || (a->source == b->source && a->seen_s <= b->seen_s)) {
+            worst = i;
+        }
     }
-    struct lp2p_addrs *merged = lp2p_addrs_new(items, len);
-    if (merged == NULL) {
+    merge->len--;
+    memmove(&merge->items[worst], &merge->items[worst + 1], (merge->len - worst) * sizeof(merge->items[0]));
+    memmove(&merge->notes[worst], &merge->notes[worst + 1], (merge->len - worst) * sizeof(merge->notes[0]));
+}
+
+/* The merged list becomes the entry's. True when other addresses are in it than before. */
+static bool settle(struct lp2p_peer_entry *entry, struct merge *merge)
+{
+    while (merge->len > LP2P_PEER_ADDRS_MAX) {
+        cut_one(merge);
+    }
+    size_t before = entry->addrs == NULL ? 0 : entry->addrs->len;
+    bool same = before == merge->len;
+    for (size_t i = 0; same && i < merge->len; i++) {
+        same = index_of(entry->addrs->items, before, &merge->items[i]) < before;
+    }
+    struct lp2p_addrs *addrs = merge->len == 0 ? NULL : lp2p_addrs_new(merge->items, merge->len);
+    if (addrs == NULL && merge->len > 0) {
         return false;
     }
     lp2p_addrs_drop(&entry->addrs);
-    entry->addrs = merged;
+    entry->addrs = addrs;
+    memcpy(entry->notes, merge->notes, merge->len * sizeof(merge->notes[0]));
     return !same;
+}
+
+bool lp2p_peer_entry_learn(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, enum lp2p_addr_source source,
+                           uint32_t now_s)
+{
+    struct merge *merge = malloc(sizeof(*merge));
+    if (merge == NULL) {
+        return false;
+    }
+    merge->len = 0;
+    for (size_t i = 0; addrs != NULL && i < addrs->len && merge->len < LP2P_PEER_ADDRS_MAX; i++) {
+        struct lp2p_multiaddr addr = addrs->items[i];
+        if (normal(&entry->id, &addr)) {
+            put(merge, &addr, (struct lp2p_addr_note){now_s, (uint8_t)source});
+        }
+    }
+    bool changed = false;
+    if (merge->len > 0) {
+        put_known(merge, entry, source == LP2P_ADDR_CERTIFIED ? LP2P_ADDR_PROVEN : LP2P_ADDR_HEARSAY);
+        changed = settle(entry, merge);
+    }
+    free(merge);
+    return changed;
+}
+
+bool lp2p_peer_entry_recall(struct lp2p_peer_entry *entry, const struct lp2p_multiaddr *items,
+                            const struct lp2p_addr_note *notes, size_t len)
+{
+    struct merge *merge = malloc(sizeof(*merge));
+    if (merge == NULL) {
+        return false;
+    }
+    merge->len = 0;
+    put_known(merge, entry, LP2P_ADDR_HEARSAY);
+    for (size_t i = 0; i < len; i++) {
+        struct lp2p_multiaddr addr = items[i];
+        if (normal(&entry->id, &addr)) {
+            put(merge, &addr, notes[i]);
+        }
+    }
+    bool changed = settle(entry, merge);
+    free(merge);
+    return changed;
+}
+
+/* Seconds that an address is kept after it was last told (go-libp2p core/peerstore, js peer store; the last two are ours). */
+static uint32_t kept_s(enum lp2p_addr_source source)
+{
+    switch (source) {
+    case LP2P_ADDR_HEARSAY:
+    case LP2P_ADDR_IDENTIFY:
+        return 3600;
+    case LP2P_ADDR_CERTIFIED:
+        return 6 * 3600;
+    case LP2P_ADDR_PROVEN:
+        return 7 * 24 * 3600;
+    case LP2P_ADDR_MANUAL:
+        break;
+    }
+    return UINT32_MAX;
+}
+
+bool lp2p_peer_entry_expire(struct lp2p_peer_entry *entry, uint32_t now_s)
+{
+    bool over = false;
+    for (size_t i = 0; entry->addrs != NULL && i < entry->addrs->len; i++) {
+        over = over || lp2p_time_since(now_s, entry->notes[i].seen_s) > kept_s((enum lp2p_addr_source)entry->notes[i].source);
+    }
+    struct merge *merge = over && lp2p_list_empty(&entry->links) ? malloc(sizeof(*merge)) : NULL;
+    if (merge == NULL) {
+        return false;
+    }
+    merge->len = 0;
+    for (size_t i = 0; i < entry->addrs->len; i++) {
+        if (lp2p_time_since(now_s, entry->notes[i].seen_s) <= kept_s((enum lp2p_addr_source)entry->notes[i].source)) {
+            put(merge, &entry->addrs->items[i], entry->notes[i]);
+        }
+    }
+    bool changed = settle(entry, merge);
+    free(merge);
+    return changed;
+}
+
+void lp2p_peer_entry_disconnected(struct lp2p_peer_entry *entry, uint32_t now_s)
+{
+    for (size_t i = 0; entry->addrs != NULL && i < entry->addrs->len; i++) {
+        if (entry->notes[i].source >= LP2P_ADDR_IDENTIFY) {
+            entry->notes[i].seen_s = now_s;
+        }
+    }
+    if (entry->protocols == NULL || entry->protocols->len <= LP2P_PEER_PROTOCOLS_GONE_MAX) {
+        return;
+    }
+    struct lp2p_span first[LP2P_PEER_PROTOCOLS_GONE_MAX];
+    for (size_t i = 0; i < LP2P_PEER_PROTOCOLS_GONE_MAX; i++) {
+        first[i] = lp2p_span_str(entry->protocols->items[i]);
+    }
+    struct lp2p_strings *fewer = lp2p_strings_new(first, LP2P_PEER_PROTOCOLS_GONE_MAX);
+    if (fewer != NULL) {
+        lp2p_strings_drop(&entry->protocols);
+        entry->protocols = fewer;
+    }
+}
+
+/* ---- tags */
+
+enum lp2p_err lp2p_peer_entry_tag(struct lp2p_peer_entry *entry, const char *name, int32_t value)
+{
+    struct lp2p_tag *place = NULL;
+    for (size_t i = 0; i < LP2P_PEER_TAGS_MAX; i++) {
+        struct lp2p_tag *tag = &entry->tags[i];
+        if (strcmp(tag->name, name) == 0) {
+            place = tag;
+            break;
+        }
+        place = place == NULL && tag->name[0] == '\0' ? tag : place;
+    }
+    if (value == 0) {
+        if (place != NULL && strcmp(place->name, name) == 0) {
+            *place = (struct lp2p_tag){0};
+        }
+        return LP2P_OK;
+    }
+    if (place == NULL) {
+        return LP2P_ELIMIT;
+    }
+    size_t len = strnlen(name, LP2P_TAG_NAME_MAX - 1);
+    *place = (struct lp2p_tag){.value = value};
+    memcpy(place->name, name, len);
+    return LP2P_OK;
+}
+
+int lp2p_peer_entry_value(const struct lp2p_peer_entry *entry)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < LP2P_PEER_TAGS_MAX; i++) {
+        sum += entry->tags[i].value;
+    }
+    return sum > 1000000 ? 1000000 : sum < -1000000 ? -1000000 : (int)sum;
 }
 
 struct lp2p_peer_info *lp2p_peer_entry_info(const struct lp2p_peer_entry *entry)
@@ -183,7 +376,6 @@ struct lp2p_peer_info *lp2p_peer_entry_info(const struct lp2p_peer_entry *entry)
     memcpy(info->agent, entry->agent, sizeof(info->agent));
     memcpy(info->protocol_version, entry->protocol_version, sizeof(info->protocol_version));
     info->muxer = "";
-    info->signed_record = entry->record_seq != 0;
     info->signed_record = entry->record_seq != 0;
     info->rtt_ns = entry->rtt_ns;
     info->connected_ms = entry->connected_ms;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The peer store in memory: what the node knows of other peers. Bounded; peers that are neither connected, protected, waited
- * for nor bootstrap peers make room, longest unseen first. Pure; owned by the swarm. */
+ * for nor bootstrap peers make room, longest unseen first. Pure; owned by the swarm. What is worth it is kept on disk by the
+ * store (actors/store): `dirty` names the entries that it has to hear of. */
 #ifndef LP2P_CONTROL_PEERS_H
 #define LP2P_CONTROL_PEERS_H
 
@@ -10,7 +11,28 @@
 #include "base/time.h"
 
 #define LP2P_PEERS_MAX 4096     /* peers */
-#define LP2P_PEER_ADDRS_MAX 32  /* addresses kept for one peer */
+#define LP2P_PEER_ADDRS_MAX 64  /* addresses kept for one peer */
+#define LP2P_PEER_PROTOCOLS_GONE_MAX 20 /* protocols kept of a peer that is not connected */
+#define LP2P_PEER_TAGS_MAX 8
+#define LP2P_TAG_NAME_MAX 32 /* bytes with its NUL */
+
+/** Where an address comes from; the higher, the more it is trusted and the longer it is kept. */
+enum lp2p_addr_source {
+    LP2P_ADDR_HEARSAY,   /* the DHT, or another peer; 1 h */
+    LP2P_ADDR_IDENTIFY,  /* the peer itself, unsigned; 1 h after it was last connected, as go and js */
+    LP2P_ADDR_CERTIFIED, /* its signed record; 6 h */
+    LP2P_ADDR_PROVEN,    /* it answered there; 7 days: what a node that was restarted begins with */
+    LP2P_ADDR_MANUAL,    /* given by the user; stays */
+};
+struct lp2p_addr_note {
+    uint32_t seen_s; /* wall clock: when it was last told, or the peer was last connected */
+    uint8_t source;  /* enum lp2p_addr_source */
+};
+
+struct lp2p_tag {
+    char name[LP2P_TAG_NAME_MAX]; /* "": free */
+    int32_t value;
+};
 
 struct lp2p_peer_entry {
     struct lp2p_peer_id id;
@@ -19,6 +41,10 @@ struct lp2p_peer_entry {
     struct lp2p_list links;          /* its connections (struct lp2p_link) */
     struct lp2p_list waiters;        /* who waits for a connection to it (struct lp2p_waiter) */
     struct lp2p_addrs *addrs;        /* NULL: none known */
+    struct lp2p_addr_note notes[LP2P_PEER_ADDRS_MAX]; /* of addrs->items, in their order */
+    struct lp2p_tag tags[LP2P_PEER_TAGS_MAX];
+    struct lp2p_list dirty;          /* in the swarm's list of entries to be stored, if at all */
+    bool storing;                    /* in the batch that the store has now */
     struct lp2p_strings *protocols;  /* NULL: identify has not run */
     struct lp2p_multiaddr observed;
     char agent[128], protocol_version[64];
@@ -28,6 +54,7 @@ struct lp2p_peer_entry {
     lp2p_time backoff_until;
     uint64_t dial;                   /* dial under way; 0: none */
     bool bootstrap, discovered;      /* discovered: reported to subscribers */
+    bool recalled;                   /* its protocols are what an earlier run was told */
 };
 
 struct lp2p_peers {
@@ -46,9 +73,25 @@ struct lp2p_peer_entry *lp2p_peers_find(const struct lp2p_peers *peers, const st
 struct lp2p_peer_entry *lp2p_peers_add(struct lp2p_peers *peers, const struct lp2p_peer_id *id);
 /** Moves it to the young end. */
 void lp2p_peers_touch(struct lp2p_peers *peers, struct lp2p_peer_entry *entry);
-/** Merges addresses in front of the known ones (duplicates dropped, a final /p2p of this peer stripped, one of another peer
- *  skipped, cut at LP2P_PEER_ADDRS_MAX); `replace`: forgets the others. True if anything changed. */
-bool lp2p_peer_entry_add_addrs(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, bool replace);
+/** Takes it out and frees it; nobody may be connected to it or wait for it. */
+void lp2p_peers_remove(struct lp2p_peers *peers, struct lp2p_peer_entry *entry);
+/** True when nothing speaks for keeping it: no connection, nobody who waits, no protection, no tag, no bootstrap peer. */
+bool lp2p_peer_entry_idle(const struct lp2p_peer_entry *entry);
+/** Merges addresses in front of the known ones: duplicates dropped, a final /p2p of this peer stripped, one of another peer
+ *  skipped. CERTIFIED ones take the place of all that were only told. Beyond LP2P_PEER_ADDRS_MAX the least trusted ones go,
+ *  of these the oldest. now_s: wall clock. True if anything changed. */
+bool lp2p_peer_entry_learn(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, enum lp2p_addr_source source,
+                           uint32_t now_s);
+/** The same for addresses whose age is known, one note for each: what was stored. They never replace anything. */
+bool lp2p_peer_entry_recall(struct lp2p_peer_entry *entry, const struct lp2p_multiaddr *items,
+                            const struct lp2p_addr_note *notes, size_t len);
+/** Drops the addresses whose time is over. True if anything changed. */
+bool lp2p_peer_entry_expire(struct lp2p_peer_entry *entry, uint32_t now_s);
+/** The last connection has ended: what the peer told counts from now on, and only its first protocols are kept. */
+void lp2p_peer_entry_disconnected(struct lp2p_peer_entry *entry, uint32_t now_s);
+/** Sets a tag, or takes it away with value 0. ELIMIT: no place for another. */
+enum lp2p_err lp2p_peer_entry_tag(struct lp2p_peer_entry *entry, const char *name, int32_t value) LP2P_MUST_CHECK;
+int lp2p_peer_entry_value(const struct lp2p_peer_entry *entry); /* the sum of its tags, within +-1,000,000 */
 /** A snapshot for others; connection counts are the caller's to fill. NULL: no memory. */
 struct lp2p_peer_info *lp2p_peer_entry_info(const struct lp2p_peer_entry *entry);
 

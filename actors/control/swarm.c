@@ -22,7 +22,7 @@ static enum lp2p_err learn_bootstrap(struct lp2p_swarm *swarm)
             return LP2P_ENOMEM;
         }
         entry->bootstrap = true;
-        lp2p_peer_entry_add_addrs(entry, addrs, false);
+        lp2p_peer_entry_learn(entry, addrs, LP2P_ADDR_MANUAL, 0);
         lp2p_addrs_drop(&addrs);
     }
     return LP2P_OK;
@@ -102,6 +102,7 @@ static enum lp2p_err swarm_init(struct lp2p_actor *self, void *state, const void
     uint64_t wait_ns = swarm->ctx->config.listen_len > 0 ? LP2P_SEC(1) : LP2P_SELF_DEBOUNCE_NS;
     lp2p_timer_set(self, LP2P_SWARM_SELF, lp2p_time_add(lp2p_now(self), wait_ns));
     lp2p_swarm_population_poke(self);
+    lp2p_swarm_store_init(self, swarm);
     return LP2P_OK;
 }
 
@@ -115,8 +116,13 @@ static void peer_found(struct lp2p_actor *self, struct lp2p_swarm *swarm, const 
         return;
     }
     /* Hearsay never displaces what a connected peer said of itself. */
-    if (entry->protocols == NULL && lp2p_peer_entry_add_addrs(entry, m->addrs, false)) {
+    bool known = entry->discovered;
+    if ((entry->protocols == NULL || entry->recalled) &&
+        lp2p_peer_entry_learn(entry, m->addrs, LP2P_ADDR_HEARSAY, (uint32_t)(lp2p_wall_ms(self) / 1000))) {
         lp2p_swarm_population_poke(self);
+        if (known) {
+            lp2p_swarm_publish_peer(self, swarm, &LP2P_M_PEER_UPDATED, lp2p_swarm_peer_info(entry), LP2P_OK);
+        }
     }
     lp2p_swarm_discovered(self, swarm, entry);
 }
@@ -155,6 +161,19 @@ static bool on_link_msg(struct lp2p_actor *self, struct lp2p_swarm *swarm, struc
     return true;
 }
 
+static void on_store_msg(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_msg *msg)
+{
+    if (LP2P_IS(msg, STORE_LOADED)) {
+        lp2p_swarm_store_loaded(self, swarm, LP2P_AS(msg, STORE_LOADED, store_batch));
+    } else if (LP2P_IS(msg, STORE_WRITTEN)) {
+        lp2p_swarm_store_written(self, swarm, LP2P_AS(msg, STORE_WRITTEN, store_mark));
+    } else if (LP2P_IS(msg, TAG)) {
+        lp2p_swarm_tag(self, swarm, LP2P_AS(msg, TAG, tag));
+    } else if (LP2P_IS(msg, FORGET)) {
+        lp2p_swarm_forget(self, swarm, LP2P_AS(msg, FORGET, tag));
+    }
+}
+
 static enum lp2p_verdict swarm_on_msg(struct lp2p_actor *self, void *state, struct lp2p_msg **msg)
 {
     struct lp2p_swarm *swarm = (struct lp2p_swarm *)state;
@@ -181,6 +200,8 @@ static enum lp2p_verdict swarm_on_msg(struct lp2p_actor *self, void *state, stru
         lp2p_swarm_list_peers(swarm, LP2P_AS(*msg, LIST_PEERS, list_peers));
     } else if (LP2P_IS(*msg, LIST_ADDRS)) {
         lp2p_swarm_list_addrs(swarm, LP2P_AS(*msg, LIST_ADDRS, list_addrs));
+    } else {
+        on_store_msg(self, swarm, *msg);
     }
     return LP2P_CONTINUE;
 }
@@ -201,6 +222,9 @@ static enum lp2p_verdict swarm_on_timer(struct lp2p_actor *self, void *state, un
     case LP2P_SWARM_WAITERS:
         lp2p_swarm_waiters_expire(self, swarm);
         break;
+    case LP2P_SWARM_STORE:
+        lp2p_swarm_store_tick(self, swarm);
+        break;
     }
     return LP2P_CONTINUE;
 }
@@ -208,6 +232,7 @@ static enum lp2p_verdict swarm_on_timer(struct lp2p_actor *self, void *state, un
 static void swarm_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict why)
 {
     struct lp2p_swarm *swarm = (struct lp2p_swarm *)state;
+    lp2p_swarm_store_fini(swarm);
     LP2P_LIST_FOREACH_SAFE(it, &swarm->links)
     {
         struct lp2p_link *link = LP2P_LIST_ENTRY(it, struct lp2p_link, all);

@@ -3,7 +3,7 @@
  * population rule. Only control messages pass here; the bytes of streams go from muxer to owner directly.
  *
  * All of it belongs to the swarm's own thread. The files: swarm.c (actor), swarm_links.c (connections), swarm_dials.c (dials and
- * who waits for them), swarm_self.c (what we say of ourselves, subscribers), swarm_population.c (min and max). */
+ * who waits for them), swarm_self.c (what we say of ourselves, subscribers), swarm_population.c (min and max), swarm_store.c (what is kept on disk). */
 #ifndef LP2P_CONTROL_SWARM_H
 #define LP2P_CONTROL_SWARM_H
 
@@ -23,7 +23,7 @@
 #define LP2P_DIAL_TIMEOUT_NS LP2P_SEC(15)
 #define LP2P_SELF_DEBOUNCE_NS LP2P_MS(20)
 
-enum lp2p_swarm_timer { LP2P_SWARM_OUTBOX, LP2P_SWARM_SELF, LP2P_SWARM_POPULATION, LP2P_SWARM_WAITERS };
+enum lp2p_swarm_timer { LP2P_SWARM_OUTBOX, LP2P_SWARM_SELF, LP2P_SWARM_POPULATION, LP2P_SWARM_WAITERS, LP2P_SWARM_STORE };
 
 /** One connection. */
 struct lp2p_link {
@@ -88,6 +88,12 @@ struct lp2p_swarm {
     struct lp2p_self *self;
     struct lp2p_swarm_heir *heir; /* of ctx */
     struct lp2p_rand rand;
+    struct lp2p_list dirty; /* entries that the store has to hear of */
+    size_t dirty_len;
+    bool storing;           /* a batch is at the store */
+    lp2p_time storing_until, sweep_at;
+    struct lp2p_peer_id forgotten[64]; /* to be taken off the disk; beyond: they expire there */
+    size_t forgotten_len;
 };
 
 /* swarm_links.c */
@@ -141,6 +147,17 @@ void lp2p_swarm_publish_peer(struct lp2p_actor *self, struct lp2p_swarm *swarm, 
                              struct lp2p_peer_info *info, enum lp2p_err reason);
 /** Reports a peer as discovered, the first time it is known by an address or a connection. */
 void lp2p_swarm_discovered(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry);
+
+/* swarm_store.c */
+/** Something of the peer that outlives the process has changed. */
+void lp2p_swarm_changed(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry);
+void lp2p_swarm_store_init(struct lp2p_actor *self, struct lp2p_swarm *swarm);
+void lp2p_swarm_store_fini(struct lp2p_swarm *swarm);
+void lp2p_swarm_store_tick(struct lp2p_actor *self, struct lp2p_swarm *swarm);
+void lp2p_swarm_store_loaded(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_store_batch *m);
+void lp2p_swarm_store_written(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_store_mark *m);
+void lp2p_swarm_tag(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_tag *m);
+void lp2p_swarm_forget(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_tag *m);
 
 /* swarm_population.c */
 void lp2p_swarm_population_run(struct lp2p_actor *self, struct lp2p_swarm *swarm);

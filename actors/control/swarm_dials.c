@@ -144,7 +144,7 @@ void lp2p_swarm_stream_open(struct lp2p_actor *self, struct lp2p_swarm *swarm, s
         open_failed(self, swarm, open, LP2P_ELIMIT, "the peer store is full");
         return;
     }
-    lp2p_peer_entry_add_addrs(entry, open->hints, false);
+    lp2p_peer_entry_learn(entry, open->hints, LP2P_ADDR_HEARSAY, (uint32_t)(lp2p_wall_ms(self) / 1000));
     if (open->internal && entry->backoff_until > lp2p_now(self) && lp2p_list_empty(&entry->links)) {
         open_failed(self, swarm, open, LP2P_EBACKOFF, "a dial of this peer failed a moment ago");
         return;
@@ -346,7 +346,7 @@ void lp2p_swarm_connect(struct lp2p_actor *self, struct lp2p_swarm *swarm, struc
         lp2p_op_finish(m->op, LP2P_ELIMIT, "the peer store is full");
         return;
     }
-    lp2p_peer_entry_add_addrs(entry, m->addrs, false);
+    lp2p_peer_entry_learn(entry, m->addrs, LP2P_ADDR_IDENTIFY, (uint32_t)(lp2p_wall_ms(self) / 1000));
     struct lp2p_link *link = lp2p_swarm_best_link(entry);
     /* Links that are not up are just coming or just closing; when a closing one has ended, who waits gets a new dial. */
     bool none = link == NULL && lp2p_list_empty(&entry->links);

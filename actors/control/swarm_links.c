@@ -160,7 +160,7 @@ void lp2p_swarm_upgraded(struct lp2p_actor *self, struct lp2p_swarm *swarm, stru
     if (m->outbound) {
         struct lp2p_addrs *addrs = lp2p_addrs_new(&m->remote, 1);
         if (addrs != NULL) {
-            lp2p_peer_entry_add_addrs(entry, addrs, false);
+            lp2p_peer_entry_learn(entry, addrs, LP2P_ADDR_PROVEN, (uint32_t)(lp2p_wall_ms(self) / 1000));
             lp2p_addrs_drop(&addrs);
         }
         entry->failures = 0;
@@ -189,9 +189,14 @@ void lp2p_swarm_link_up(struct lp2p_actor *self, struct lp2p_swarm *swarm, const
     struct lp2p_peer_entry *entry = link->peer;
     bool first = only_link_up(entry, link);
     link->up = true;
+    if (entry->recalled) {
+        lp2p_strings_drop(&entry->protocols); /* what it speaks now, identify will tell */
+        entry->recalled = false;
+    }
     entry->connected_ms = entry->last_seen_ms = lp2p_wall_ms(self);
     lp2p_peers_touch(&swarm->peers, entry);
     LP2P_COUNT(swarm->ctx, connections_opened, 1);
+    lp2p_swarm_changed(self, swarm, entry);
     if (first) {
         lp2p_swarm_publish_peer(self, swarm, &LP2P_M_PEER_CONNECTED, lp2p_swarm_peer_info(entry), LP2P_OK);
         lp2p_swarm_discovered(self, swarm, entry);
@@ -221,6 +226,8 @@ void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, ui
     free(link);
     count_links(swarm);
     if (was_last) {
+        lp2p_peer_entry_disconnected(entry, (uint32_t)(lp2p_wall_ms(self) / 1000));
+        lp2p_swarm_changed(self, swarm, entry);
         lp2p_swarm_publish_peer(self, swarm, &LP2P_M_PEER_DISCONNECTED, lp2p_swarm_peer_info(entry), reason);
     }
     /* Who asked for the peer while we were closing gets a fresh connection. */
@@ -256,12 +263,12 @@ void lp2p_swarm_link_status(struct lp2p_swarm *swarm, const struct lp2p_m_link_s
     }
 }
 
-static void learn_identity(struct lp2p_peer_entry *entry, struct lp2p_m_identified *m)
+static void learn_identity(struct lp2p_peer_entry *entry, struct lp2p_m_identified *m, uint32_t now_s)
 {
     bool stale = m->addrs_certified && m->record_seq < entry->record_seq;
     if (m->addrs != NULL && !stale) {
         /* What a peer certifies itself replaces what was heard of it (libp2p specs RFC/0003). */
-        lp2p_peer_entry_add_addrs(entry, m->addrs, m->addrs_certified);
+        lp2p_peer_entry_learn(entry, m->addrs, m->addrs_certified ? LP2P_ADDR_CERTIFIED : LP2P_ADDR_IDENTIFY, now_s);
     }
     entry->record_seq = m->addrs_certified && !stale ? m->record_seq : entry->record_seq;
     if (m->protocols != NULL) {
@@ -287,7 +294,8 @@ void lp2p_swarm_identified(struct lp2p_actor *self, struct lp2p_swarm *swarm, st
         return;
     }
     if (m->result == LP2P_OK) {
-        learn_identity(link->peer, m);
+        learn_identity(link->peer, m, (uint32_t)(lp2p_wall_ms(self) / 1000));
+        lp2p_swarm_changed(self, swarm, link->peer);
     }
     if (!m->push) {
         link->identified = true;

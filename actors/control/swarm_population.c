@@ -55,7 +55,8 @@ static struct lp2p_link_value value_of(const struct lp2p_link *link)
     return (struct lp2p_link_value){
         .protected_ = link->peer->protects > 0,
         .busy = link->streams > 0 || link->closing || !link->up,
-        .tag = link->peer->bootstrap ? 50 : 0, /* the weight that js-libp2p's bootstrap module gives */
+        /* 50: the weight that js-libp2p's bootstrap module gives. */
+        .tag = (link->peer->bootstrap ? 50 : 0) + lp2p_peer_entry_value(link->peer),
         .streams = link->streams,
         .outbound = link->outbound,
         .since = link->since,

@@ -128,6 +128,9 @@ static void fill_supervisors(struct lp2p_tree *tree, struct lp2p_context *ctx)
     tree->listeners_sup = (struct lp2p_sup_spec){.restarts_max = 10, .period_ms = 10000, .children = tree->listeners,
                                                  .children_len = tree->listeners_len};
     size_t n = 0;
+    if (ctx->db != NULL) {
+        tree->children[n++] = own("store", &lp2p_store_ops, ctx, 256);
+    }
     tree->children[n++] = control("swarm", &lp2p_swarm_ops, ctx, 16384);
     tree->children[n++] = own("notifier", &lp2p_notifier_ops, ctx, 8192);
     tree->children[n++] = service("resolver", &lp2p_resolver_ops, ctx, 2048);
@@ -202,7 +205,7 @@ void lp2p_tree_learn_names(struct lp2p_context *ctx, struct lp2p_rt *rt)
         .resolver = lp2p_whereis(rt, "resolver"), .router = lp2p_whereis(rt, "router"),
         .resources = lp2p_whereis(rt, "resources"), .messages = lp2p_whereis(rt, "messages"),
         .notifier = lp2p_whereis(rt, "notifier"), .links = lp2p_whereis(rt, "links"),
-        .protocols = lp2p_whereis(rt, "protocols")};
+        .protocols = lp2p_whereis(rt, "protocols"), .store = lp2p_whereis(rt, "store")};
     ctx->names_known = true;
 }
 

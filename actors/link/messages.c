@@ -204,6 +204,16 @@ static void drop_notify(struct lp2p_msg *msg)
     lp2p_op_drop(&AS(notify)->op); /* finished already: this was only the word of it */
 }
 
+static void drop_tag(struct lp2p_msg *msg)
+{
+    give_up(&AS(tag)->op);
+}
+
+static void drop_store_batch(struct lp2p_msg *msg)
+{
+    lp2p_buf_drop(&AS(store_batch)->buf);
+}
+
 /* Kinds that hold nothing. */
 #define drop_attempt_ended NULL
 #define drop_proxied NULL
@@ -228,6 +238,7 @@ static void drop_notify(struct lp2p_msg *msg)
 #define drop_registered NULL
 #define drop_subscribe NULL
 #define drop_message_route NULL
+#define drop_store_mark NULL
 
 #define DEFINE(NAME, type, which)                                                                            \
     _Static_assert(sizeof(struct lp2p_m_##type) <= LP2P_MSG_SIZE_MAX, #NAME " fits in a message");           \

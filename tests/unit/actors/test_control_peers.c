@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -83,10 +84,11 @@ static void test_peers_those_in_use_stay(void **state)
     lp2p_peers_fini(&peers);
 }
 
-static void add(struct lp2p_peer_entry *entry, const struct lp2p_multiaddr *items, size_t len, bool replace, bool changed)
+static void learn(struct lp2p_peer_entry *entry, const struct lp2p_multiaddr *items, size_t len, enum lp2p_addr_source source,
+                  uint32_t now_s, bool changed)
 {
     struct lp2p_addrs *addrs = lp2p_addrs_new(items, len);
-    assert_int_equal(lp2p_peer_entry_add_addrs(entry, addrs, replace), changed);
+    assert_int_equal(lp2p_peer_entry_learn(entry, addrs, source, now_s), changed);
     lp2p_addrs_drop(&addrs);
 }
 
@@ -98,18 +100,18 @@ static void test_peers_merge_addrs(void **state)
     struct lp2p_peer_id me = peer(1), other = peer(2);
     struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &me);
     struct lp2p_multiaddr items[3] = {addr(1, 1), addr(2, 2), addr(1, 1)};
-    add(entry, items, 3, false, true);
+    learn(entry, items, 3, LP2P_ADDR_IDENTIFY, 1, true);
     assert_int_equal(entry->addrs->len, 2);
-    add(entry, items, 3, false, false); /* nothing new */
+    learn(entry, items, 3, LP2P_ADDR_IDENTIFY, 1, false); /* nothing new */
     items[0] = addr(3, 3);
     assert_int_equal(lp2p_multiaddr_add_peer(&items[0], &me), LP2P_OK);
     items[1] = addr(4, 4);
     assert_int_equal(lp2p_multiaddr_add_peer(&items[1], &other), LP2P_OK); /* somebody else's address */
-    add(entry, items, 2, false, true);
+    learn(entry, items, 2, LP2P_ADDR_IDENTIFY, 1, true);
     assert_int_equal(entry->addrs->len, 3);
     struct lp2p_multiaddr plain = addr(3, 3);
     assert_true(lp2p_multiaddr_eq(&entry->addrs->items[0], &plain)); /* the newest first, without /p2p */
-    add(entry, &plain, 1, true, true);
+    learn(entry, &plain, 1, LP2P_ADDR_CERTIFIED, 1, true);
     assert_int_equal(entry->addrs->len, 1);
     lp2p_peers_fini(&peers);
 }
@@ -123,11 +125,134 @@ static void test_peers_addrs_are_bounded(void **state)
     struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &me);
     for (unsigned i = 0; i < 200; i++) {
         struct lp2p_multiaddr one = addr((uint8_t)i, 1);
-        add(entry, &one, 1, false, true);
+        learn(entry, &one, 1, LP2P_ADDR_IDENTIFY, 1, true);
         assert_true(lp2p_multiaddr_eq(&entry->addrs->items[0], &one));
         assert_in_range(entry->addrs->len, 1, LP2P_PEER_ADDRS_MAX);
     }
     assert_int_equal(entry->addrs->len, LP2P_PEER_ADDRS_MAX);
+    lp2p_peers_fini(&peers);
+}
+
+static bool knows(const struct lp2p_peer_entry *entry, uint8_t last, enum lp2p_addr_source source)
+{
+    struct lp2p_multiaddr wanted = addr(last, 1);
+    for (size_t i = 0; entry->addrs != NULL && i < entry->addrs->len; i++) {
+        if (lp2p_multiaddr_eq(&entry->addrs->items[i], &wanted)) {
+            return entry->notes[i].source == source;
+        }
+    }
+    return false;
+}
+
+/* What is trusted more stays when there is no room, and is not talked down. */
+static void test_peers_addrs_by_confidence(void **state)
+{
+    (void)state;
+    struct lp2p_peers peers;
+    setup_peers(&peers, 3);
+    struct lp2p_peer_id me = peer(1);
+    struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &me);
+    struct lp2p_multiaddr manual = addr(1, 1), proven = addr(2, 1), old = addr(3, 1), told = addr(4, 1), fresh = addr(5, 1);
+    learn(entry, &manual, 1, LP2P_ADDR_MANUAL, 0, true);
+    learn(entry, &proven, 1, LP2P_ADDR_PROVEN, 10, true);
+    learn(entry, &proven, 1, LP2P_ADDR_HEARSAY, 11, false);
+    assert_true(knows(entry, 2, LP2P_ADDR_PROVEN));
+    learn(entry, &old, 1, LP2P_ADDR_CERTIFIED, 12, true);
+    learn(entry, &told, 1, LP2P_ADDR_HEARSAY, 13, true);
+    learn(entry, &fresh, 1, LP2P_ADDR_CERTIFIED, 14, true); /* AI4: a newer record */
+    assert_true(knows(entry, 1, LP2P_ADDR_MANUAL) && knows(entry, 2, LP2P_ADDR_PROVEN) && knows(entry, 5, LP2P_ADDR_CERTIFIED));
+    assert_int_equal(entry->addrs->len, 3);
+    for (unsigned i = 0; i < 300; i++) {
+        struct lp2p_multiaddr one = addr((uint8_t)i, 77);
+        learn(entry, &one, 1, LP2P_ADDR_HEARSAY, 20 + i, true);
+    }
+    assert_int_equal(entry->addrs->len, LP2P_PEER_ADDRS_MAX);
+    assert_true(knows(entry, 1, LP2P_ADDR_MANUAL) && knows(entry, 2, LP2P_ADDR_PROVEN) && knows(entry, 5, LP2P_ADDR_CERTIFIED));
+    lp2p_peers_fini(&peers);
+}
+
+static void test_peers_addrs_expire(void **state)
+{
+    (void)state;
+    struct lp2p_peers peers;
+    setup_peers(&peers, 3);
+    struct lp2p_peer_id me = peer(1);
+    struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &me);
+    for (uint8_t source = LP2P_ADDR_HEARSAY; source <= LP2P_ADDR_MANUAL; source++) {
+        struct lp2p_multiaddr one = addr((uint8_t)(source + 1), 1);
+        learn(entry, &one, 1, (enum lp2p_addr_source)source, 1000, true);
+    }
+    assert_int_equal(entry->addrs->len, 3); /* the record took the place of what was told before it */
+    struct lp2p_multiaddr one = addr(1, 1), two = addr(2, 1);
+    learn(entry, &one, 1, LP2P_ADDR_HEARSAY, 1000, true);
+    learn(entry, &two, 1, LP2P_ADDR_IDENTIFY, 1000, true);
+    assert_false(lp2p_peer_entry_expire(entry, 1000 + 3600));
+    struct lp2p_list link = {NULL, NULL};
+    lp2p_list_push_back(&entry->links, &link);
+    assert_false(lp2p_peer_entry_expire(entry, 1000 + 3601)); /* not while it is connected */
+    lp2p_list_remove(&link);
+    lp2p_peer_entry_disconnected(entry, 1000 + 3601);
+    assert_true(lp2p_peer_entry_expire(entry, 1000 + 3601));
+    assert_false(knows(entry, 1, LP2P_ADDR_HEARSAY)); /* hearsay does not live from a connection */
+    assert_true(knows(entry, 2, LP2P_ADDR_IDENTIFY));
+    assert_true(lp2p_peer_entry_expire(entry, 1000 + 2 * 3601));
+    assert_false(knows(entry, 2, LP2P_ADDR_IDENTIFY));
+    assert_false(lp2p_peer_entry_expire(entry, 1000 + 3601 + 6 * 3600));
+    assert_true(lp2p_peer_entry_expire(entry, 1000 + 3602 + 6 * 3600)); /* the certified one */
+    assert_int_equal(entry->addrs->len, 2);
+    assert_false(lp2p_peer_entry_expire(entry, 1000 + 3601 + 7 * 24 * 3600));
+    assert_true(lp2p_peer_entry_expire(entry, 1000 + 3602 + 7 * 24 * 3600));
+    assert_true(knows(entry, 5, LP2P_ADDR_MANUAL));
+    assert_int_equal(entry->addrs->len, 1);
+    lp2p_peers_fini(&peers);
+}
+
+/* AI2: 256 protocols while it is connected, 20 afterwards. `keep` is the bound that is put to the test. */
+static void test_AI2_protocols_after_disconnect(void **state)
+{
+    (void)state;
+    struct lp2p_peers peers;
+    setup_peers(&peers, 3);
+    struct lp2p_peer_id me = peer(1);
+    struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &me);
+    char texts[256][16];
+    struct lp2p_span spans[256];
+    for (int i = 0; i < 256; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "/p/%d", i);
+        spans[i] = lp2p_span_str(texts[i]);
+    }
+    entry->protocols = lp2p_strings_new(spans, 256);
+    assert_int_equal(entry->protocols->len, 256); /* the control: as long as it is connected */
+    lp2p_peer_entry_disconnected(entry, 1);
+    assert_int_equal(entry->protocols->len, LP2P_PEER_PROTOCOLS_GONE_MAX);
+    assert_string_equal(entry->protocols->items[19], "/p/19");
+    lp2p_peers_fini(&peers);
+}
+
+static void test_peers_tags(void **state)
+{
+    (void)state;
+    struct lp2p_peers peers;
+    setup_peers(&peers, 3);
+    struct lp2p_peer_id me = peer(1);
+    struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &me);
+    assert_true(lp2p_peer_entry_idle(entry));
+    assert_int_equal(lp2p_peer_entry_tag(entry, "a", 7), LP2P_OK);
+    assert_int_equal(lp2p_peer_entry_tag(entry, "b", -2), LP2P_OK);
+    assert_int_equal(lp2p_peer_entry_value(entry), 5);
+    assert_int_equal(lp2p_peer_entry_tag(entry, "a", 1), LP2P_OK);
+    assert_int_equal(lp2p_peer_entry_value(entry), -1);
+    assert_false(lp2p_peer_entry_idle(entry));
+    assert_int_equal(lp2p_peer_entry_tag(entry, "never", 0), LP2P_OK);
+    for (char name[2] = "c"; name[0] < 'i'; name[0]++) {
+        assert_int_equal(lp2p_peer_entry_tag(entry, name, INT32_MAX), LP2P_OK);
+    }
+    assert_int_equal(lp2p_peer_entry_tag(entry, "z", 1), LP2P_ELIMIT);
+    assert_int_equal(lp2p_peer_entry_value(entry), 1000000);
+    for (char name[2] = "a"; name[0] < 'i'; name[0]++) {
+        assert_int_equal(lp2p_peer_entry_tag(entry, name, 0), LP2P_OK);
+    }
+    assert_true(lp2p_peer_entry_idle(entry));
     lp2p_peers_fini(&peers);
 }
 
@@ -139,6 +264,10 @@ int main(void)
         cmocka_unit_test(test_peers_those_in_use_stay),
         cmocka_unit_test(test_peers_merge_addrs),
         cmocka_unit_test(test_peers_addrs_are_bounded),
+        cmocka_unit_test(test_peers_addrs_by_confidence),
+        cmocka_unit_test(test_peers_addrs_expire),
+        cmocka_unit_test(test_AI2_protocols_after_disconnect),
+        cmocka_unit_test(test_peers_tags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+#include "actors/store/db.h"
+
+#include "wire/varint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FORMAT "lotus-p2p peers 1"
+#define FORMAT_KEY "format"
+
+struct lp2p_db {
+    MDB_env *env;
+    MDB_dbi dbi;
+    int lock_fd;
+    char path[1200]; /* DIR/peers */
+};
+
+static enum lp2p_err tell(char *detail, size_t cap, enum lp2p_err err, const char *path, const char *what)
+{
+    (void)snprintf(detail, cap, "data directory: %.400s: %s", path, what);
+    return err;
+}
+
+/* The lock is the kernel's: it ends with the process, however that ends. */
+static enum lp2p_err take_lock(struct lp2p_db *db, const char *dir, char *detail, size_t cap)
+{
+    char path[1200];
+    (void)snprintf(path, sizeof(path), "%s/lock", dir);
+    db->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (db->lock_fd < 0) {
+        return tell(detail, cap, LP2P_EIO, path, strerror(errno));
+    }
+    if (flock(db->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        return errno == EWOULDBLOCK ? tell(detail, cap, LP2P_EEXIST, dir,
+                                           "another process uses it; give each node a directory of its own")
+                                    : tell(detail, cap, LP2P_EIO, path, strerror(errno));
+    }
+    return LP2P_OK;
+}
+
+static int open_env(struct lp2p_db *db)
+{
+    int rc = mdb_env_create(&db->env);
+    rc = rc != 0 ? rc : mdb_env_set_mapsize(db->env, LP2P_DB_BYTES_MAX);
+    /* No lock of its own: ours keeps other processes out, and its file would outlive a killed one. */
+    rc = rc != 0 ? rc : mdb_env_open(db->env, db->path, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0600);
+    if (rc != 0 && db->env != NULL) {
+        mdb_env_close(db->env);
+        db->env = NULL;
+    }
+    return rc;
+}
+
+static MDB_val val(struct lp2p_span span)
+{
+    return (MDB_val){span.len, (void *)(uintptr_t)span.ptr};
+}
+
+/* Opens the table, and begins or checks the format. */
+static int open_table(struct lp2p_db *db, bool *foreign)
+{
+    MDB_txn *txn = NULL;
+    MDB_val key = val(lp2p_span_str(FORMAT_KEY)), have, format = val(lp2p_span_str(FORMAT));
+    int rc = mdb_txn_begin(db->env, NULL, 0, &txn);
+    rc = rc != 0 ? rc : mdb_dbi_open(txn, NULL, 0, &db->dbi);
+    if (rc == 0 && (rc = mdb_get(txn, db->dbi, &key, &have)) == MDB_NOTFOUND) {
+        rc = mdb_put(txn, db->dbi, &key, &format, 0);
+    } else if (rc == 0) {
+        *foreign = have.mv_size != format.mv_size || memcmp(have.mv_data, format.mv_data, have.mv_size) != 0;
+    }
+    if (rc != 0) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    return mdb_txn_commit(txn);
+}
+
+static bool no_database(int rc)
+{
+    return rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH || rc == MDB_CORRUPTED ||
+           rc == MDB_PAGE_NOTFOUND || rc == MDB_INCOMPATIBLE;
+}
+
+static enum lp2p_err open_file(struct lp2p_db *db, char *detail, size_t cap)
+{
+    char aside[1300];
+    bool foreign = false;
+    int rc = open_env(db);
+    rc = rc != 0 ? rc : open_table(db, &foreign);
+    if (no_database(rc)) {
+        mdb_env_close(db->env);
+        db->env = NULL;
+        (void)snprintf(aside, sizeof(aside), "%s.bad", db->path);
+        if (rename(db->path, aside) != 0) {
+            return tell(detail, cap, LP2P_EIO, db->path, strerror(errno));
+        }
+        rc = open_env(db);
+        rc = rc != 0 ? rc : open_table(db, &foreign);
+    }
+    if (rc != 0) {
+        return tell(detail, cap, rc == ENOMEM ? LP2P_ENOMEM : LP2P_EIO, db->path, mdb_strerror(rc));
+    }
+    return foreign ? tell(detail, cap, LP2P_EVERSION, db->path, "written in another format") : LP2P_OK;
+}
+
+enum lp2p_err lp2p_db_open(const char *dir, struct lp2p_db **out, char *detail, size_t detail_cap)
+{
+    *out = NULL;
+    struct lp2p_db *db = calloc(1, sizeof(*db));
+    if (db == NULL) {
+        return tell(detail, detail_cap, LP2P_ENOMEM, dir, "out of memory");
+    }
+    db->lock_fd = -1;
+    enum lp2p_err err = LP2P_OK;
+    int len = snprintf(db->path, sizeof(db->path), "%s/peers", dir);
+    if (len < 0 || (size_t)len + 8 >= sizeof(db->path)) {
+        err = tell(detail, detail_cap, LP2P_EINVAL, dir, "the path is too long");
+    } else if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+        err = tell(detail, detail_cap, LP2P_EIO, dir, strerror(errno));
+    }
+    err = err != LP2P_OK ? err : take_lock(db, dir, detail, detail_cap);
+    err = err != LP2P_OK ? err : open_file(db, detail, detail_cap);
+    if (err != LP2P_OK) {
+        lp2p_db_close(db);
+        return err;
+    }
+    *out = db;
+    return LP2P_OK;
+}
+
+void lp2p_db_close(struct lp2p_db *db)
+{
+    if (db == NULL) {
+        return;
+    }
+    if (db->env != NULL) {
+        mdb_env_close(db->env);
+    }
+    if (db->lock_fd >= 0) {
+        (void)close(db->lock_fd);
+    }
+    free(db);
+}
+
+enum lp2p_err lp2p_batch_put(uint8_t *batch, size_t cap, size_t *len, struct lp2p_span key,
+                             struct lp2p_span value)
+{
+    uint8_t head[2 * LP2P_VARINT_MAX];
+    size_t n = lp2p_varint_put(head, key.len);
+    n += lp2p_varint_put(head + n, value.len);
+    if (cap - *len < n + key.len + value.len) {
+        return LP2P_ELIMIT;
+    }
+    memcpy(batch + *len, head, n);
+    memcpy(batch + *len + n, key.ptr, key.len);
+    if (value.len > 0) {
+        memcpy(batch + *len + n + key.len, value.ptr, value.len);
+    }
+    *len += n + key.len + value.len;
+    return LP2P_OK;
+}
+
+enum lp2p_err lp2p_batch_take(struct lp2p_span *batch, struct lp2p_span *key, struct lp2p_span *value)
+{
+    uint64_t key_len = 0, value_len = 0;
+    if (lp2p_varint_take(batch, &key_len) != LP2P_OK || lp2p_varint_take(batch, &value_len) != LP2P_OK ||
+        key_len == 0 || key_len > LP2P_DB_KEY_MAX || key_len > batch->len ||
+        value_len > batch->len - key_len) {
+        return LP2P_EMALFORMED;
+    }
+    *key = lp2p_span(batch->ptr, (size_t)key_len);
+    *value = lp2p_span(batch->ptr + key_len, (size_t)value_len);
+    *batch = lp2p_span_skip(*batch, (size_t)(key_len + value_len));
+    return LP2P_OK;
+}
+
+static enum lp2p_err verdict(int rc)
+{
+    return rc == 0                              ? LP2P_OK
+           : rc == MDB_MAP_FULL || rc == ENOSPC ? LP2P_ELIMIT
+           : rc == ENOMEM                       ? LP2P_ENOMEM
+                                                : LP2P_EIO;
+}
+
+enum lp2p_err lp2p_db_write(struct lp2p_db *db, struct lp2p_span batch)
+{
+    MDB_txn *txn = NULL;
+    enum lp2p_err err = verdict(mdb_txn_begin(db->env, NULL, 0, &txn));
+    if (err != LP2P_OK) {
+        return err;
+    }
+    while (err == LP2P_OK && batch.len > 0) {
+        struct lp2p_span key, value;
+        err = lp2p_batch_take(&batch, &key, &value);
+        if (err == LP2P_OK) {
+            MDB_val k = val(key), v = val(value);
+            int rc = value.len > 0 ? mdb_put(txn, db->dbi, &k, &v, 0) : mdb_del(txn, db->dbi, &k, NULL);
+            err = verdict(rc == MDB_NOTFOUND ? 0 : rc);
+        }
+    }
+    if (err != LP2P_OK) {
+        mdb_txn_abort(txn);
+        return err;
+    }
+    return verdict(mdb_txn_commit(txn));
+}
+
+enum lp2p_err lp2p_db_each(struct lp2p_db *db,
+                           void (*fn)(void *user, struct lp2p_span key, struct lp2p_span value), void *user,
+                           void (*end)(void *user))
+{
+    MDB_txn *txn = NULL;
+    MDB_cursor *cursor = NULL;
+    MDB_val key, value;
+    int rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
+    rc = rc != 0 ? rc : mdb_cursor_open(txn, db->dbi, &cursor);
+    while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        struct lp2p_span k = lp2p_span(key.mv_data, key.mv_size);
+        if (!lp2p_span_eq_str(k, FORMAT_KEY)) {
+            fn(user, k, lp2p_span(value.mv_data, value.mv_size));
+        }
+    }
+    rc = rc == MDB_NOTFOUND ? 0 : rc;
+    if (rc == 0 && end != NULL) {
+        end(user);
+    }
+    if (cursor != NULL) {
+        mdb_cursor_close(cursor);
+    }
+    mdb_txn_abort(txn);
+    return verdict(rc);
+}
+
+size_t lp2p_db_len(struct lp2p_db *db)
+{
+    MDB_txn *txn = NULL;
+    MDB_stat stat = {0};
+    if (mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn) == 0) {
+        (void)mdb_stat(txn, db->dbi, &stat);
+        mdb_txn_abort(txn);
+    }
+    return stat.ms_entries > 0 ? stat.ms_entries - 1 : 0; /* without the format */
+}
