@@ -153,6 +153,9 @@ struct lp2p_config *cli_config(const struct cli *cli)
             fprintf(stderr, "%s: warning: %s\n", cli->program, lp2p_config_detail(config));
         }
     }
+    if (has(cli, OPT_PSK_FILE)) {
+        check(cli, config, lp2p_config_swarm_key_file(config, cli->text[OPT_PSK_FILE]), "psk-file");
+    }
     return config;
 }
 

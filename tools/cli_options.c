@@ -50,6 +50,7 @@ static const struct {
     [OPT_KEY] = {"key", "FILE", TEXT, 0, 0, "identity from this file instead of a throw-away one"},
     [OPT_KEY_TYPE] = {"key-type", "TYPE", TEXT, 0, 0,
                       "of a new identity: ed25519 (default), secp256k1, ecdsa, rsa, rsa-3072 or rsa-4096"},
+    [OPT_PSK_FILE] = {"psk-file", "FILE", TEXT, 0, 0, "key of a private network: speak with nobody who has not the same"},
     [OPT_ENV] = {"env", "FILE", TEXT, 0, 0,
                  "read P2P_MIN_CONNECTIONS, P2P_MAX_CONNECTIONS and P2P_PRIVATE_KEY_BASE64 from this file"},
     [OPT_AGENT] = {"agent", "TEXT", TEXT, 0, 0, "agent version told by identify"},

@@ -233,12 +233,25 @@ static void explain(const struct lp2p_node *node, enum lp2p_err err, const char 
     lp2p_log(&node->ctx, LP2P_LOG_ERROR, "node", "%s", text);
 }
 
+/** Names the private network by its key's fingerprint, which gives nothing of the key away. */
+static void log_private_network(const struct lp2p_node *node)
+{
+    uint8_t print[16];
+    char text[2 * sizeof(print) + 1];
+    if (node->ctx.config.has_swarm_key) {
+        lp2p_pnet_fingerprint(&node->ctx.config.swarm_key, print);
+        (void)sodium_bin2hex(text, sizeof(text), print, sizeof(print));
+        lp2p_log(&node->ctx, LP2P_LOG_INFO, "node", "private network %s", text);
+    }
+}
+
 /* With `life` held. */
 static enum lp2p_err start(struct lp2p_node *node, char *detail)
 {
     struct lp2p_rt_config config = {
         .on_sup_event = on_sup_event, .on_root_failed = on_root_failed, .user = node};
     char failed_id[64] = "";
+    log_private_network(node);
     node->ctx.names_known = false;
     char text[LP2P_DETAIL_MAX];
     enum lp2p_err err = lp2p_store_open(&node->ctx, text, sizeof(text));
