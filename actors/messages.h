@@ -159,6 +159,7 @@ struct lp2p_m_conn_write {
     struct lp2p_buf *buf;
     uint32_t plain_len;
     uint32_t sealed_len; /* the connection's own: bytes of the sealed frame */
+    struct lp2p_mux_holes holes; /* of the plaintext; none once it is sealed */
     bool last;
 };
 /** connection -> muxer (urgent): that many plaintext bytes went to the socket: the muxer may frame more. */

@@ -72,7 +72,10 @@ enum lp2p_err lp2p_mail_send(struct lp2p_rt *rt, struct lp2p_ref to, struct lp2p
 
 struct lp2p_msg *lp2p_mail_take(struct lp2p_slot *slot)
 {
-    ck_stack_entry_t *entry = take_all(&slot->inbox), *oldest = NULL;
+    ck_stack_entry_t *entry = NULL, *oldest = NULL;
+    if (__atomic_load_n(&slot->inbox.head, __ATOMIC_RELAXED) != NULL) {
+        entry = take_all(&slot->inbox);
+    }
     while (entry != NULL) {
         ck_stack_entry_t *next = entry->next;
         entry->next = oldest;

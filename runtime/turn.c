@@ -214,7 +214,11 @@ void lp2p_seat_turn(struct lp2p_driver *driver, struct lp2p_seat *seat)
     }
     struct lp2p_turn turn = {.driver = driver, .seat = seat, .slot = seat->slot, .body = seat->body};
     driver->now = driver->tick;
-    uint32_t ctl = __atomic_exchange_n(&turn.slot->ctl, 0, __ATOMIC_SEQ_CST);
+    /* What was asked for before the seat was scheduled is seen: take_seat has acquired that. */
+    uint32_t ctl = __atomic_load_n(&turn.slot->ctl, __ATOMIC_ACQUIRE);
+    if (ctl != 0) {
+        ctl = __atomic_exchange_n(&turn.slot->ctl, 0, __ATOMIC_SEQ_CST);
+    }
     if ((ctl & LP2P_CTL_START) != 0) {
         lp2p_body_start(&turn);
     }

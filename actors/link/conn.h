@@ -44,7 +44,7 @@ struct lp2p_conn {
     /* writing: sealed CONN_WRITE messages, linked by their mailbox links */
     struct lp2p_msg *first, *last;
     size_t first_at, queued_bytes;
-    uint32_t wrote_bytes; /* plaintext that went out and was not yet told */
+    uint32_t wrote_bytes, wrote_len; /* plaintext, and messages, that went out and were not yet told */
     bool blocked;         /* the kernel takes no more, or the carrier has bytes for it */
 };
 

@@ -7,6 +7,11 @@ static uint8_t *frame_of(const struct lp2p_conn *conn, const struct lp2p_m_conn_
     return m->buf->bytes + LP2P_SECURE_HEAD_MAX - conn->secure->ops->head;
 }
 
+/* What is written before the muxer hears of it: a quarter of what it may have here, in bytes and in messages.
+ */
+#define WROTE_STEP (LP2P_WRITES_AHEAD / 4)
+#define WROTE_MESSAGES (LP2P_WRITES_AHEAD_MESSAGES / 4)
+
 static struct lp2p_m_conn_write *as_write(struct lp2p_msg *msg)
 {
     return LP2P_AS(msg, CONN_WRITE, conn_write);
@@ -47,6 +52,28 @@ void lp2p_conn_drop_queue(struct lp2p_conn *conn)
     conn->queued_bytes = 0;
 }
 
+/** Seals the frame; the bytes that were left out come from where they lie. */
+static enum lp2p_err seal(struct lp2p_conn *conn, struct lp2p_m_conn_write *m, size_t *size)
+{
+    const struct lp2p_secure_ops *ops = conn->secure->ops;
+    struct lp2p_secure_part parts[LP2P_MUX_HOLES_MAX];
+    uint8_t *frame = frame_of(conn, m);
+    for (unsigned i = 0; i < m->holes.len; i++) {
+        const struct lp2p_mux_hole *hole = &m->holes.of[i];
+        parts[i] = (struct lp2p_secure_part){hole->at, lp2p_slice_span(&hole->data)};
+        if (ops->seal_parts == NULL) {
+            memcpy(frame + ops->head + hole->at, hole->data.ptr, hole->data.len);
+        }
+    }
+    enum lp2p_err err = ops->seal_parts == NULL
+                            ? ops->seal(conn->secure, frame, m->plain_len, size)
+                            : ops->seal_parts(conn->secure, frame, m->plain_len, parts, m->holes.len, size);
+    while (m->holes.len > 0) {
+        lp2p_slice_drop(&m->holes.of[--m->holes.len].data);
+    }
+    return err;
+}
+
 enum lp2p_verdict lp2p_conn_queue(struct lp2p_actor *self, struct lp2p_conn *conn, struct lp2p_msg **msg)
 {
     struct lp2p_m_conn_write *m = as_write(*msg);
@@ -65,7 +92,7 @@ enum lp2p_verdict lp2p_conn_queue(struct lp2p_actor *self, struct lp2p_conn *con
         LP2P_CHECK(m->plain_len <= ops->plain_max &&
                    m->plain_len + LP2P_SECURE_HEAD_MAX + LP2P_SECURE_TAIL_MAX <= m->buf->cap);
         size_t size = 0;
-        enum lp2p_err err = ops->seal(conn->secure, frame_of(conn, m), m->plain_len, &size);
+        enum lp2p_err err = seal(conn, m, &size);
         if (err != LP2P_OK) {
             return lp2p_conn_end(self, conn, err);
         }
@@ -85,7 +112,7 @@ enum lp2p_verdict lp2p_conn_queue(struct lp2p_actor *self, struct lp2p_conn *con
 
 void lp2p_conn_give_credit(struct lp2p_actor *self, struct lp2p_conn *conn)
 {
-    if (conn->wrote_bytes == 0) {
+    if (conn->wrote_bytes < WROTE_STEP && conn->wrote_len < WROTE_MESSAGES) {
         return;
     }
     struct lp2p_m_conn_wrote *m = LP2P_NEW(CONN_WROTE, conn_wrote);
@@ -100,7 +127,7 @@ void lp2p_conn_give_credit(struct lp2p_actor *self, struct lp2p_conn *conn)
         lp2p_timer_set(self, LP2P_CONN_TIMER_CREDIT, lp2p_time_add(lp2p_now(self), LP2P_MS(1)));
         return;
     }
-    conn->wrote_bytes = 0;
+    conn->wrote_bytes = conn->wrote_len = 0;
 }
 
 static int gather(const struct lp2p_conn *conn, struct iovec *iov)
@@ -128,6 +155,7 @@ static void advance(struct lp2p_conn *conn, size_t put)
         }
         put -= left;
         conn->wrote_bytes += m->plain_len;
+        conn->wrote_len++;
         drop_first(conn);
     }
 }

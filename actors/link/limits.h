@@ -52,6 +52,7 @@
 
 /* ---- Muxer */
 #define LP2P_WRITES_AHEAD (4u * 65519u) /* plaintext that lies at the connection unsent */
+#define LP2P_WRITES_AHEAD_MESSAGES 16   /* messages that do */
 #define LP2P_CONTROL_AHEAD 16384u       /* above which not even control frames are added */
 #define LP2P_NEGOTIATING_MAX                                                                                 \
     64 /* inbound streams that have not agreed on a protocol; beyond: reset, streams_refused */

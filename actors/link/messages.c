@@ -58,6 +58,9 @@ static void drop_conn_bytes(struct lp2p_msg *msg)
 static void drop_conn_write(struct lp2p_msg *msg)
 {
     lp2p_buf_drop(&AS(conn_write)->buf);
+    for (unsigned i = 0; i < AS(conn_write)->holes.len; i++) {
+        lp2p_slice_drop(&AS(conn_write)->holes.of[i].data);
+    }
 }
 
 static void drop_protocols_changed(struct lp2p_msg *msg)

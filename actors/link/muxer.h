@@ -64,8 +64,6 @@ struct lp2p_link_owner {
     struct lp2p_ref ref;
 };
 
-#define LP2P_MUXER_AHEAD_MAX 16 /* CONN_WRITE messages that are with the connection */
-
 struct lp2p_muxer {
     struct lp2p_muxer_arg *arg;
     struct lp2p_context *ctx;
@@ -86,7 +84,7 @@ struct lp2p_muxer {
         *held_last;        /* from the connection, while owners are too full; linked by mailbox links */
     uint32_t credit_bytes; /* dealt with and not yet told to the connection */
 
-    uint32_t ahead[LP2P_MUXER_AHEAD_MAX], ahead_at, ahead_len,
+    uint32_t ahead[LP2P_WRITES_AHEAD_MESSAGES], ahead_at, ahead_len,
         ahead_bytes; /* sizes of what is with the connection */
 
     lp2p_time status_at;

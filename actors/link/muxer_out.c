@@ -14,7 +14,7 @@ void lp2p_muxer_wrote(struct lp2p_muxer *muxer, uint32_t bytes)
         uint32_t size = muxer->ahead[muxer->ahead_at];
         bytes -= size;
         muxer->ahead_bytes -= size;
-        muxer->ahead_at = (muxer->ahead_at + 1) % LP2P_MUXER_AHEAD_MAX;
+        muxer->ahead_at = (muxer->ahead_at + 1) % LP2P_WRITES_AHEAD_MESSAGES;
         muxer->ahead_len--;
     }
 }
@@ -45,15 +45,10 @@ static struct lp2p_buf *shrink(struct lp2p_buf *slab, size_t plain_len)
     return small;
 }
 
-static enum lp2p_err send_write(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_buf *slab,
-                                size_t plain_len, bool last)
+/** Hands the message over: the plaintext lies in m->buf, but for its holes. */
+static enum lp2p_err send_write(struct lp2p_actor *self, struct lp2p_muxer *muxer,
+                                struct lp2p_m_conn_write *m, size_t plain_len, bool last)
 {
-    struct lp2p_m_conn_write *m = LP2P_NEW(CONN_WRITE, conn_write);
-    if (m == NULL) {
-        lp2p_buf_drop(&slab);
-        return LP2P_ENOMEM;
-    }
-    m->buf = slab;
     m->plain_len = (uint32_t)plain_len;
     m->msg.bytes = (uint32_t)plain_len;
     m->last = last;
@@ -61,7 +56,7 @@ static enum lp2p_err send_write(struct lp2p_actor *self, struct lp2p_muxer *muxe
     enum lp2p_err err = lp2p_send(self, muxer->arg->connection, &msg);
     lp2p_msg_drop(&msg);
     if (err == LP2P_OK && !last) {
-        muxer->ahead[(muxer->ahead_at + muxer->ahead_len) % LP2P_MUXER_AHEAD_MAX] = (uint32_t)plain_len;
+        muxer->ahead[(muxer->ahead_at + muxer->ahead_len) % LP2P_WRITES_AHEAD_MESSAGES] = (uint32_t)plain_len;
         muxer->ahead_len++;
         muxer->ahead_bytes += (uint32_t)plain_len;
     }
@@ -71,25 +66,33 @@ static enum lp2p_err send_write(struct lp2p_actor *self, struct lp2p_muxer *muxe
 /** Fills one frame. EAGAIN: nothing came out. */
 static enum lp2p_err frame_one(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 {
-    struct lp2p_buf *slab = new_slab(muxer);
+    struct lp2p_m_conn_write *m = LP2P_NEW(CONN_WRITE, conn_write);
+    struct lp2p_msg *msg = m != NULL ? &m->msg : NULL;
+    struct lp2p_buf *slab = m != NULL ? new_slab(muxer) : NULL;
     if (slab == NULL) {
+        lp2p_msg_drop(&msg);
         return LP2P_ENOMEM;
     }
     size_t cap = LP2P_MIN((size_t)slab->cap - SEAL_ROOM, (size_t)muxer->arg->plain_max);
     LP2P_CHECK(cap >= DRAIN_MIN);
-    size_t n = muxer->ops->drain(muxer->session, slab->bytes + LP2P_SECURE_HEAD_MAX, cap, lp2p_now(self));
+    const struct lp2p_mux_ops *ops = muxer->ops;
+    uint8_t *out = slab->bytes + LP2P_SECURE_HEAD_MAX;
+    size_t n = ops->drain_around != NULL
+                   ? ops->drain_around(muxer->session, out, cap, lp2p_now(self), &m->holes)
+                   : ops->drain(muxer->session, out, cap, lp2p_now(self));
+    m->buf = n == 0 ? slab : shrink(slab, n);
     if (n == 0) {
-        lp2p_buf_drop(&slab);
+        lp2p_msg_drop(&msg);
         return LP2P_EAGAIN;
     }
-    return send_write(self, muxer, shrink(slab, n), n, false);
+    return send_write(self, muxer, m, n, false);
 }
 
 /** Fills what the connection may hold. While the socket is busy that is a few messages, so that full ones
  * form meanwhile. */
 static void frame_all(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 {
-    while (muxer->ahead_bytes < LP2P_WRITES_AHEAD && muxer->ahead_len < LP2P_MUXER_AHEAD_MAX &&
+    while (muxer->ahead_bytes < LP2P_WRITES_AHEAD && muxer->ahead_len < LP2P_WRITES_AHEAD_MESSAGES &&
            muxer->ops->wants_write(muxer->session)) {
         enum lp2p_err err = frame_one(self, muxer);
         if (err == LP2P_EAGAIN) {
@@ -147,8 +150,8 @@ void lp2p_muxer_pump(struct lp2p_actor *self, struct lp2p_muxer *muxer)
                   muxer); /* an event may have ended with a reset, and nothing else need come to carry it */
         lp2p_muxer_events(self, muxer);
     }
-    if (muxer->state == LP2P_MUXER_DRAINING && muxer->ahead_len == 0 &&
-        !muxer->ops->wants_write(muxer->session)) {
+    if (muxer->state == LP2P_MUXER_DRAINING && !muxer->ops->wants_write(muxer->session)) {
+        /* The connection writes what it has before it ends. */
         muxer->ops->go_away(muxer->session, 0);
         lp2p_muxer_write_last(self, muxer);
     }
@@ -160,15 +163,19 @@ void lp2p_muxer_pump(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 
 void lp2p_muxer_write_last(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 {
-    struct lp2p_buf *slab = muxer->ops->wants_write(muxer->session) ? lp2p_pool_buf(CONTROL_ROOM) : NULL;
+    struct lp2p_m_conn_write *m = LP2P_NEW(CONN_WRITE, conn_write);
     size_t n = 0;
-    if (slab != NULL) {
-        n = muxer->ops->drain(muxer->session, slab->bytes + LP2P_SECURE_HEAD_MAX, slab->cap - SEAL_ROOM,
+    muxer->state = LP2P_MUXER_LAST;
+    if (m == NULL) {
+        return; /* the connection ends with us, when the time for this is over */
+    }
+    m->buf = muxer->ops->wants_write(muxer->session) ? lp2p_pool_buf(CONTROL_ROOM) : NULL;
+    if (m->buf != NULL) {
+        n = muxer->ops->drain(muxer->session, m->buf->bytes + LP2P_SECURE_HEAD_MAX, m->buf->cap - SEAL_ROOM,
                               lp2p_now(self));
         if (n == 0) {
-            lp2p_buf_drop(&slab);
+            lp2p_buf_drop(&m->buf);
         }
     }
-    muxer->state = LP2P_MUXER_LAST;
-    (void)send_write(self, muxer, slab, n, true); /* a connection that is gone needs no order */
+    (void)send_write(self, muxer, m, n, true); /* a connection that is gone needs no order */
 }

@@ -54,6 +54,18 @@ struct lp2p_mux_stats {
     uint64_t window_bytes;        /* sum of receive windows */
 };
 
+/** Places in a drained buffer whose bytes still lie in a slab of their own: who seals takes them from there, and saves a copy.
+ *  In the order of the buffer; the slices are the caller's to drop. */
+#define LP2P_MUX_HOLES_MAX 4
+#define LP2P_MUX_HOLE_MIN 4096u /* less is copied */
+struct lp2p_mux_holes {
+    unsigned len;
+    struct lp2p_mux_hole {
+        uint32_t at; /* in the buffer */
+        struct lp2p_slice data;
+    } of[LP2P_MUX_HOLES_MAX];
+};
+
 struct lp2p_mux_ops {
     const char *protocol; /* "/yamux/1.0.0" */
     /** `initiator`: this side was the initiator of the upgrade. NULL when memory is short. */
@@ -67,6 +79,8 @@ struct lp2p_mux_ops {
     /** Writes whole frames to out, control frames first, streams in turn; returns the bytes written (0: nothing to send).
      *  cap must be at least 64. */
     size_t (*drain)(struct lp2p_mux *mux, uint8_t *out, size_t cap, lp2p_time now);
+    /** The same, leaving holes for large bodies; *holes is empty before. NULL: there are none. */
+    size_t (*drain_around)(struct lp2p_mux *mux, uint8_t *out, size_t cap, lp2p_time now, struct lp2p_mux_holes *holes);
     lp2p_time (*deadline)(const struct lp2p_mux *mux); /* when to call `tick` */
     void (*tick)(struct lp2p_mux *mux, lp2p_time now); /* timers: keepalive */
 

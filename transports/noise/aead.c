@@ -101,24 +101,50 @@ static const struct lp2p_aead_library *library_for(const struct lp2p_aead *aead,
     return aead->library != NULL && len >= aead->library->len_min ? aead->library : NULL;
 }
 
-enum lp2p_err lp2p_aead_seal(struct lp2p_aead *aead, struct lp2p_span ad, uint8_t *text, size_t len)
+static void fill_in(uint8_t *text, const struct lp2p_secure_part *parts, size_t parts_len)
+{
+    for (size_t i = 0; i < parts_len; i++) {
+        memcpy(text + parts[i].at, parts[i].bytes.ptr, parts[i].bytes.len);
+    }
+}
+
+static enum lp2p_err seal_text(struct lp2p_aead *aead, struct lp2p_aead_text *text)
 {
     uint8_t nonce[LP2P_AEAD_NONCE];
-    const struct lp2p_aead_library *library = library_for(aead, len);
+    const struct lp2p_aead_library *library = library_for(aead, text->len);
     enum lp2p_err err = LP2P_ENOMEM;
     if (aead->nonce == UINT64_MAX) {
         return LP2P_ELIMIT;
     }
     nonce_bytes(aead->nonce++, nonce);
+    text->nonce = nonce;
     if (library != NULL) {
-        err = library->seal(aead, &(struct lp2p_aead_text){nonce, ad, text, len});
+        if (!library->takes_parts) {
+            fill_in(text->bytes, text->parts, text->parts_len);
+            text->parts_len = 0;
+        }
+        err = library->seal(aead, text);
     }
     if (err == LP2P_ENOMEM) {
-        crypto_aead_chacha20poly1305_ietf_encrypt_detached(text, text + len, NULL, text, len, ad.ptr, ad.len,
+        fill_in(text->bytes, text->parts, text->parts_len);
+        crypto_aead_chacha20poly1305_ietf_encrypt_detached(text->bytes, text->bytes + text->len, NULL,
+                                                           text->bytes, text->len, text->ad.ptr, text->ad.len,
                                                            NULL, nonce, aead->key);
         err = LP2P_OK;
     }
     return err;
+}
+
+enum lp2p_err lp2p_aead_seal(struct lp2p_aead *aead, struct lp2p_span ad, uint8_t *text, size_t len)
+{
+    return seal_text(aead, &(struct lp2p_aead_text){.ad = ad, .bytes = text, .len = len});
+}
+
+enum lp2p_err lp2p_aead_seal_parts(struct lp2p_aead *aead, uint8_t *text, size_t len,
+                                   const struct lp2p_secure_part *parts, size_t parts_len)
+{
+    return seal_text(
+        aead, &(struct lp2p_aead_text){.bytes = text, .len = len, .parts = parts, .parts_len = parts_len});
 }
 
 enum lp2p_err lp2p_aead_open(struct lp2p_aead *aead, struct lp2p_span ad, uint8_t *text, size_t len)
@@ -131,7 +157,8 @@ enum lp2p_err lp2p_aead_open(struct lp2p_aead *aead, struct lp2p_span ad, uint8_
     }
     nonce_bytes(aead->nonce, nonce);
     if (library != NULL) {
-        err = library->open(aead, &(struct lp2p_aead_text){nonce, ad, text, len});
+        err = library->open(aead,
+                            &(struct lp2p_aead_text){.nonce = nonce, .ad = ad, .bytes = text, .len = len});
     }
     if (err == LP2P_ENOMEM) {
         int bad = crypto_aead_chacha20poly1305_ietf_decrypt_detached(text, NULL, text, len, text + len,

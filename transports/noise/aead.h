@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/span.h"
+#include "secure/secure.h"
 
 #define LP2P_AEAD_KEY 32
 #define LP2P_AEAD_TAG 16
@@ -41,6 +42,9 @@ void lp2p_aead_fini(struct lp2p_aead *aead);
 /** Encrypts len bytes at text and writes the tag behind them. ELIMIT: the counter is used up. */
 enum lp2p_err lp2p_aead_seal(struct lp2p_aead *aead, struct lp2p_span ad, uint8_t *text,
                              size_t len) LP2P_MUST_CHECK;
+/** As seal without additional data, for a text parts of which still lie elsewhere. */
+enum lp2p_err lp2p_aead_seal_parts(struct lp2p_aead *aead, uint8_t *text, size_t len,
+                                   const struct lp2p_secure_part *parts, size_t parts_len) LP2P_MUST_CHECK;
 /** Checks the tag behind len bytes at text and decrypts them. EAUTH: the bytes at text are wiped, and the
  * counter did not move. ELIMIT: the counter is used up. */
 enum lp2p_err lp2p_aead_open(struct lp2p_aead *aead, struct lp2p_span ad, uint8_t *text,

@@ -78,14 +78,30 @@ static bool begin(struct seat *seat, const struct lp2p_aead_text *text)
            (text->ad.len == 0 || gcry_cipher_authenticate(seat->handle, text->ad.ptr, text->ad.len) == 0);
 }
 
+/** Piece by piece: what is in place already, and what is taken from elsewhere. */
+static bool encrypt(gcry_cipher_hd_t handle, const struct lp2p_aead_text *text)
+{
+    size_t at = 0;
+    for (size_t i = 0; i < text->parts_len; i++) {
+        const struct lp2p_secure_part *part = &text->parts[i];
+        if ((part->at > at && gcry_cipher_encrypt(handle, text->bytes + at, part->at - at, NULL, 0) != 0) ||
+            gcry_cipher_encrypt(handle, text->bytes + part->at, part->bytes.len, part->bytes.ptr,
+                                part->bytes.len) != 0) {
+            return false;
+        }
+        at = part->at + part->bytes.len;
+    }
+    return (at == text->len && at > 0) ||
+           gcry_cipher_encrypt(handle, text->bytes + at, text->len - at, NULL, 0) == 0;
+}
+
 static enum lp2p_err seal_text(struct lp2p_aead *aead, const struct lp2p_aead_text *text)
 {
     struct seat *seat = take(aead);
     if (seat == NULL) {
         return LP2P_ENOMEM;
     }
-    bool good = begin(seat, text) &&
-                gcry_cipher_encrypt(seat->handle, text->bytes, text->len, NULL, 0) == 0 &&
+    bool good = begin(seat, text) && encrypt(seat->handle, text) &&
                 gcry_cipher_gettag(seat->handle, text->bytes + text->len, LP2P_AEAD_TAG) == 0;
     give_back(aead, seat);
     return good ? LP2P_OK : LP2P_EFAILED;
@@ -134,5 +150,10 @@ static bool init(void)
     return first != NULL;
 }
 
-const struct lp2p_aead_library lp2p_aead_libgcrypt = {
-    .name = "libgcrypt", .len_min = 0, .init = init, .seal = seal_text, .open = open_text, .drop = drop};
+const struct lp2p_aead_library lp2p_aead_libgcrypt = {.name = "libgcrypt",
+                                                      .len_min = 0,
+                                                      .takes_parts = true,
+                                                      .init = init,
+                                                      .seal = seal_text,
+                                                      .open = open_text,
+                                                      .drop = drop};

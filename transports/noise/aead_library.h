@@ -13,11 +13,15 @@ struct lp2p_aead_text {
     struct lp2p_span ad;
     uint8_t *bytes;
     size_t len;
+    const struct lp2p_secure_part
+        *parts; /* sealing: what is not in `bytes` yet; NULL for a library that takes none */
+    size_t parts_len;
 };
 
 struct lp2p_aead_library {
     const char *name;
-    size_t len_min; /* shorter texts go through libsodium */
+    size_t len_min;   /* shorter texts go through libsodium */
+    bool takes_parts; /* otherwise they are filled in first */
     /** Gets the library ready for all threads; false: it cannot be used. Called once. */
     bool (*init)(void);
     /** OK, or ENOMEM with nothing touched: libsodium does it then. */

@@ -360,6 +360,12 @@ enum lp2p_err lp2p_noise_open(struct lp2p_noise *noise, uint8_t *frame, size_t s
 
 enum lp2p_err lp2p_noise_seal(struct lp2p_noise *noise, uint8_t *frame, size_t plain_len, size_t *size)
 {
+    return lp2p_noise_seal_parts(noise, frame, plain_len, NULL, 0, size);
+}
+
+enum lp2p_err lp2p_noise_seal_parts(struct lp2p_noise *noise, uint8_t *frame, size_t plain_len,
+                                    const struct lp2p_secure_part *parts, size_t parts_len, size_t *size)
+{
     *size = 0;
     if (noise->state != NOISE_ESTABLISHED) {
         return LP2P_ESTATE;
@@ -367,8 +373,7 @@ enum lp2p_err lp2p_noise_seal(struct lp2p_noise *noise, uint8_t *frame, size_t p
     if (plain_len > LP2P_NOISE_PLAIN_MAX) {
         return LP2P_EINVAL;
     }
-    enum lp2p_err err =
-        lp2p_aead_seal(&noise->send, lp2p_span(NULL, 0), frame + LP2P_NOISE_PREFIX, plain_len);
+    enum lp2p_err err = lp2p_aead_seal_parts(&noise->send, frame + LP2P_NOISE_PREFIX, plain_len, parts, parts_len);
     if (err != LP2P_OK) {
         return err;
     }

@@ -70,5 +70,8 @@ enum lp2p_err lp2p_noise_open(struct lp2p_noise *noise, uint8_t *frame, size_t s
 /** Encrypts in place: the plaintext of plain_len (<= LP2P_NOISE_PLAIN_MAX) bytes lies at frame + LP2P_NOISE_PREFIX and there
  *  is room for the tag behind it. Returns the size of the whole frame. ELIMIT: the nonce is used up. */
 enum lp2p_err lp2p_noise_seal(struct lp2p_noise *noise, uint8_t *frame, size_t plain_len, size_t *size) LP2P_MUST_CHECK;
+/** The same for a plaintext with parts that still lie elsewhere. */
+enum lp2p_err lp2p_noise_seal_parts(struct lp2p_noise *noise, uint8_t *frame, size_t plain_len, const struct lp2p_secure_part *parts,
+                                    size_t parts_len, size_t *size) LP2P_MUST_CHECK;
 
 #endif

@@ -57,6 +57,12 @@ static enum lp2p_err seal_frame(struct lp2p_secure *secure, uint8_t *frame, size
     return lp2p_noise_seal(noise_of(secure), frame, plain_len, size);
 }
 
+static enum lp2p_err seal_parts(struct lp2p_secure *secure, uint8_t *frame, size_t plain_len,
+                                const struct lp2p_secure_part *parts, size_t parts_len, size_t *size)
+{
+    return lp2p_noise_seal_parts(noise_of(secure), frame, plain_len, parts, parts_len, size);
+}
+
 const struct lp2p_secure_ops lp2p_noise_secure = {
     .protocol = "/noise",
     .head = LP2P_NOISE_PREFIX,
@@ -70,4 +76,5 @@ const struct lp2p_secure_ops lp2p_noise_secure = {
     .frame_size = lp2p_noise_frame_size,
     .open = open_frame,
     .seal = seal_frame,
+    .seal_parts = seal_parts,
 };

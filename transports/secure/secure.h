@@ -33,6 +33,12 @@ struct lp2p_secure_start {
     int64_t wall_s; /* seconds since 1970, for the validity of certificates */
 };
 
+/** Bytes that belong to a plaintext and are not there yet. */
+struct lp2p_secure_part {
+    size_t at; /* in the plaintext; parts are in order and do not overlap */
+    struct lp2p_span bytes;
+};
+
 struct lp2p_secure_ops {
     const char *protocol; /* "/noise", "/tls/1.0.0" */
     /* One sealed frame: the plaintext, at most plain_max bytes, lies `head` bytes behind its start, and `tail` bytes of room
@@ -57,6 +63,9 @@ struct lp2p_secure_ops {
     enum lp2p_err (*open)(struct lp2p_secure *secure, uint8_t *frame, size_t size, struct lp2p_span *plain);
     /** Seals in place; *size: bytes of the frame. ELIMIT: the key is used up. */
     enum lp2p_err (*seal)(struct lp2p_secure *secure, uint8_t *frame, size_t plain_len, size_t *size);
+    /** The same for a plaintext parts of which still lie elsewhere. NULL: fill it in first and use `seal`. */
+    enum lp2p_err (*seal_parts)(struct lp2p_secure *secure, uint8_t *frame, size_t plain_len, const struct lp2p_secure_part *parts,
+                                size_t parts_len, size_t *size);
     /** Writes the last frame, which says that nothing follows (at most LP2P_SECURE_FINISH_MAX bytes), as a courtesy before
      *  closing; 0: it was said, or cannot be. NULL: this channel has no such word. */
     size_t (*finish)(struct lp2p_secure *secure, uint8_t *out);

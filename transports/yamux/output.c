@@ -9,6 +9,8 @@
 struct sink {
     uint8_t *at;
     size_t left;
+    const uint8_t *begin;
+    struct lp2p_mux_holes *holes; /* NULL: everything is copied */
 };
 
 static bool room(const struct sink *sink)
@@ -82,8 +84,8 @@ static uint32_t grant(struct lp2p_mux *mux, struct lp2p_yamux_stream *stream)
     return delta;
 }
 
-/** The flags that leave with this frame; they are no longer due. FIN never rides on data, although that is legal: js-libp2p's
- * yamux closes the stream before it looks at the bytes of such a frame, and loses them. */
+/** The flags that leave with this frame; they are no longer due. FIN never rides on data, although that is
+ * legal: js-libp2p's yamux closes the stream before it looks at the bytes of such a frame, and loses them. */
 static unsigned take_flags(struct lp2p_mux_stream *stream, bool body)
 {
     unsigned flags = 0;
@@ -123,6 +125,24 @@ static void drain_control(struct lp2p_mux *mux, struct sink *sink)
     }
 }
 
+/** The body of a frame: copied, or left out where much of it lies together. */
+static void put_body(struct sink *sink, struct lp2p_fifo *from, size_t len)
+{
+    struct lp2p_mux_holes *holes = sink->holes;
+    sink->left -= len;
+    while (len > 0) {
+        size_t part = LP2P_MIN(lp2p_fifo_front(from).len, len);
+        if (holes != NULL && part >= LP2P_MUX_HOLE_MIN && holes->len < LP2P_MUX_HOLES_MAX) {
+            holes->of[holes->len++] =
+                (struct lp2p_mux_hole){(uint32_t)(sink->at - sink->begin), lp2p_fifo_cut(from, part)};
+        } else {
+            lp2p_fifo_copy(from, sink->at, part);
+        }
+        sink->at += part;
+        len -= part;
+    }
+}
+
 /** One data frame of the stream at the front, which then goes to the back. False: no room that is worth a
  * frame. `first`: nothing is before it in the buffer, so that waiting would not make the room larger. */
 static bool drain_data(struct lp2p_mux *mux, struct sink *sink, bool first)
@@ -136,11 +156,10 @@ static bool drain_data(struct lp2p_mux *mux, struct sink *sink, bool first)
         return false;
     }
     uint32_t len = (uint32_t)LP2P_MIN(wanted, (uint64_t)space);
-    lp2p_fifo_copy(&base->out, sink->at + LP2P_YAMUX_HEADER, len);
-    unsigned flags = take_flags(base, true);
+    unsigned flags =
+        take_flags(base, true); /* while the body is still queued: FIN waits for the next frame */
     put_header(sink, LP2P_YAMUX_DATA, flags, base->key, len);
-    sink->at += len;
-    sink->left -= len;
+    put_body(sink, &base->out, len);
     stream->credit_out -= len;
     base->blocked = stream->credit_out == 0;
     lp2p_mux_stream_framed(mux, base, len);
@@ -150,8 +169,14 @@ static bool drain_data(struct lp2p_mux *mux, struct sink *sink, bool first)
 
 size_t lp2p_yamux_drain(struct lp2p_mux *mux, uint8_t *out, size_t cap, lp2p_time now)
 {
+    return lp2p_yamux_drain_around(mux, out, cap, now, NULL);
+}
+
+size_t lp2p_yamux_drain_around(struct lp2p_mux *mux, uint8_t *out, size_t cap, lp2p_time now,
+                               struct lp2p_mux_holes *holes)
+{
     struct lp2p_yamux *session = lp2p_yamux_of(mux);
-    struct sink sink = {out, cap};
+    struct sink sink = {out, cap, out, holes};
     LP2P_CHECK(cap >= 64);
     mux->now = now;
     if (mux->state == LP2P_MUX_SESSION_FAILED) {

@@ -51,6 +51,8 @@ void lp2p_yamux_parse(struct lp2p_mux *mux);
 
 /* output.c */
 size_t lp2p_yamux_drain(struct lp2p_mux *mux, uint8_t *out, size_t cap, lp2p_time now);
+size_t lp2p_yamux_drain_around(struct lp2p_mux *mux, uint8_t *out, size_t cap, lp2p_time now,
+                               struct lp2p_mux_holes *holes);
 bool lp2p_yamux_wants_write(const struct lp2p_mux *mux);
 
 #endif

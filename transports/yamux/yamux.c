@@ -131,6 +131,7 @@ const struct lp2p_mux_ops lp2p_yamux_ops = {
     .feed = lp2p_mux_core_feed,
     .next = lp2p_mux_core_next,
     .drain = lp2p_yamux_drain,
+    .drain_around = lp2p_yamux_drain_around,
     .deadline = deadline,
     .tick = tick,
     .open = lp2p_mux_core_open,

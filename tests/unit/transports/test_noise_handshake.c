@@ -168,6 +168,38 @@ static void test_noise_aead_libraries_agree(void **state)
     free(text);
 }
 
+/** A text whose parts lie elsewhere is sealed as the same text in one place. */
+static void test_noise_aead_parts(void **state)
+{
+    use_cipher(state);
+    enum { LEN = 20000 };
+    static uint8_t plain[LEN], whole[LEN + LP2P_AEAD_TAG], text[LEN + LP2P_AEAD_TAG];
+    static const size_t cuts[][4] = {{0, LEN, LEN, LEN},     {12, LEN, LEN, LEN},       {0, 1, 1, 2},
+                                     {12, 4096, 4097, 9000}, {12, 30, 64, LEN - 1},     {63, 64, 65, LEN - 7},
+                                     {500, 500, 500, 501},   {1, LEN - 1, LEN - 1, LEN}};
+    struct lp2p_aead sealer, reference;
+    for (size_t i = 0; i < LEN; i++) {
+        plain[i] = (uint8_t)(i * 13);
+    }
+    key_with(&sealer, *state, 5);
+    lp2p_aead_init(&reference, sealer.key, false);
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(cuts); i++) {
+        const size_t *cut = cuts[i];
+        struct lp2p_secure_part parts[] = {{cut[0], lp2p_span(plain + cut[0], cut[1] - cut[0])},
+                                           {cut[2], lp2p_span(plain + cut[2], cut[3] - cut[2])}};
+        memcpy(whole, plain, LEN);
+        memcpy(text, plain, LEN);
+        for (size_t k = 0; k < LP2P_ARRAY_LEN(parts); k++) {
+            memset(text + parts[k].at, 0xee, parts[k].bytes.len); /* is not looked at */
+        }
+        assert_int_equal(lp2p_aead_seal(&reference, lp2p_span(NULL, 0), whole, LEN), LP2P_OK);
+        assert_int_equal(lp2p_aead_seal_parts(&sealer, text, LEN, parts, 2), LP2P_OK);
+        assert_memory_equal(text, whole, sizeof(whole));
+    }
+    lp2p_aead_fini(&sealer);
+    lp2p_aead_fini(&reference);
+}
+
 /** A key that only small texts were sealed with holds no context of libcrypto, and one of libgcrypt never. */
 static void test_noise_aead_idle_key_is_small(void **state)
 {
@@ -300,6 +332,7 @@ int main(void)
     const struct CMUnitTest all[] = {
         EACH_CIPHER(test_noise_handshake_vectors),
         EACH_CIPHER(test_noise_aead_idle_key_is_small),
+        EACH_CIPHER(test_noise_aead_parts),
         EACH_CIPHER(test_noise_aead_tampered),
         EACH_CIPHER(test_noise_aead_counter),
         EACH_CIPHER(test_noise_aead_many_keys_and_threads),
