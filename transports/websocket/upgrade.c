@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define KEY_TEXT 24 /* base64 of 16 bytes */
+#define HOW_TO_UPGRADE "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nConnection: Upgrade, close\r\n"
 #define SAID_MAX (LP2P_WS_HOST_MAX + LP2P_WS_PATH_MAX + 256)
 
 const struct lp2p_ws_limits lp2p_ws_limits_default = {LP2P_WS_UPGRADE_BYTES_MAX, LP2P_WS_UPGRADE_FIELDS_MAX};
@@ -109,12 +110,12 @@ static enum lp2p_err refuse(struct lp2p_ws_upgrade *upgrade, enum lp2p_err reaso
         unsigned status;
         const char *phrase, *fields, *text;
     } answers[] = {
-        {LP2P_ENEGOTIATION, 426, "Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+        {LP2P_ENEGOTIATION, 426, "Upgrade Required", HOW_TO_UPGRADE,
          "This port belongs to a libp2p node. It speaks WebSocket to libp2p clients and has no pages.\n"},
-        {LP2P_EVERSION, 426, "Upgrade Required", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+        {LP2P_EVERSION, 426, "Upgrade Required", HOW_TO_UPGRADE,
          "Only version 13 of WebSocket is spoken here.\n"},
-        {LP2P_EOVERSIZE, 431, "Request Header Fields Too Large", "", "The request is too large.\n"},
-        {LP2P_EMALFORMED, 400, "Bad Request", "", "This is no request that a libp2p node understands.\n"},
+        {LP2P_EOVERSIZE, 431, "Request Header Fields Too Large", "Connection: close\r\n", "The request is too large.\n"},
+        {LP2P_EMALFORMED, 400, "Bad Request", "Connection: close\r\n", "This is no request that a libp2p node understands.\n"},
     };
     size_t i = 0;
     while (answers[i].reason != reason && i + 1 < LP2P_ARRAY_LEN(answers)) {
@@ -123,7 +124,7 @@ static enum lp2p_err refuse(struct lp2p_ws_upgrade *upgrade, enum lp2p_err reaso
     /* A page is not sent in answer to HEAD; its length is. */
     bool page = upgrade->head.parser.method != HTTP_HEAD;
     int len = snprintf(upgrade->said, sizeof(upgrade->said),
-                       "HTTP/1.1 %u %s\r\n%sConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                       "HTTP/1.1 %u %s\r\n%sContent-Type: text/plain; charset=utf-8\r\n"
                        "Content-Length: %zu\r\nCache-Control: no-store\r\n\r\n%s",
                        answers[i].status, answers[i].phrase, answers[i].fields, strlen(answers[i].text),
                        page ? answers[i].text : "");
