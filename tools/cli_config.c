@@ -131,6 +131,12 @@ struct lp2p_config *cli_config(const struct cli *cli)
     if (has(cli, OPT_SECURITY)) {
         check(cli, config, lp2p_config_security(config, cli->text[OPT_SECURITY]), "security");
     }
+    if (has(cli, OPT_TLS_CERT) || has(cli, OPT_TLS_KEY)) {
+        check(cli, config, lp2p_config_tls_files(config, cli->text[OPT_TLS_CERT], cli->text[OPT_TLS_KEY]), "tls-cert");
+    }
+    if (has(cli, OPT_TRUSTED_PROXIES)) {
+        check(cli, config, lp2p_config_trusted_proxies(config, cli->text[OPT_TRUSTED_PROXIES]), "trusted-proxies");
+    }
     if (has(cli, OPT_MUXERS)) {
         check(cli, config, lp2p_config_muxers(config, cli->text[OPT_MUXERS]), "muxers");
     }

@@ -21,7 +21,9 @@ static const char *stage_name(const char *word, size_t len)
     static const struct {
         const char *word, *stage;
     } table[] = {{"address", "address"},      {"connect", "connect"}, {"still trying", "connect"},
-                 {"multistream", "security"}, {"noise", "security"},  {"muxer", "muxer"},
+                 {"ws", "connect"},           {"wss", "connect"},      {"pnet", "security"},
+                 {"multistream", "security"}, {"noise", "security"},  {"tls", "security"},
+                 {"muxer", "muxer"},
                  {"identify", "identify"}};
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         if (strlen(table[i].word) == len && memcmp(table[i].word, word, len) == 0) {

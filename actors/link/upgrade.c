@@ -44,9 +44,37 @@ static void close_socket(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
     }
 }
 
+/** One more connection, this time with all proposals and one step after the other. False: there is none. */
+static bool begin_again(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
+{
+    const struct lp2p_net *net = upgrade->ctx->net;
+    struct lp2p_door door;
+    const struct lp2p_ip_port any = {0};
+    close_socket(self, upgrade);
+    lp2p_mss_free(upgrade->mss);
+    lp2p_secure_free(upgrade->secure);
+    upgrade->mss = NULL;
+    upgrade->secure = NULL;
+    upgrade->secure_ops = NULL;
+    upgrade->lazy = upgrade->heard = upgrade->eof = false;
+    upgrade->careful = true;
+    upgrade->in_at = upgrade->in_len = upgrade->out_at = upgrade->out_len = 0;
+    upgrade->text[0] = '\0';
+    upgrade->stage = LP2P_UPGRADE_CONNECT;
+    if (lp2p_door_read(&upgrade->arg->remote, &door) != LP2P_OK ||
+        net->connect(net->ctx, &door.at, &any, &upgrade->fd) != LP2P_OK) {
+        upgrade->fd = -1;
+        return false;
+    }
+    return lp2p_fd_watch(self, upgrade->fd, LP2P_WRITABLE) == LP2P_OK;
+}
+
 /** The attempt is over: says so to the dialer if it was one, and ends when that is said. */
 static enum lp2p_verdict end(struct lp2p_actor *self, struct lp2p_upgrade *upgrade, enum lp2p_err reason)
 {
+    if (lp2p_upgrade_try_again(upgrade, reason) && begin_again(self, upgrade)) {
+        return LP2P_CONTINUE;
+    }
     const char *text = upgrade->text[0] != '\0' ? upgrade->text : lp2p_strerror(reason);
     const char *stage = lp2p_upgrade_stage_name(upgrade);
     char addr[LP2P_MULTIADDR_TEXT_MAX];
@@ -230,6 +258,7 @@ static enum lp2p_verdict read_once(struct lp2p_actor *self, struct lp2p_upgrade 
     }
     LP2P_COUNT(upgrade->ctx, bytes_in, got);
     upgrade->in_len += got;
+    upgrade->heard = upgrade->heard || got > 0;
     upgrade->eof = got == 0;
     return proceed(self, upgrade);
 }

@@ -37,6 +37,9 @@ struct lp2p_upgrade {
 
     struct lp2p_mss *mss;
     const char *names[2]; /* what a dialer proposes */
+    bool lazy;            /* the first message of the channel went out with its proposal, unanswered so far */
+    bool heard;           /* anything at all came from the other side */
+    bool careful;         /* the second try of a dialer whose first was lazy and refused */
     struct lp2p_secure *secure;
     const struct lp2p_secure_ops *secure_ops;
     int64_t wall_s; /* of the handshake, for certificates */
@@ -74,6 +77,8 @@ bool lp2p_upgrade_forwarded(struct lp2p_upgrade *upgrade);
 
 /** Begins the negotiation on a connected socket. ENOMEM. */
 enum lp2p_err lp2p_upgrade_begin(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand) LP2P_MUST_CHECK;
+/** Whether this failure of a lazy dialer may be that its proposal was refused: then a careful one may find another channel. */
+bool lp2p_upgrade_try_again(const struct lp2p_upgrade *upgrade, enum lp2p_err reason);
 /** Goes as far as the bytes in `in` and the room in `out` allow. OK: more bytes are needed, or the stage is
  * HANDOVER. Errors are final. */
 enum lp2p_err lp2p_upgrade_advance(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand,

@@ -27,7 +27,7 @@ const char *lp2p_upgrade_stage_name(const struct lp2p_upgrade *upgrade)
     case LP2P_UPGRADE_SECURITY:
         return "multistream";
     case LP2P_UPGRADE_SECURE:
-        return channel_name(upgrade->secure_ops);
+        return upgrade->lazy ? "multistream" : channel_name(upgrade->secure_ops);
     case LP2P_UPGRADE_MUXER:
     case LP2P_UPGRADE_HANDOVER:
     case LP2P_UPGRADE_ENDING:
@@ -60,9 +60,7 @@ static int match_muxer(void *ctx, struct lp2p_span protocol)
 
 static enum lp2p_err new_negotiation(struct lp2p_upgrade *upgrade, size_t names_len, lp2p_mss_match match)
 {
-    /* Not lazy: the answer costs a round trip once per connection, and a refusal is known before keys are
-     * made. */
-    upgrade->mss = upgrade->arg->outbound ? lp2p_mss_new_dialer(upgrade->names, names_len, false)
+    upgrade->mss = upgrade->arg->outbound ? lp2p_mss_new_dialer(upgrade->names, names_len, upgrade->lazy)
                                           : lp2p_mss_new_listener(match, upgrade);
     return upgrade->mss != NULL ? LP2P_OK : LP2P_ENOMEM;
 }
@@ -80,7 +78,10 @@ enum lp2p_err lp2p_upgrade_begin(struct lp2p_upgrade *upgrade, const struct lp2p
     for (size_t i = 0; i < upgrade->ctx->security_len; i++) {
         upgrade->names[i] = upgrade->ctx->security[i].ops->protocol;
     }
-    return new_negotiation(upgrade, upgrade->ctx->security_len, match_security);
+    /* A dialer says with its first proposal what it would say after the acceptance: that saves a round trip, and stock
+     * rust-libp2p does the same to everybody. A refusal costs another connection, with all proposals. */
+    upgrade->lazy = upgrade->arg->outbound && !upgrade->careful;
+    return new_negotiation(upgrade, upgrade->lazy ? 1 : upgrade->ctx->security_len, match_security);
 }
 
 static size_t out_room(const struct lp2p_upgrade *upgrade)
@@ -117,7 +118,9 @@ static enum lp2p_err step_security(struct lp2p_upgrade *upgrade, const struct lp
     if (err != LP2P_OK) {
         return err == LP2P_EAGAIN && fed != LP2P_OK ? fed : err;
     }
-    end_negotiation(upgrade);
+    if (!upgrade->lazy) {
+        end_negotiation(upgrade);
+    }
     if (index < 0 || (size_t)index >= upgrade->ctx->security_len) {
         return LP2P_ENEGOTIATION;
     }
@@ -169,12 +172,35 @@ static enum lp2p_err secure_events(struct lp2p_upgrade *upgrade)
     }
 }
 
+/** The answer to a lazy proposal, in front of the channel's. EAGAIN: it has not come. */
+static enum lp2p_err confirm(struct lp2p_upgrade *upgrade, lp2p_time now)
+{
+    size_t used = 0;
+    int index = 0;
+    enum lp2p_err fed = lp2p_mss_feed(upgrade->mss, lp2p_upgrade_unread(upgrade), now, &used);
+    upgrade->in_at += used;
+    enum lp2p_err err = negotiated(upgrade, &index);
+    if (err != LP2P_EAGAIN || fed != LP2P_OK) {
+        return err != LP2P_EAGAIN ? err : fed;
+    }
+    if (!lp2p_mss_confirmed(upgrade->mss)) {
+        return LP2P_EAGAIN;
+    }
+    upgrade->lazy = false;
+    end_negotiation(upgrade);
+    return LP2P_OK;
+}
+
 static enum lp2p_err step_secure(struct lp2p_upgrade *upgrade, lp2p_time now)
 {
     const struct lp2p_secure_ops *ops = upgrade->secure_ops;
     size_t used = 0, room = out_room(upgrade);
-    enum lp2p_err fed = LP2P_OK;
-    if (!upgrade->established) {
+    enum lp2p_err fed = upgrade->lazy ? confirm(upgrade, now) : LP2P_OK;
+    if (fed != LP2P_OK && fed != LP2P_EAGAIN) {
+        return fed;
+    }
+    fed = LP2P_OK;
+    if (!upgrade->established && !upgrade->lazy) {
         fed = ops->feed(upgrade->secure, lp2p_upgrade_unread(upgrade), now, &used);
         upgrade->in_at += used;
     }
@@ -280,6 +306,13 @@ static enum lp2p_err step_muxer(struct lp2p_upgrade *upgrade, lp2p_time now)
     end_negotiation(upgrade);
     upgrade->stage = LP2P_UPGRADE_HANDOVER;
     return LP2P_OK;
+}
+
+bool lp2p_upgrade_try_again(const struct lp2p_upgrade *upgrade, enum lp2p_err reason)
+{
+    /* The other side takes the channel's first message for a proposal, and may hang up before its refusal is read. */
+    return upgrade->lazy && upgrade->stage == LP2P_UPGRADE_SECURE && upgrade->ctx->security_len > 1 &&
+           (reason == LP2P_ENEGOTIATION || (upgrade->heard && (reason == LP2P_EEOF || reason == LP2P_ECONNRESET)));
 }
 
 enum lp2p_err lp2p_upgrade_advance(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand, lp2p_time now)

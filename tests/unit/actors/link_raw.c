@@ -30,15 +30,21 @@ void raw_pause(struct raw *raw)
 
 struct raw *raw_new(struct world *world, struct node *node)
 {
+    return raw_new_from(world, node, world_stranger(world));
+}
+
+struct raw *raw_new_from(struct world *world, struct node *node, const struct lp2p_net *net)
+{
     struct raw *raw = calloc(1, sizeof(*raw));
-    struct lp2p_ip_port to, local;
+    struct lp2p_ip_port local;
+    struct lp2p_door door;
     raw->world = world;
-    raw->net = world_stranger(world);
+    raw->net = net;
     raw->budget = UINT64_MAX;
     lp2p_private_key_generate(&randomness, &raw->key);
     lp2p_noise_identity_init(&raw->identity, &raw->key, muxers, 1, &randomness);
-    assert_int_equal(lp2p_multiaddr_ip_tcp(node_addr(node), &to), LP2P_OK);
-    assert_int_equal(raw->net->connect(raw->net->ctx, &to, NULL, &raw->fd), LP2P_OK);
+    assert_int_equal(lp2p_door_read(node_addr(node), &door), LP2P_OK);
+    assert_int_equal(raw->net->connect(raw->net->ctx, &door.at, NULL, &raw->fd), LP2P_OK);
     enum lp2p_err err = LP2P_EAGAIN;
     for (int i = 0;
          i < PATIENCE && (err = raw->net->connect_result(raw->net->ctx, raw->fd, &local)) == LP2P_EAGAIN;

@@ -24,6 +24,8 @@ struct raw {
 
 /** Connected to the node. Free with raw_free, which closes. */
 struct raw *raw_new(struct world *world, struct node *node);
+/** The same from this machine. */
+struct raw *raw_new_from(struct world *world, struct node *node, const struct lp2p_net *net);
 void raw_free(struct raw *raw);
 void raw_close(struct raw *raw);
 /** Sends all of it, as far as the budget goes. */

@@ -35,6 +35,8 @@ struct world {
     struct node *nodes[NODES_MAX];
     size_t nodes_len;
     unsigned strangers;
+    world_prepare prepare;
+    void *prepare_arg;
 };
 
 /* ---- the swarm of a few lines */
@@ -293,6 +295,9 @@ struct node *world_node_with(struct world *world, const struct lp2p_mux_ops *mux
     }
     make_context(node, mux, listen);
     make_tree(node);
+    if (world->prepare != NULL) {
+        world->prepare(&node->ctx, &node->listener, world->prepare_arg);
+    }
     world->nodes[world->nodes_len++] = node;
     char failed[64] = "";
     if (lp2p_rt_start(&config, &node->rt, failed) != LP2P_OK) {
@@ -366,6 +371,17 @@ struct record node_look(struct node *node)
     struct record copy = *node_record_lock(node);
     node_record_unlock(node);
     return copy;
+}
+
+void world_prepare_nodes(struct world *world, world_prepare prepare, void *arg)
+{
+    world->prepare = prepare;
+    world->prepare_arg = arg;
+}
+
+const struct lp2p_net *world_machine(struct world *world, unsigned n)
+{
+    return simhost_net(simnet_host(world->net, n));
 }
 
 const struct lp2p_net *world_stranger(struct world *world)

@@ -53,6 +53,11 @@ struct node *world_node(struct world *world, const struct lp2p_mux_ops *mux);
 typedef void (*world_tamper)(struct lp2p_net *net, void *arg);
 struct node *world_node_with(struct world *world, const struct lp2p_mux_ops *mux, world_tamper tamper,
                              void *arg);
+/** Called for every node that is made from now on, before it starts. */
+typedef void (*world_prepare)(struct lp2p_context *ctx, struct lp2p_listener_arg *listener, void *arg);
+void world_prepare_nodes(struct world *world, world_prepare prepare, void *arg);
+/** A certain machine without a node (simulation): 10.0.(n / 256).(n % 256). */
+const struct lp2p_net *world_machine(struct world *world, unsigned n);
 /** The network of a machine without a node. */
 const struct lp2p_net *world_stranger(struct world *world);
 lp2p_time world_now(struct world *world);

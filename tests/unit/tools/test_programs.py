@@ -89,7 +89,7 @@ def wrong_usage():
              (LP2P, ["ping", "nonsense"], "nonsense"), (LP2P, ["ping", "a", "b"], "b"), (LP2P, ["ping", "a", "-n"], "-n"),
              (LP2P, ["ping", "a", "-n", "many"], "many"), (LP2P, ["ping", "a", "-n", "0"], "1 to"), (LP2P, ["ping", "a", "--fly"], "--fly"),
              (LP2P, ["ping", "a", "--up", "1"], "--up"), (LP2P, ["ping", "a", "--json=1"], "takes no value"),
-             (LP2P, ["ping", "a", "--muxers", "spdy"], "spdy"), (LP2P, ["ping", "a", "--security", "tls"], "tls"),
+             (LP2P, ["ping", "a", "--muxers", "spdy"], "spdy"), (LP2P, ["ping", "a", "--security", "plaintext"], "plaintext"),
              (LP2P, ["send", "a", "--payload", "{"], "JSON"), (LP2P, ["echo", "a", "--bytes", "1x"], "1x"),
              (LP2P, ["dht", "get", "k"], "--peer"), (LP2P, ["dht", "get", "hex:0", "--peer", "x"], "hex:"), (LP2P, ["listen"], "--listen"),
              (LP2P, ["announce", "a/b", "c/d", "1", "--peer", "x"], "'/'"), (LP2P, ["announce", "a", "b", "{", "--peer", "x"], "JSON"),

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT
+ * Who may come in, how often, and for how long: each test has the name of its row in the list of known attacks, and is run again
+ * with that one limit lifted, where it has to show the harm. */
+#include "link_raw.h"
+
+#include "actors/link/limits.h"
+
+#include <string.h>
+
+#define BYTES(literal) literal, sizeof(literal) - 1
+#define MACHINES 2000 /* first number of the machines here: 10.0.7.208 */
+
+struct scene {
+    struct world *world;
+    struct node *node;
+    struct lp2p_inbound_limits limits;
+    const char *proxy; /* a proxy is trusted, by its address */
+    unsigned doors;    /* further kinds on the same port */
+    char log[2048];    /* what was said about refusals, newest first */
+    unsigned lines;
+};
+
+static void keep_line(void *user, enum lp2p_log_level level, const char *module, const char *text)
+{
+    struct scene *scene = user;
+    (void)level;
+    if (strcmp(module, "listener") == 0 && strncmp(text, "refused", 7) == 0) {
+        scene->lines++;
+        snprintf(scene->log, sizeof(scene->log), "%s", text);
+    }
+}
+
+static void prepare(struct lp2p_context *ctx, struct lp2p_listener_arg *listener, void *arg)
+{
+    struct scene *scene = arg;
+    listener->limits = &scene->limits;
+    ctx->config.log_fn = keep_line;
+    ctx->config.log_user = scene;
+    ctx->config.log_level = LP2P_LOG_WARN;
+    if (scene->proxy != NULL) {
+        assert_int_equal(lp2p_config_trusted_proxies(&ctx->config, scene->proxy), LP2P_OK);
+    }
+    if ((scene->doors & LP2P_DOOR_WS) != 0) {
+        char text[LP2P_MULTIADDR_TEXT_MAX];
+        lp2p_multiaddr_text(&ctx->config.listen[0], text);
+        strcat(text, "/ws");
+        assert_int_equal(lp2p_multiaddr_from_text(text, &ctx->config.listen[1], NULL), LP2P_OK);
+        ctx->config.listen_len = 2;
+    }
+}
+
+static void begin(struct scene *scene)
+{
+    scene->world = world_new(WORLD_SIM);
+    world_prepare_nodes(scene->world, prepare, scene);
+    scene->node = world_node(scene->world, &lp2p_yamux_ops);
+}
+
+/** Places, counters and descriptors are all given back, and an honest peer is served. */
+static void end(struct scene *scene)
+{
+    unsigned done = 1;
+    assert_true(world_until(scene->world, no_upgrade_pending, scene->node, NULL));
+    struct node *friend = world_node(scene->world, &lp2p_yamux_ops);
+    node_connect(friend, scene->node);
+    node_order(friend, (struct order){{"/echo"}, .streams = 1, .bytes = 1000});
+    assert_true(world_until(scene->world, at_least_done, friend, &done));
+    world_free(scene->world);
+}
+
+static uint64_t refused(const struct scene *scene)
+{
+    return LP2P_READ(node_ctx(scene->node), connections_refused);
+}
+
+/** Connects `times` and leaves at once; a moment passes after each. */
+static void knock(struct scene *scene, unsigned machine, unsigned machines, unsigned times)
+{
+    struct lp2p_ip_port to;
+    assert_int_equal(lp2p_multiaddr_ip_tcp(node_addr(scene->node), &to), LP2P_OK);
+    for (unsigned i = 0; i < times; i++) {
+        const struct lp2p_net *net = world_machine(scene->world, machine + i % machines);
+        int fd = -1;
+        assert_int_equal(net->connect(net->ctx, &to, NULL, &fd), LP2P_OK);
+        world_pass(scene->world, LP2P_MS(25));
+        net->close(net->ctx, fd);
+    }
+    world_pass(scene->world, LP2P_MS(100));
+}
+
+/** A flood of connections from one address, and from the addresses of one network, is closed before any cryptography. */
+static void test_AH1_connect_flood(void **state)
+{
+    (void)state;
+    for (int lifted = 0; lifted < 2; lifted++) {
+        struct scene one = {.limits = {.per_minute = {lifted ? LP2P_NO_LIMIT : 0}}};
+        begin(&one);
+        knock(&one, MACHINES, 1, 120);
+        if (lifted) {
+            assert_int_equal(refused(&one), 0);
+        } else { /* 60 at once, and 5 in each of the 3 seconds */
+            assert_in_range(refused(&one), 120 - LP2P_ACCEPT_IP_BURST - 20, 120 - LP2P_ACCEPT_IP_BURST);
+        }
+        knock(&one, MACHINES + 256, 1, 1); /* another network is not touched */
+        end(&one);
+
+        struct scene net = {.limits = {.per_minute = {0, lifted ? LP2P_NO_LIMIT : 60},
+                                       .burst = {0, 40}}};
+        begin(&net);
+        knock(&net, MACHINES, 20, 120); /* few from each address, many from their /24 */
+        if (lifted) {
+            assert_int_equal(refused(&net), 0);
+        } else {
+            assert_in_range(refused(&net), 120 - 40 - 5, 120 - 40);
+        }
+        end(&net);
+    }
+}
+
+/** As many addresses as one likes inside of one IPv6 network: the table does not grow, and the network counts. */
+static void test_AH2_ipv6_rotation(void **state)
+{
+    (void)state;
+    const uint8_t secret[16] = {7};
+    for (int lifted = 0; lifted < 2; lifted++) {
+        struct lp2p_inbound_limits limits, wanted = {0};
+        if (lifted) {
+            wanted.per_minute[LP2P_NET_SITE] = wanted.per_minute[LP2P_NET_REGION] = LP2P_NO_LIMIT;
+        }
+        lp2p_inbound_limits_fill(&wanted, &limits);
+        for (int bits = 56; bits >= 48; bits -= 8) {
+            struct lp2p_admission *admission = lp2p_admission_new(&limits, secret);
+            struct lp2p_ip_port addr = {.ip = {0x20, 1, 0xd, 0xb8}, .ip_len = 16};
+            enum lp2p_net_level level = LP2P_NET_LEVELS;
+            unsigned admitted = 0;
+            for (unsigned i = 0; i < 10000; i++) {
+                addr.ip[bits == 56 ? 7 : 6] = (uint8_t)i;
+                addr.ip[bits == 56 ? 8 : 7] = (uint8_t)(i >> 8);
+                admitted += lp2p_admission_take(admission, &addr, LP2P_SEC(1), &level) == LP2P_OK;
+            }
+            if (lifted) {
+                assert_true(admitted > 5000);
+            } else {
+                assert_int_equal(admitted, LP2P_ACCEPT_NET_BURST);
+                assert_in_range(level, LP2P_NET_SITE, LP2P_NET_REGION);
+            }
+            addr.ip[0] = 0x24; /* somebody else */
+            assert_int_equal(lp2p_admission_take(admission, &addr, LP2P_SEC(1), &level), LP2P_OK);
+            lp2p_admission_free(admission);
+        }
+    }
+    assert_true(lp2p_admission_memory_bytes() <= 128 * 1024);
+}
+
+/** Allowances come back with time, to the burst and no further. */
+static void test_admission_refills(void **state)
+{
+    (void)state;
+    const uint8_t secret[16] = {9};
+    const struct lp2p_inbound_limits wanted = {.per_minute = {60}, .burst = {3}};
+    struct lp2p_inbound_limits limits;
+    lp2p_inbound_limits_fill(&wanted, &limits);
+    struct lp2p_admission *admission = lp2p_admission_new(&limits, secret);
+    const struct lp2p_ip_port addr = {.ip = {192, 0, 2, 1}, .ip_len = 4};
+    enum lp2p_net_level level;
+    static const struct {
+        uint64_t at_ms;
+        unsigned admitted; /* of ten */
+    } steps[] = {{1000, 3}, {1900, 0}, {2100, 1}, {60000, 3}, {60010, 0}, {61000, 1}};
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(steps); i++) {
+        unsigned admitted = 0;
+        for (int k = 0; k < 10; k++) {
+            admitted += lp2p_admission_take(admission, &addr, LP2P_MS(steps[i].at_ms), &level) == LP2P_OK;
+        }
+        assert_int_equal(admitted, steps[i].admitted);
+    }
+    lp2p_admission_free(admission);
+}
+
+/** A byte now and then does not buy time, in any stage. */
+static void test_AH3_slowloris(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        unsigned doors;
+    } stages[] = {
+        {BYTES("\x13/multistream/1.0.0\n\x07/noise\n"), 0},
+        {BYTES("GET / HTTP/1.1\r\nHost: a.example\r\nX-A: aaaaaaaaaaaaaaaaaaaaaa"), LP2P_DOOR_WS},
+    };
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(stages) * 2; i++) {
+        bool lifted = i % 2 == 1;
+        struct scene scene = {.limits = {.upgrade_ns = lifted ? LP2P_SEC(3600) : 0}, .doors = stages[i / 2].doors};
+        begin(&scene);
+        struct raw *raw = raw_new(scene.world, scene.node);
+        lp2p_time since = world_now(scene.world);
+        for (size_t at = 0; at < 20 && !raw->ended; at++) {
+            raw_send(raw, stages[i / 2].bytes + at, 1);
+            world_pass(scene.world, LP2P_SEC(1));
+            raw_receive(raw);
+        }
+        assert_int_equal(raw->ended, !lifted);
+        if (!lifted) {
+            assert_in_range(world_now(scene.world) - since, LP2P_SEC(9), LP2P_SEC(12));
+        }
+        raw_free(raw);
+        end(&scene);
+    }
+}
+
+/** The fewer places are left, the less time each gets. */
+static void test_AH3_deadlines_shrink(void **state)
+{
+    (void)state;
+    for (int lifted = 0; lifted < 2; lifted++) {
+        struct scene scene = {.limits = {.pending_max = 40,
+                                         .pending = {LP2P_NO_LIMIT, LP2P_NO_LIMIT},
+                                         .constant_deadline = lifted}};
+        begin(&scene);
+        struct raw *raws[40];
+        for (size_t i = 0; i < LP2P_ARRAY_LEN(raws); i++) {
+            raws[i] = raw_new(scene.world, scene.node);
+        }
+        world_pass(scene.world, LP2P_SEC(5));
+        raw_receive(raws[0]);
+        raw_receive(raws[39]);
+        assert_false(raws[0]->ended); /* came when there was room */
+        assert_int_equal(raws[39]->ended, !lifted);
+        for (size_t i = 0; i < LP2P_ARRAY_LEN(raws); i++) {
+            raw_free(raws[i]);
+        }
+        world_pass(scene.world, LP2P_SEC(1));
+        end(&scene);
+    }
+}
+
+/** Whole handshakes, over and over: the rate of one address bounds what they cost, and the log names peer and address. */
+static void test_AH4_churn(void **state)
+{
+    (void)state;
+    for (int lifted = 0; lifted < 2; lifted++) {
+        struct scene scene = {.limits = {.per_minute = {lifted ? LP2P_NO_LIMIT : 60}, .burst = {10}}};
+        begin(&scene);
+        const struct lp2p_net *net = world_machine(scene.world, MACHINES);
+        unsigned whole = 0;
+        for (unsigned i = 0; i < 30; i++) {
+            struct raw *raw = raw_new_from(scene.world, scene.node, net);
+            whole += raw_handshake(raw);
+            raw_free(raw);
+            world_pass(scene.world, LP2P_MS(50));
+        }
+        if (lifted) {
+            assert_int_equal(whole, 30);
+            assert_int_equal(scene.lines, 0);
+        } else {
+            assert_in_range(whole, 10, 20);
+            assert_true(scene.lines >= 1 && scene.lines < 10);
+            assert_non_null(strstr(scene.log, "refused addr=10.0.7.208 peer=12D3Koo"));
+            assert_non_null(strstr(scene.log, "reason=rate"));
+        }
+        world_pass(scene.world, LP2P_SEC(1));
+        end(&scene);
+    }
+}
+
+/** Whatever the first bytes are, they are data. */
+static void test_AH12_any_first_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } first[] = {
+        {BYTES("GET / HTTP/1.1\r\nHost: a\r\n\r\n")},
+        {BYTES("POST /x HTTP/1.0\r\n\r\n")},
+        {BYTES("SSH-2.0-OpenSSH_9.2\r\n")},
+        {BYTES("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")},
+        {BYTES("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n\x13/multistream/1.0.0\n")},
+        {BYTES("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c")},
+        {BYTES("\0")},
+        {BYTES("\xff\xfe\xfd")},
+        {BYTES("G")},
+    };
+    for (unsigned doors = 0; doors <= LP2P_DOOR_WS; doors += LP2P_DOOR_WS) {
+        struct scene scene = {.doors = doors};
+        begin(&scene);
+        for (size_t i = 0; i < LP2P_ARRAY_LEN(first); i++) {
+            struct raw *raw = raw_new(scene.world, scene.node);
+            raw_send(raw, first[i].bytes, first[i].len);
+            for (int s = 0; s < 11 && !raw->ended; s++) {
+                world_pass(scene.world, LP2P_SEC(1));
+                raw_receive(raw);
+            }
+            assert_true(raw->ended);
+            raw_free(raw);
+        }
+        assert_int_equal(LP2P_READ(node_ctx(scene.node), upgrades_failed), LP2P_ARRAY_LEN(first));
+        end(&scene);
+    }
+}
+
+/** Upgrades that are cut after each number of bytes: every place comes back once, neither none nor two. */
+static void test_AH13_aborted_upgrades(void **state)
+{
+    (void)state;
+    struct scene scene = {.limits = {.pending_max = 8,
+                                     .pending = {LP2P_NO_LIMIT, LP2P_NO_LIMIT},
+                                     .per_minute = {LP2P_NO_LIMIT, LP2P_NO_LIMIT}}};
+    begin(&scene);
+    const struct lp2p_net *net = world_machine(scene.world, MACHINES);
+    for (unsigned i = 0; i < 400; i++) {
+        struct raw *raw = raw_new_from(scene.world, scene.node, net);
+        raw->budget = i % 200;
+        (void)raw_handshake(raw);
+        raw_free(raw);
+    }
+    assert_true(world_until(scene.world, no_upgrade_pending, scene.node, NULL));
+    assert_int_equal(refused(&scene), 0);
+    /* The whole capacity is there, and not one more. */
+    struct raw *raws[9];
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(raws); i++) {
+        raws[i] = raw_new_from(scene.world, scene.node, net);
+    }
+    world_pass(scene.world, LP2P_SEC(1));
+    assert_int_equal(LP2P_READ(node_ctx(scene.node), upgrades_pending), 8);
+    assert_int_equal(refused(&scene), 1);
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(raws); i++) {
+        raw_free(raws[i]);
+    }
+    world_pass(scene.world, LP2P_SEC(1));
+    end(&scene);
+}
+
+/** Behind a trusted proxy the real address counts; from anybody else its header is what it is: not ours. */
+static void test_limits_see_through_proxies(void **state)
+{
+    (void)state;
+    for (int trusted = 0; trusted < 2; trusted++) {
+        for (int many = 0; many < 2; many++) {
+            struct scene scene = {.proxy = trusted ? "10.0.7.0/24" : "10.0.9.1",
+                                  .limits = {.pending = {2}}};
+            begin(&scene);
+            const struct lp2p_net *proxy = world_machine(scene.world, MACHINES);
+            struct raw *raws[6];
+            unsigned open = 0;
+            for (unsigned i = 0; i < LP2P_ARRAY_LEN(raws); i++) {
+                char header[64];
+                raws[i] = raw_new_from(scene.world, scene.node, proxy);
+                int len = snprintf(header, sizeof(header), "PROXY TCP4 203.0.%u.7 10.0.0.1 5000 4001\r\n", many ? i : 0);
+                raw_send(raws[i], header, (size_t)len);
+                world_pass(scene.world, LP2P_MS(200));
+            }
+            world_pass(scene.world, trusted ? LP2P_MS(500) : LP2P_SEC(12)); /* it may be the begin of a long token */
+            for (unsigned i = 0; i < LP2P_ARRAY_LEN(raws); i++) {
+                raw_receive(raws[i]);
+                open += !raws[i]->ended;
+            }
+            assert_int_equal(open, !trusted ? 0 : many ? 6 : 2);
+            if (trusted) {
+                assert_true(raw_handshake(raws[0]));
+                assert_int_equal(refused(&scene), many ? 0 : 4);
+                assert_true(many || strstr(scene.log, "addr=203.0.0.7") != NULL);
+            }
+            for (unsigned i = 0; i < LP2P_ARRAY_LEN(raws); i++) {
+                raw_free(raws[i]);
+            }
+            world_pass(scene.world, LP2P_SEC(1));
+            end(&scene);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_AH1_connect_flood),
+        cmocka_unit_test(test_AH2_ipv6_rotation),
+        cmocka_unit_test(test_admission_refills),
+        cmocka_unit_test(test_AH3_slowloris),
+        cmocka_unit_test(test_AH3_deadlines_shrink),
+        cmocka_unit_test(test_AH4_churn),
+        cmocka_unit_test(test_AH12_any_first_bytes),
+        cmocka_unit_test(test_AH13_aborted_upgrades),
+        cmocka_unit_test(test_limits_see_through_proxies),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
