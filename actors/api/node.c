@@ -6,6 +6,7 @@
 #include "actors/api/system_rand.h"
 #include "actors/control/tree.h"
 #include "actors/store/store.h"
+#include "noise/aead.h"
 
 #include <signal.h>
 #include <sodium.h>
@@ -86,6 +87,7 @@ enum lp2p_err lp2p_node_new(const struct lp2p_config *config, struct lp2p_node *
         tell(detail, "libsodium found no random source");
         return LP2P_EIO;
     }
+    lp2p_noise_library_init();
     struct lp2p_node *node = calloc(1, sizeof(*node));
     struct lp2p_gate *gate = lp2p_gate_new();
     if (node == NULL || gate == NULL) {

@@ -17,48 +17,6 @@ static void start(struct mux_end *end, bool initiator)
     end_init(end, &lp2p_yamux_ops, &no_pings, initiator);
 }
 
-/** A buffer with holes is, filled in, the buffer that is drained without them; small bodies leave none. */
-static void test_yamux_drains_around_bodies(void **state)
-{
-    (void)state;
-    static uint8_t body[100000], around[3][65507], plain[3][65507];
-    static const size_t sizes[] = {50, LP2P_MUX_HOLE_MIN - 1, LP2P_MUX_HOLE_MIN, 5000, 30000, 6000, 7000, 8000, 9000, 100};
-    struct mux_end ends[2];
-    size_t holes_seen = 0;
-    for (size_t i = 0; i < sizeof(body); i++) {
-        body[i] = (uint8_t)(i * 7 + i / 256);
-    }
-    for (int e = 0; e < 2; e++) {
-        uint64_t streams[2];
-        start(&ends[e], true);
-        for (size_t s = 0; s < 2; s++) {
-            assert_int_equal(ends[e].ops->open(ends[e].mux, ends[e].now, &streams[s]), LP2P_OK);
-        }
-        for (size_t i = 0; i < LP2P_ARRAY_LEN(sizes); i++) {
-            struct lp2p_slice slice = lp2p_slice_copy(body + i, sizes[i]);
-            assert_int_equal(ends[e].ops->write(ends[e].mux, streams[i % 2], &slice), LP2P_OK);
-        }
-        assert_int_equal(ends[e].ops->close_write(ends[e].mux, streams[0]), LP2P_OK);
-    }
-    for (size_t i = 0; i < LP2P_ARRAY_LEN(plain); i++) {
-        struct lp2p_mux_holes holes = {0};
-        size_t cap = i == 0 ? 20000 : sizeof(plain[i]);
-        size_t len = ends[0].ops->drain_around(ends[0].mux, around[i], cap, ends[0].now, &holes);
-        assert_int_equal(ends[1].ops->drain(ends[1].mux, plain[i], cap, ends[1].now), len);
-        holes_seen += holes.len;
-        for (unsigned k = 0; k < holes.len; k++) {
-            assert_true(holes.of[k].data.len >= LP2P_MUX_HOLE_MIN && holes.of[k].at + holes.of[k].data.len <= len);
-            memcpy(around[i] + holes.of[k].at, holes.of[k].data.ptr, holes.of[k].data.len);
-            lp2p_slice_drop(&holes.of[k].data);
-        }
-        assert_memory_equal(around[i], plain[i], len);
-    }
-    assert_in_range(holes_seen, 5, 8);
-    assert_false(ends[0].ops->wants_write(ends[0].mux));
-    end_fini(&ends[0]);
-    end_fini(&ends[1]);
-}
-
 /* Vectors. */
 
 static void feed_vector_frame(struct mux_end *end, yyjson_val *frame, const struct lp2p_yamux_header *header)
@@ -592,7 +550,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_yamux_vector_frames),
-        cmocka_unit_test(test_yamux_drains_around_bodies),
         cmocka_unit_test(test_yamux_vector_transcript),
         cmocka_unit_test(test_yamux_verdicts),
         cmocka_unit_test(test_yamux_any_cut),
