@@ -221,6 +221,7 @@ struct lp2p_m_stream_open {
     uint64_t reply_tag;
     struct lp2p_op *op;  /* rides along to the answer; may be NULL */
     lp2p_time deadline;  /* absolute; 0: 10 s from arrival */
+    bool lazy;           /* the peer is known to speak the only protocol: opened at once, its answer is checked when it comes */
     unsigned protocols_len;
     char protocols[4][LP2P_PROTOCOL_ID_MAX]; /* in order of preference */
 };

@@ -98,6 +98,23 @@ static enum lp2p_err waiter_add(struct lp2p_actor *self, struct lp2p_swarm *swar
 
 /* ---- streams */
 
+/** Whether a stream may be used before the peer has agreed to its protocol: it has told that it speaks it, and it is of a kind
+ * that is known to lose nothing (js nodes can lose what comes in the flight of the negotiation). */
+static bool may_be_lazy(const struct lp2p_peer_entry *entry, const char *protocol)
+{
+    static const char *const kinds[] = {"lotus-p2p/", "go-libp2p", "github.com/libp2p/go-libp2p", "kubo/", "rust-libp2p"};
+    bool known = false;
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(kinds) && !known; i++) {
+        known = strncmp(entry->agent, kinds[i], strlen(kinds[i])) == 0;
+    }
+    for (uint32_t i = 0; known && entry->protocols != NULL && i < entry->protocols->len; i++) {
+        if (strcmp(entry->protocols->items[i], protocol) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /** Hands an open request to the muxer of a link. */
 static void forward(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_link *link,
                     struct lp2p_m_peer_stream_open *open)
@@ -115,6 +132,7 @@ static void forward(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp
     m->deadline = open->deadline;
     m->protocols_len = open->protocols_len;
     memcpy(m->protocols, open->protocols, sizeof(m->protocols));
+    m->lazy = m->protocols_len == 1 && may_be_lazy(link->peer, m->protocols[0]);
     link->streams += open->internal ? 0 : 1; /* a guess until the muxer reports, so that a burst spreads over links */
     struct lp2p_msg *msg = &m->msg;
     enum lp2p_err err = lp2p_outbox_send(self, &swarm->outbox, link->muxer, &msg);

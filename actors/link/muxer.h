@@ -42,11 +42,12 @@ struct lp2p_link_stream {
     struct lp2p_ref owner;
     uint64_t protocol_hash; /* inbound streams of one protocol are limited */
 
-    /* negotiation */
+    /* negotiation; `mss` of an OPEN stream: it was opened lazily, and the answer is still to come */
     struct lp2p_mss *mss;
     struct lp2p_msg *open;          /* outbound: STREAM_OPEN */
     const char *names[4];           /* into it */
     struct lp2p_heap_node deadline; /* muxer->negotiations */
+    bool fin_held;              /* a lazy one's owner has closed its side: its FIN waits for the answer */
     uint32_t negotiation_bytes; /* of the negotiation, queued in the session in front of the owner's bytes */
 
     /* open */
@@ -144,6 +145,9 @@ void lp2p_muxer_open(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
 /** Bytes of a stream that is being negotiated (taken). */
 void lp2p_muxer_negotiate(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
                           struct lp2p_slice *data);
+/** Bytes of a stream that was opened lazily and has no answer yet (taken). */
+void lp2p_muxer_confirm(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                        struct lp2p_slice *data);
 /** A negotiation is over without success: resets (if `reset`), tells who waits, forgets. */
 void lp2p_muxer_refuse(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
                        enum lp2p_err reason, bool reset, uint32_t code);

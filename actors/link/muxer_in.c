@@ -154,8 +154,10 @@ static void on_data(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp
 {
     if (stream == NULL) {
         lp2p_slice_drop(data); /* reset by us a moment ago */
-    } else if (stream->state == LP2P_LINK_OPEN) {
+    } else if (stream->state == LP2P_LINK_OPEN && stream->mss == NULL) {
         lp2p_muxer_deliver(self, muxer, stream, data);
+    } else if (stream->state == LP2P_LINK_OPEN) {
+        lp2p_muxer_confirm(self, muxer, stream, data);
     } else {
         lp2p_muxer_negotiate(self, muxer, stream, data);
     }
@@ -166,6 +168,10 @@ static void on_eof(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2
     if (stream->state != LP2P_LINK_OPEN) {
         /* README of multistream-select: who finds nothing it wants may just close. */
         lp2p_muxer_refuse(self, muxer, stream, LP2P_ENEGOTIATION, true, LP2P_CODE_NEGOTIATION);
+        return;
+    }
+    if (stream->mss != NULL) {
+        lp2p_muxer_reset(self, muxer, stream, LP2P_CODE_NEGOTIATION, LP2P_ENEGOTIATION);
         return;
     }
     struct lp2p_m_stream_mark *m = LP2P_NEW(STREAM_EOF, stream_mark);

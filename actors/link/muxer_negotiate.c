@@ -129,45 +129,6 @@ static enum lp2p_err check_open(const struct lp2p_muxer *muxer, const struct lp2
     return LP2P_OK;
 }
 
-void lp2p_muxer_open(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_msg **msg)
-{
-    struct lp2p_m_stream_open *open = LP2P_AS(*msg, STREAM_OPEN, stream_open);
-    lp2p_time now = lp2p_now(self);
-    uint64_t handle = 0;
-    enum lp2p_err err = check_open(muxer, open);
-    if (err == LP2P_OK) {
-        err = muxer->ops->open(muxer->session, now, &handle);
-    }
-    struct lp2p_link_stream *stream = NULL;
-    if (err == LP2P_OK) {
-        stream = lp2p_streams_add(muxer, handle, LP2P_LINK_NEGOTIATING_OUT);
-        if (stream == NULL) {
-            (void)muxer->ops->reset(muxer->session, handle, 0);
-            err = LP2P_ENOMEM;
-        }
-    }
-    if (err != LP2P_OK) {
-        fail_open(self, muxer, open, err == LP2P_ECLOSED ? LP2P_ENOCONN : err);
-        return;
-    }
-    stream->open = *msg;
-    *msg = NULL;
-    for (unsigned i = 0; i < open->protocols_len; i++) {
-        stream->names[i] = open->protocols[i];
-    }
-    /* Not lazy: js nodes lose what is sent and closed before their answer (a FIN in the flight of the
-     * negotiation), and a protocol that is not spoken is known before the owner has written anything. */
-    stream->mss = lp2p_mss_new_dialer(stream->names, open->protocols_len, false);
-    err = begin(self, muxer, stream,
-                open->deadline != 0 ? open->deadline : lp2p_time_add(now, LP2P_NEGOTIATION_NS));
-    if (err == LP2P_OK) {
-        err = say(self, muxer, stream);
-    }
-    if (err != LP2P_OK) {
-        lp2p_muxer_refuse(self, muxer, stream, err, true, 0);
-    }
-}
-
 static struct lp2p_m_stream_opened *new_opened(struct lp2p_actor *self, struct lp2p_muxer *muxer,
                                                const struct lp2p_link_stream *stream, const char *protocol)
 {
@@ -250,6 +211,47 @@ static bool conclude(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
     return false;
 }
 
+void lp2p_muxer_open(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_msg **msg)
+{
+    struct lp2p_m_stream_open *open = LP2P_AS(*msg, STREAM_OPEN, stream_open);
+    lp2p_time now = lp2p_now(self);
+    uint64_t handle = 0;
+    enum lp2p_err err = check_open(muxer, open);
+    if (err == LP2P_OK) {
+        err = muxer->ops->open(muxer->session, now, &handle);
+    }
+    struct lp2p_link_stream *stream = NULL;
+    if (err == LP2P_OK) {
+        stream = lp2p_streams_add(muxer, handle, LP2P_LINK_NEGOTIATING_OUT);
+        if (stream == NULL) {
+            (void)muxer->ops->reset(muxer->session, handle, 0);
+            err = LP2P_ENOMEM;
+        }
+    }
+    if (err != LP2P_OK) {
+        fail_open(self, muxer, open, err == LP2P_ECLOSED ? LP2P_ENOCONN : err);
+        return;
+    }
+    stream->open = *msg;
+    *msg = NULL;
+    for (unsigned i = 0; i < open->protocols_len; i++) {
+        stream->names[i] = open->protocols[i];
+    }
+    /* Lazy only where the swarm says so: js nodes can lose what comes in the flight of the negotiation, and a protocol that
+     * is not spoken should be known before the owner has written anything. */
+    stream->mss = lp2p_mss_new_dialer(stream->names, open->protocols_len, open->lazy);
+    err = begin(self, muxer, stream,
+                open->deadline != 0 ? open->deadline : lp2p_time_add(now, LP2P_NEGOTIATION_NS));
+    if (err == LP2P_OK) {
+        err = say(self, muxer, stream);
+    }
+    if (err != LP2P_OK) {
+        lp2p_muxer_refuse(self, muxer, stream, err, true, 0);
+    } else {
+        (void)conclude(self, muxer, stream); /* of a lazy one */
+    }
+}
+
 void lp2p_muxer_negotiate(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
                           struct lp2p_slice *data)
 {
@@ -269,13 +271,44 @@ void lp2p_muxer_negotiate(struct lp2p_actor *self, struct lp2p_muxer *muxer, str
     lp2p_slice_drop(data);
 }
 
+void lp2p_muxer_confirm(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
+                        struct lp2p_slice *data)
+{
+    size_t used = 0;
+    lp2p_time now = lp2p_now(self);
+    struct lp2p_mss_event event = {.kind = LP2P_MSS_NONE};
+    enum lp2p_err err = lp2p_mss_feed(stream->mss, lp2p_slice_span(data), now, &used);
+    (void)muxer->ops->consumed(muxer->session, stream->handle, (uint32_t)used, now);
+    lp2p_mss_next(stream->mss, &event);
+    if (err != LP2P_OK || event.kind == LP2P_MSS_FAILED) {
+        lp2p_muxer_reset(self, muxer, stream, LP2P_CODE_NEGOTIATION, err != LP2P_OK ? err : LP2P_ENEGOTIATION);
+        lp2p_slice_drop(data);
+        return;
+    }
+    if (lp2p_mss_confirmed(stream->mss)) {
+        lp2p_streams_end_negotiation(muxer, stream);
+        arm(self, muxer);
+        if (stream->fin_held) {
+            stream->fin_held = false;
+            (void)muxer->ops->close_write(muxer->session, stream->handle);
+        }
+    }
+    data->ptr += used;
+    data->len -= (uint32_t)used;
+    lp2p_muxer_deliver(self, muxer, stream, data);
+}
+
 void lp2p_muxer_negotiations_late(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 {
     lp2p_time now = lp2p_now(self);
     while (lp2p_heap_deadline(&muxer->negotiations) <= now) {
         struct lp2p_heap_node *node = lp2p_heap_top(&muxer->negotiations);
         struct lp2p_link_stream *stream = LP2P_CONTAINER_OF(node, struct lp2p_link_stream, deadline);
-        lp2p_muxer_refuse(self, muxer, stream, LP2P_ETIMEDOUT, true, LP2P_CODE_NEGOTIATION);
+        if (stream->state == LP2P_LINK_OPEN) {
+            lp2p_muxer_reset(self, muxer, stream, LP2P_CODE_NEGOTIATION, LP2P_ETIMEDOUT);
+        } else {
+            lp2p_muxer_refuse(self, muxer, stream, LP2P_ETIMEDOUT, true, LP2P_CODE_NEGOTIATION);
+        }
     }
     arm(self, muxer);
 }

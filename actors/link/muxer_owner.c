@@ -70,6 +70,14 @@ static void broke_contract(struct lp2p_actor *self, struct lp2p_muxer *muxer, st
     lp2p_muxer_reset(self, muxer, stream, 0, reason);
 }
 
+/** The FIN of a stream that was opened lazily waits for the answer: it must not come in the flight of the negotiation. */
+static enum lp2p_err close_write(const struct lp2p_muxer *muxer, struct lp2p_link_stream *stream)
+{
+    stream->closing = true;
+    stream->fin_held = stream->mss != NULL;
+    return stream->fin_held ? LP2P_OK : muxer->ops->close_write(muxer->session, stream->handle);
+}
+
 static void on_write(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_m_stream_write *m)
 {
     struct lp2p_link_stream *stream = open_stream(self, muxer, m->id);
@@ -96,8 +104,7 @@ static void on_write(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
         stream->queued_bytes += err == LP2P_OK ? len : 0;
     }
     if (err == LP2P_OK && m->fin) {
-        stream->closing = true;
-        err = muxer->ops->close_write(muxer->session, stream->handle);
+        err = close_write(muxer, stream);
     }
     if (err == LP2P_ESTATE || err == LP2P_ENOMEM) {
         broke_contract(self, muxer, stream, err);
@@ -130,8 +137,7 @@ static void on_close_write(struct lp2p_actor *self, struct lp2p_muxer *muxer,
 {
     struct lp2p_link_stream *stream = open_stream(self, muxer, m->id);
     if (stream != NULL) {
-        stream->closing = true;
-        (void)muxer->ops->close_write(muxer->session, stream->handle);
+        (void)close_write(muxer, stream);
         give_credit(self, muxer, stream);
     }
 }

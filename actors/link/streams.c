@@ -36,7 +36,9 @@ void lp2p_streams_end_negotiation(struct lp2p_muxer *muxer, struct lp2p_link_str
 void lp2p_streams_opened(struct lp2p_muxer *muxer, struct lp2p_link_stream *stream)
 {
     LP2P_CHECK(stream->state != LP2P_LINK_OPEN);
-    lp2p_streams_end_negotiation(muxer, stream);
+    if (!stream->outbound || lp2p_mss_confirmed(stream->mss)) {
+        lp2p_streams_end_negotiation(muxer, stream);
+    }
     stream->state = LP2P_LINK_OPEN;
     muxer->open_len += !stream->internal;
     LP2P_COUNT(muxer->ctx, streams_opened, 1);
@@ -48,7 +50,8 @@ void lp2p_streams_remove(struct lp2p_muxer *muxer, struct lp2p_link_stream *stre
     if (stream->state == LP2P_LINK_OPEN) {
         muxer->open_len -= !stream->internal;
         LP2P_COUNT(muxer->ctx, streams_open, -1);
-    } else {
+    }
+    if (stream->state != LP2P_LINK_OPEN || stream->mss != NULL) {
         lp2p_streams_end_negotiation(muxer, stream);
     }
     if (stream->batch != NULL) {

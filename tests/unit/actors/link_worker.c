@@ -328,6 +328,7 @@ static void on_order(struct lp2p_actor *self, struct worker *worker, const struc
         open->reply_to = lp2p_self(self);
         open->resident = -1;
         open->reply_tag = 1000 + i;
+        open->lazy = m->order.lazy;
         for (size_t p = 0; p < 2 && m->order.protocols[p] != NULL; p++) {
             snprintf(open->protocols[open->protocols_len++], LP2P_PROTOCOL_ID_MAX, "%s",
                      m->order.protocols[p]);

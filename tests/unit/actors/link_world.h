@@ -87,6 +87,7 @@ struct order {
     unsigned streams;
     uint64_t bytes; /* written on each, then half closed; echoed bytes are compared */
     bool hold_open; /* no half close */
+    bool lazy;      /* opened before the other side has agreed */
     uint32_t piece; /* bytes in one write; 0: 16 KiB */
 };
 void node_order(struct node *node, struct order order);

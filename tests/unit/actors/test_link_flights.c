@@ -101,12 +101,59 @@ static void test_flights_of_a_refusal(void **state)
     world_free(world);
 }
 
+static bool has_bytes(struct node *node, const void *arg)
+{
+    (void)arg;
+    return node_look(node).bytes_in > 0;
+}
+
+/** From the wish to connect to the first echoed byte, on a stream of a protocol that the peer is known to speak: one round trip
+ * for TCP, one for Noise, one there and back. Without laziness the stream's own negotiation takes one more. */
+static void test_flights_to_the_first_byte(void **state)
+{
+    (void)state;
+    for (int lazy = 0; lazy < 2; lazy++) {
+        struct plan plan = {0};
+        struct world *world = new_world(&plan);
+        struct node *a = world_node(world, &lp2p_yamux_ops), *b = world_node(world, &lp2p_yamux_ops);
+        unsigned done = 1;
+        lp2p_time since = world_now(world);
+        (void)dial(world, a, b);
+        node_order(a, (struct order){{"/echo"}, .streams = 1, .bytes = 1000, .lazy = lazy});
+        assert_true(world_until(world, has_bytes, a, NULL));
+        assert_trips(world_now(world) - since, lazy ? 3 : 4);
+        assert_true(world_until(world, at_least_done, a, &done)); /* the FIN that was held back came, too */
+        assert_int_equal(node_look(a).mismatches, 0);
+        world_free(world);
+    }
+}
+
+/** What is not spoken after all ends as a reset, and only that stream. */
+static void test_flights_of_a_lazy_stream_refused(void **state)
+{
+    (void)state;
+    struct plan plan = {0};
+    struct world *world = new_world(&plan);
+    struct node *a = world_node(world, &lp2p_yamux_ops), *b = world_node(world, &lp2p_yamux_ops);
+    unsigned done = 1, resets = 3;
+    (void)dial(world, a, b);
+    node_order(a, (struct order){{"/nobody"}, .streams = 3, .bytes = 100000, .lazy = true});
+    assert_true(world_until(world, at_least_resets, a, &resets));
+    assert_int_equal(node_look(a).opened_out, 3);
+    node_order(a, (struct order){{"/echo"}, .streams = 1, .bytes = 1000, .lazy = true});
+    assert_true(world_until(world, at_least_done, a, &done));
+    assert_true(world_until(world, no_stream_open, b, NULL));
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_flights_of_a_dial),
         cmocka_unit_test(test_flights_without_early_muxer),
         cmocka_unit_test(test_flights_of_a_refusal),
+        cmocka_unit_test(test_flights_to_the_first_byte),
+        cmocka_unit_test(test_flights_of_a_lazy_stream_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
