@@ -19,7 +19,8 @@ static enum lp2p_err recorder_init(struct lp2p_actor *self, void *state, const v
         stage->recorder = lp2p_self(self);
         stage->wall_ms = lp2p_wall_ms(self);
         struct lp2p_ref name = {stage->recorder.slot, 0};
-        stage->ctx.names = (struct lp2p_names){name, name, name, name, name, name, name, name, name};
+        stage->ctx.names = (struct lp2p_names){name, name, name, name, name,
+                                                name, name, name, name, name};
         stage->ctx.names_known = true;
     } else {
         stage->slow = lp2p_self(self);
