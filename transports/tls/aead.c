@@ -26,21 +26,44 @@ void lp2p_tls_aead_free(enum lp2p_tls_suite suite, void *cipher)
     EVP_CIPHER_CTX_free(cipher);
 }
 
-static bool run(EVP_CIPHER_CTX *evp, const uint8_t *nonce, struct lp2p_span ad, uint8_t *text, size_t len)
+static bool update(EVP_CIPHER_CTX *evp, uint8_t *out, const uint8_t *in, size_t len)
 {
     int n = 0;
-    return EVP_CipherInit_ex(evp, NULL, NULL, NULL, nonce, -1) == 1 &&
-           EVP_CipherUpdate(evp, NULL, &n, ad.ptr, (int)ad.len) == 1 &&
-           (len == 0 || EVP_CipherUpdate(evp, text, &n, text, (int)len) == 1);
+    return len == 0 || EVP_CipherUpdate(evp, out, &n, in, (int)len) == 1;
+}
+
+static bool begin(EVP_CIPHER_CTX *evp, const uint8_t *nonce, struct lp2p_span ad)
+{
+    return EVP_CipherInit_ex(evp, NULL, NULL, NULL, nonce, -1) == 1 && update(evp, NULL, ad.ptr, ad.len);
+}
+
+static bool finish_seal(EVP_CIPHER_CTX *evp, uint8_t *tag)
+{
+    int n = 0;
+    return EVP_CipherFinal_ex(evp, tag, &n) == 1 &&
+           EVP_CIPHER_CTX_ctrl(evp, EVP_CTRL_AEAD_GET_TAG, LP2P_TLS_TAG, tag) == 1;
 }
 
 enum lp2p_err lp2p_tls_aead_seal(enum lp2p_tls_suite suite, void *cipher, const uint8_t nonce[LP2P_TLS_NONCE],
                                  struct lp2p_span ad, uint8_t *text, size_t len)
 {
+    return lp2p_tls_aead_seal_parts(suite, cipher, nonce, ad, text, len, NULL, 0);
+}
+
+enum lp2p_err lp2p_tls_aead_seal_parts(enum lp2p_tls_suite suite, void *cipher,
+                                       const uint8_t nonce[LP2P_TLS_NONCE], struct lp2p_span ad,
+                                       uint8_t *text, size_t len, const struct lp2p_secure_part *parts,
+                                       size_t parts_len)
+{
     (void)suite;
-    int n = 0;
-    bool good = run(cipher, nonce, ad, text, len) && EVP_CipherFinal_ex(cipher, text + len, &n) == 1 &&
-                EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, LP2P_TLS_TAG, text + len) == 1;
+    size_t at = 0;
+    bool good = begin(cipher, nonce, ad);
+    for (size_t i = 0; i < parts_len && good; i++) {
+        good = update(cipher, text + at, text + at, parts[i].at - at) &&
+               update(cipher, text + parts[i].at, parts[i].bytes.ptr, parts[i].bytes.len);
+        at = parts[i].at + parts[i].bytes.len;
+    }
+    good = good && update(cipher, text + at, text + at, len - at) && finish_seal(cipher, text + len);
     return good ? LP2P_OK : LP2P_ENOMEM;
 }
 
@@ -50,7 +73,7 @@ enum lp2p_err lp2p_tls_aead_open(enum lp2p_tls_suite suite, void *cipher, const 
     (void)suite;
     int n = 0;
     uint8_t none[LP2P_TLS_TAG];
-    bool good = run(cipher, nonce, ad, text, len) &&
+    bool good = begin(cipher, nonce, ad) && update(cipher, text, text, len) &&
                 EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, LP2P_TLS_TAG, text + len) == 1 &&
                 EVP_CipherFinal_ex(cipher, none, &n) == 1;
     return good ? LP2P_OK : LP2P_EAUTH;
@@ -117,6 +140,17 @@ enum lp2p_err lp2p_tls_aead_seal(enum lp2p_tls_suite suite, void *cipher, const 
     crypto_aead_chacha20poly1305_ietf_encrypt_detached(text, text + len, NULL, text, len, ad.ptr, ad.len,
                                                        NULL, nonce, used->key);
     return LP2P_OK;
+}
+
+enum lp2p_err lp2p_tls_aead_seal_parts(enum lp2p_tls_suite suite, void *cipher,
+                                       const uint8_t nonce[LP2P_TLS_NONCE], struct lp2p_span ad,
+                                       uint8_t *text, size_t len, const struct lp2p_secure_part *parts,
+                                       size_t parts_len)
+{
+    for (size_t i = 0; i < parts_len; i++) {
+        memcpy(text + parts[i].at, parts[i].bytes.ptr, parts[i].bytes.len);
+    }
+    return lp2p_tls_aead_seal(suite, cipher, nonce, ad, text, len);
 }
 
 enum lp2p_err lp2p_tls_aead_open(enum lp2p_tls_suite suite, void *cipher, const uint8_t nonce[LP2P_TLS_NONCE],

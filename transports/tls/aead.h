@@ -4,6 +4,7 @@
 #ifndef LP2P_TLS_AEAD_H
 #define LP2P_TLS_AEAD_H
 
+#include "secure/secure.h"
 #include "tls/backend.h"
 
 #define LP2P_TLS_TAG 16
@@ -19,6 +20,11 @@ void lp2p_tls_aead_free(enum lp2p_tls_suite suite, void *cipher);
 /** Encrypts in place and writes the tag behind. ENOMEM. */
 enum lp2p_err lp2p_tls_aead_seal(enum lp2p_tls_suite suite, void *cipher, const uint8_t nonce[LP2P_TLS_NONCE],
                                  struct lp2p_span ad, uint8_t *text, size_t len) LP2P_MUST_CHECK;
+/** The same when parts of the plaintext lie elsewhere. */
+enum lp2p_err lp2p_tls_aead_seal_parts(enum lp2p_tls_suite suite, void *cipher,
+                                       const uint8_t nonce[LP2P_TLS_NONCE], struct lp2p_span ad,
+                                       uint8_t *text, size_t len, const struct lp2p_secure_part *parts,
+                                       size_t parts_len) LP2P_MUST_CHECK;
 /** Checks the tag behind the text and decrypts in place. EAUTH: nothing useful is left at text. */
 enum lp2p_err lp2p_tls_aead_open(enum lp2p_tls_suite suite, void *cipher, const uint8_t nonce[LP2P_TLS_NONCE],
                                  struct lp2p_span ad, uint8_t *text, size_t len) LP2P_MUST_CHECK;

@@ -94,11 +94,19 @@ size_t lp2p_tls_records_memory_bytes(const struct lp2p_tls_records *records)
 
 /* Sealing */
 
-static enum lp2p_err seal_type(struct lp2p_tls_records *records, uint8_t *record, uint8_t type,
-                               size_t plain_len, size_t *size)
+/** What a record carries; parts of the content may lie elsewhere. */
+struct content {
+    uint8_t type;
+    size_t len;
+    const struct lp2p_secure_part *parts;
+    size_t parts_len;
+};
+
+static enum lp2p_err seal_content(struct lp2p_tls_records *records, uint8_t *record,
+                                  const struct content *content, size_t *size)
 {
     uint8_t nonce[LP2P_TLS_NONCE];
-    size_t inner = plain_len + 1, len = inner + LP2P_TLS_TAG;
+    size_t inner = content->len + 1, len = inner + LP2P_TLS_TAG;
     if (!half_ready(records->suite, &records->send, true, nonce)) {
         return LP2P_ENOMEM;
     }
@@ -107,12 +115,19 @@ static enum lp2p_err seal_type(struct lp2p_tls_records *records, uint8_t *record
     record[2] = 3;
     record[3] = (uint8_t)(len >> 8);
     record[4] = (uint8_t)len;
-    record[LP2P_TLS_HEAD + plain_len] = type;
-    enum lp2p_err err = lp2p_tls_aead_seal(records->suite, records->send.cipher, nonce,
-                                           lp2p_span(record, LP2P_TLS_HEAD), record + LP2P_TLS_HEAD, inner);
+    record[LP2P_TLS_HEAD + content->len] = content->type;
+    enum lp2p_err err = lp2p_tls_aead_seal_parts(records->suite, records->send.cipher, nonce,
+                                                 lp2p_span(record, LP2P_TLS_HEAD), record + LP2P_TLS_HEAD,
+                                                 inner, content->parts, content->parts_len);
     records->send.seq++;
     *size = LP2P_TLS_HEAD + len;
     return err;
+}
+
+static enum lp2p_err seal_type(struct lp2p_tls_records *records, uint8_t *record, uint8_t type, size_t len,
+                               size_t *size)
+{
+    return seal_content(records, record, &(struct content){.type = type, .len = len}, size);
 }
 
 /** Announces new keys with the old ones and takes the new ones into use. */
@@ -129,9 +144,11 @@ static enum lp2p_err seal_update(struct lp2p_tls_records *records, uint8_t out[U
     return err;
 }
 
-enum lp2p_err lp2p_tls_records_seal(struct lp2p_tls_records *records, uint8_t *record, size_t plain_len,
-                                    size_t *size)
+enum lp2p_err lp2p_tls_records_seal_parts(struct lp2p_tls_records *records, uint8_t *record, size_t plain_len,
+                                          const struct lp2p_secure_part *parts, size_t parts_len,
+                                          size_t *size)
 {
+    const struct content content = {TYPE_DATA, plain_len, parts, parts_len};
     size_t ahead = 0;
     *size = 0;
     if (records->closed) {
@@ -148,9 +165,15 @@ enum lp2p_err lp2p_tls_records_seal(struct lp2p_tls_records *records, uint8_t *r
         }
         ahead = UPDATE_SIZE;
     }
-    enum lp2p_err err = seal_type(records, record + ahead, TYPE_DATA, plain_len, size);
+    enum lp2p_err err = seal_content(records, record + ahead, &content, size);
     *size += ahead;
     return err;
+}
+
+enum lp2p_err lp2p_tls_records_seal(struct lp2p_tls_records *records, uint8_t *record, size_t plain_len,
+                                    size_t *size)
+{
+    return lp2p_tls_records_seal_parts(records, record, plain_len, NULL, 0, size);
 }
 
 static size_t seal_alert(struct lp2p_tls_records *records, uint8_t level, uint8_t alert, uint8_t *out)

@@ -5,6 +5,7 @@
 #ifndef LP2P_TLS_RECORD_H
 #define LP2P_TLS_RECORD_H
 
+#include "secure/secure.h"
 #include "tls/backend.h"
 
 #define LP2P_TLS_HEAD 5          /* bytes: type, version, length */
@@ -51,6 +52,10 @@ enum lp2p_err lp2p_tls_records_open(struct lp2p_tls_records *records, uint8_t *r
  * ECLOSED; ENOMEM. */
 enum lp2p_err lp2p_tls_records_seal(struct lp2p_tls_records *records, uint8_t *record, size_t plain_len,
                                     size_t *size) LP2P_MUST_CHECK;
+/** The same for a plaintext parts of which still lie elsewhere. */
+enum lp2p_err lp2p_tls_records_seal_parts(struct lp2p_tls_records *records, uint8_t *record, size_t plain_len,
+                                          const struct lp2p_secure_part *parts, size_t parts_len,
+                                          size_t *size) LP2P_MUST_CHECK;
 /** Writes close_notify; 0: it was said, or memory is short. */
 size_t lp2p_tls_records_close(struct lp2p_tls_records *records, uint8_t out[LP2P_TLS_CLOSE_SIZE]);
 /** Writes the record of a fatal alert as the first with these secrets; 0: memory is short. */

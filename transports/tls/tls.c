@@ -267,6 +267,16 @@ static enum lp2p_err channel_seal(struct lp2p_secure *secure, uint8_t *frame, si
                : LP2P_ESTATE;
 }
 
+static enum lp2p_err channel_seal_parts(struct lp2p_secure *secure, uint8_t *frame, size_t plain_len,
+                                        const struct lp2p_secure_part *parts, size_t parts_len, size_t *size)
+{
+    struct channel *channel = channel_of(secure);
+    *size = 0;
+    return channel->state == CHANNEL_ESTABLISHED
+               ? lp2p_tls_records_seal_parts(&channel->records, frame, plain_len, parts, parts_len, size)
+               : LP2P_ESTATE;
+}
+
 static size_t channel_finish(struct lp2p_secure *secure, uint8_t *out)
 {
     struct channel *channel = channel_of(secure);
@@ -286,5 +296,6 @@ const struct lp2p_secure_ops lp2p_tls_secure = {
     .frame_size = lp2p_tls_record_size,
     .open = channel_open,
     .seal = channel_seal,
+    .seal_parts = channel_seal_parts,
     .finish = channel_finish,
 };

@@ -112,6 +112,38 @@ static void test_tls_record_sizes(void **state)
     }
 }
 
+/** Parts of a plaintext that lie elsewhere, also when new keys are announced in front: the record is the
+ * same. */
+static void test_tls_record_parts(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < LP2P_ARRAY_LEN(SUITES); s++) {
+        for (unsigned round = 0; round < 60; round++) {
+            struct ends ends;
+            uint8_t text[300], frame[LP2P_TLS_HEAD + 300 + LP2P_TLS_TAIL];
+            size_t size = 0, one = 0, a = randombytes_uniform(100), b = 100 + randombytes_uniform(100);
+            struct lp2p_span plain = {NULL, 0};
+            ends_init(&ends, SUITES[s]);
+            ends.client.update_after = round % 3; /* 0: with each record */
+            randombytes_buf(text, sizeof(text));
+            const struct lp2p_secure_part parts[] = {{a, lp2p_span(text + a, 100 - a)},
+                                                     {b, lp2p_span(text + b, round)}};
+            memset(frame, 0xee, sizeof(frame));
+            memcpy(frame + LP2P_TLS_HEAD, text, a);
+            memcpy(frame + LP2P_TLS_HEAD + 100, text + 100, b - 100);
+            memcpy(frame + LP2P_TLS_HEAD + b + round, text + b + round, 300 - b - round);
+            assert_int_equal(lp2p_tls_records_seal_parts(&ends.client, frame, 300, parts, 2, &size), LP2P_OK);
+            assert_int_equal(size, 300 + 22 + (round % 3 == 0 ? 27 : 0));
+            for (size_t at = 0; at < size; at += one) {
+                assert_int_equal(lp2p_tls_record_size(lp2p_span(frame + at, size - at), &one), LP2P_OK);
+                assert_int_equal(lp2p_tls_records_open(&ends.server, frame + at, one, &plain), LP2P_OK);
+            }
+            assert_true(lp2p_span_eq(plain, lp2p_span(text, 300)));
+            ends_fini(&ends);
+        }
+    }
+}
+
 static void test_tls_record_heads(void **state)
 {
     (void)state;
@@ -322,10 +354,10 @@ static void test_tls_record_empty_flood(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tls_record_sizes),       cmocka_unit_test(test_tls_record_heads),
-        cmocka_unit_test(test_tls_record_changed),     cmocka_unit_test(test_tls_record_new_keys),
-        cmocka_unit_test(test_tls_record_tickets),     cmocka_unit_test(test_tls_record_alerts),
-        cmocka_unit_test(test_tls_record_empty_flood),
+        cmocka_unit_test(test_tls_record_sizes),    cmocka_unit_test(test_tls_record_parts),
+        cmocka_unit_test(test_tls_record_heads),    cmocka_unit_test(test_tls_record_changed),
+        cmocka_unit_test(test_tls_record_new_keys), cmocka_unit_test(test_tls_record_tickets),
+        cmocka_unit_test(test_tls_record_alerts),   cmocka_unit_test(test_tls_record_empty_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
