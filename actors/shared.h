@@ -19,6 +19,9 @@ struct lp2p_addrs {
 struct lp2p_addrs *lp2p_addrs_new(const struct lp2p_multiaddr *items, size_t len); /* copies; NULL: no memory */
 struct lp2p_addrs *lp2p_addrs_ref(struct lp2p_addrs *addrs);                       /* NULL-safe */
 void lp2p_addrs_drop(struct lp2p_addrs **addrs);
+/** Drops those that somebody at that distance has nothing to say of (lp2p_addr_plausible). *addrs may be NULL; without memory
+ *  nothing is left. */
+void lp2p_addrs_filter(struct lp2p_addrs **addrs, enum lp2p_ma_scope source);
 bool lp2p_addrs_have(const struct lp2p_addrs *addrs, const struct lp2p_multiaddr *addr); /* addrs may be NULL */
 
 /** What is known of a peer at one moment. */

@@ -2,6 +2,7 @@
 #include "dht/contact.h"
 
 #include "base/check.h"
+#include "wire/endpoint.h"
 
 #include <stdlib.h>
 
@@ -43,6 +44,17 @@ void lp2p_kad_peer_clean(struct lp2p_kad_peer *peer, bool public_only)
     peer->addrs_len = 0;
     for (size_t i = 0; i < len; i++) {
         lp2p_kad_peer_add(peer, &peer->addrs[i], public_only);
+    }
+}
+
+void lp2p_kad_peer_filter(struct lp2p_kad_peer *peer, enum lp2p_ma_scope source)
+{
+    size_t len = peer->addrs_len;
+    peer->addrs_len = 0;
+    for (size_t i = 0; i < len; i++) {
+        if (lp2p_addr_plausible(&peer->addrs[i], source)) {
+            peer->addrs[peer->addrs_len++] = peer->addrs[i];
+        }
     }
 }
 

@@ -19,6 +19,8 @@ struct lp2p_kad_contact {
 /** Cleans an address list in place: addresses that do not name this peer, doubles and, with public_only,
  * addresses that are not public are dropped, a final /p2p of the peer itself is cut off. */
 void lp2p_kad_peer_clean(struct lp2p_kad_peer *peer, bool public_only);
+/** Drops addresses that somebody at that distance is not believed. */
+void lp2p_kad_peer_filter(struct lp2p_kad_peer *peer, enum lp2p_ma_scope source);
 /** Adds an address under the same rules; a full list or an unfit address is left out silently. */
 void lp2p_kad_peer_add(struct lp2p_kad_peer *peer, const struct lp2p_multiaddr *addr, bool public_only);
 

@@ -69,6 +69,20 @@ void lp2p_kad_free(struct lp2p_kad *kad)
     free(kad);
 }
 
+enum lp2p_err lp2p_kad_hear(const struct lp2p_kad *kad, struct lp2p_span in, struct lp2p_kad_peer *out)
+{
+    enum lp2p_err err = lp2p_kad_peer_decode(in, kad->config.public_only, out);
+    if (err == LP2P_OK) {
+        lp2p_kad_peer_filter(out, kad->source);
+    }
+    return err;
+}
+
+void lp2p_kad_source(struct lp2p_kad *kad, enum lp2p_ma_scope source)
+{
+    kad->source = source;
+}
+
 void lp2p_kad_peer_seen(struct lp2p_kad *kad, const struct lp2p_kad_peer *peer, lp2p_time now)
 {
     lp2p_kad_release(kad);

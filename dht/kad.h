@@ -57,6 +57,10 @@ struct lp2p_kad_config {
 
 struct lp2p_kad;
 
+/** How far away the peer is whose bytes are given next: addresses that are narrower than that are not believed of it. Holds for
+ *  all calls until it is changed; at first only what cannot be dialed by anybody is dropped. */
+void lp2p_kad_source(struct lp2p_kad *kad, enum lp2p_ma_scope source);
+
 struct lp2p_kad *lp2p_kad_new(const struct lp2p_kad_config *config, const struct lp2p_rand *rand, lp2p_time now);
 void lp2p_kad_free(struct lp2p_kad *kad);
 

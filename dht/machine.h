@@ -19,6 +19,7 @@
 struct lp2p_kad {
     struct lp2p_kad_config config; /* defaults filled in */
     struct lp2p_rand rand;
+    enum lp2p_ma_scope source; /* of the bytes that are given next */
     struct lp2p_kad_key self;
     struct lp2p_kad_rules rules;
     struct lp2p_kad_table table;
@@ -67,5 +68,8 @@ void lp2p_kad_take_provider(struct lp2p_kad *kad, struct lp2p_kad_query *query, 
                             lp2p_time now);
 /** After a get: our own copy and those of the closest peers that had none or another one are put right. */
 void lp2p_kad_correct(struct lp2p_kad *kad, struct lp2p_kad_query *query, lp2p_time now);
+
+/** One peer out of a message: decoded, and without addresses that its sender is not believed. EMALFORMED. */
+enum lp2p_err lp2p_kad_hear(const struct lp2p_kad *kad, struct lp2p_span in, struct lp2p_kad_peer *out) LP2P_MUST_CHECK;
 
 #endif

@@ -86,7 +86,7 @@ static void take_closer(struct lp2p_kad *kad, struct lp2p_kad_query *query,
     size_t len = LP2P_MIN(message->closer_len, 2 * (size_t)query->k);
     for (size_t i = 0; i < len; i++) {
         struct lp2p_kad_peer peer;
-        if (lp2p_kad_peer_decode(message->closer[i], kad->config.public_only, &peer) != LP2P_OK ||
+        if (lp2p_kad_hear(kad, message->closer[i], &peer) != LP2P_OK ||
             is_self(kad, &peer.id)) {
             continue;
         }
@@ -151,7 +151,7 @@ static void take_providers(struct lp2p_kad *kad, struct lp2p_kad_query *query,
 {
     for (size_t i = 0; i < message->providers_len; i++) {
         struct lp2p_kad_peer peer;
-        if (lp2p_kad_peer_decode(message->providers[i], kad->config.public_only, &peer) == LP2P_OK &&
+        if (lp2p_kad_hear(kad, message->providers[i], &peer) == LP2P_OK &&
             !is_self(kad, &peer.id)) {
             lp2p_kad_take_provider(kad, query, &peer, now);
         }

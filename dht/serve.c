@@ -136,7 +136,7 @@ static enum lp2p_err serve_add_provider(struct serving *s)
 {
     for (size_t i = 0; i < s->request->providers_len; i++) {
         struct lp2p_kad_peer peer;
-        if (lp2p_kad_peer_decode(s->request->providers[i], s->kad->config.public_only, &peer) != LP2P_OK ||
+        if (lp2p_kad_hear(s->kad, s->request->providers[i], &peer) != LP2P_OK ||
             !lp2p_peer_id_eq(&peer.id, s->from) || peer.addrs_len == 0) {
             continue;
         }

@@ -85,6 +85,7 @@ static enum lp2p_err swarm_init(struct lp2p_actor *self, void *state, const void
         lp2p_list_init(&swarm->by_conn[i]);
     }
     lp2p_heap_init(&swarm->waiters);
+    lp2p_observed_init(&swarm->observed);
     swarm->population = (struct lp2p_population){swarm->ctx->config.connections_min,
                                                  swarm->ctx->config.connections_max,
                                                  LP2P_MS(swarm->ctx->config.trim_grace_ms)};

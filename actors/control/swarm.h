@@ -8,6 +8,7 @@
 #define LP2P_CONTROL_SWARM_H
 
 #include "actors/context.h"
+#include "actors/control/observed.h"
 #include "actors/control/peers.h"
 #include "actors/control/population.h"
 #include "base/heap.h"
@@ -32,6 +33,7 @@ struct lp2p_link {
     struct lp2p_ref connection, muxer;
     struct lp2p_peer_entry *peer;
     struct lp2p_multiaddr remote;
+    struct lp2p_ip_port local; /* our end */
     const char *muxer_name, *security_name;
     bool outbound, up, closing, identified; /* identified: identify has ended, well or not */
     unsigned streams;
@@ -81,6 +83,7 @@ struct lp2p_swarm {
     struct lp2p_outbox outbox;
     struct lp2p_peers peers;
     struct lp2p_population population;
+    struct lp2p_observed observed;
     struct lp2p_list links, dials;
     struct lp2p_list by_conn[LP2P_SWARM_CONN_BUCKETS];
     unsigned links_len, links_in, dials_len, dials_population;
@@ -139,6 +142,9 @@ void lp2p_swarm_subscribe(struct lp2p_actor *self, struct lp2p_swarm *swarm, con
 void lp2p_swarm_unsubscribe(struct lp2p_swarm *swarm, struct lp2p_ref who);
 void lp2p_swarm_listening(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_listening *m);
 void lp2p_swarm_list_addrs(struct lp2p_swarm *swarm, struct lp2p_m_list_addrs *m);
+/** A peer told at which address it sees us. */
+void lp2p_swarm_observe(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_link *link,
+                        const struct lp2p_multiaddr *seen);
 /** Where the node listens; NULL: nowhere, or no memory. */
 struct lp2p_addrs *lp2p_swarm_own_addrs(const struct lp2p_swarm *swarm);
 void lp2p_swarm_self_rebuild(struct lp2p_actor *self, struct lp2p_swarm *swarm);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The table of connections: from an upgraded socket to a pair of actors, and until both are gone. */
 #include "actors/control/swarm.h"
+#include "wire/endpoint.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -110,6 +111,8 @@ static enum lp2p_err add_link(struct lp2p_actor *self, struct lp2p_swarm *swarm,
     link->conn = swarm->heir->next_conn++;
     link->peer = entry;
     link->remote = m->remote;
+    struct lp2p_endpoint local = lp2p_endpoint_of(&m->local);
+    (void)lp2p_endpoint_ip(&local, &link->local);
     link->outbound = m->outbound;
     link->muxer_name = m->mux->protocol;
     link->security_name = m->secure->ops->protocol;
@@ -213,6 +216,7 @@ void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, ui
     }
     struct lp2p_peer_entry *entry = link->peer;
     bool was_last = link->up && only_link_up(entry, link), we_closed = link->closing;
+    lp2p_observed_gone(&swarm->observed, conn, lp2p_now(self));
     lp2p_demonitor(self, link->muxer);
     lp2p_list_remove(&link->all);
     lp2p_list_remove(&link->of_peer);
@@ -294,6 +298,8 @@ void lp2p_swarm_identified(struct lp2p_actor *self, struct lp2p_swarm *swarm, st
         return;
     }
     if (m->result == LP2P_OK) {
+        lp2p_addrs_filter(&m->addrs, lp2p_multiaddr_scope(&link->remote));
+        lp2p_swarm_observe(self, swarm, link, &m->observed);
         learn_identity(link->peer, m, (uint32_t)(lp2p_wall_ms(self) / 1000));
         lp2p_swarm_changed(self, swarm, link->peer);
     }

@@ -219,7 +219,7 @@ void lp2p_swarm_register(struct lp2p_actor *self, struct lp2p_swarm *swarm, stru
 
 /* ---- self */
 
-static size_t collect_addrs(const struct lp2p_swarm *swarm, bool published, struct lp2p_multiaddr *out, size_t cap)
+static size_t listed(const struct lp2p_swarm *swarm, bool published, struct lp2p_multiaddr *out, size_t cap)
 {
     const struct lp2p_config *config = &swarm->ctx->config;
     size_t len = 0;
@@ -238,10 +238,73 @@ static size_t collect_addrs(const struct lp2p_swarm *swarm, bool published, stru
     return len;
 }
 
+static bool in(const struct lp2p_multiaddr *items, size_t len, const struct lp2p_multiaddr *addr)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (lp2p_multiaddr_eq(&items[i], addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/** What is listened on; for publishing `announce` in its place if that is given, else with what peers see of us, and then
+ *  what is to be announced besides. */
+static size_t collect_addrs(struct lp2p_actor *self, struct lp2p_swarm *swarm, bool published, struct lp2p_multiaddr *out,
+                            size_t cap)
+{
+    const struct lp2p_config *config = &swarm->ctx->config;
+    struct lp2p_multiaddr seen[LP2P_OBSERVED_MAX];
+    size_t len = listed(swarm, published, out, cap);
+    size_t seen_len = published && config->announce_len == 0
+                          ? lp2p_observed_confirmed(&swarm->observed, lp2p_now(self), seen, LP2P_OBSERVED_MAX)
+                          : 0;
+    for (size_t i = 0; i < seen_len && len < cap; i++) {
+        if (!in(out, len, &seen[i])) {
+            out[len++] = seen[i];
+        }
+    }
+    for (size_t i = 0; published && i < config->append_announce_len && len < cap; i++) {
+        if (!in(out, len, &config->append_announce[i])) {
+            out[len++] = config->append_announce[i];
+        }
+    }
+    return len;
+}
+
+/** The confirmed addresses are not those that are published. */
+static bool news(struct lp2p_actor *self, struct lp2p_swarm *swarm)
+{
+    struct lp2p_multiaddr items[LP2P_RECORD_ADDRS_MAX];
+    size_t len = collect_addrs(self, swarm, true, items, LP2P_RECORD_ADDRS_MAX);
+    for (size_t i = 0; i < len; i++) {
+        if (!lp2p_addrs_have(swarm->self->addrs, &items[i])) {
+            return true;
+        }
+    }
+    return len != swarm->self->addrs->len;
+}
+
+void lp2p_swarm_observe(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_link *link,
+                        const struct lp2p_multiaddr *seen)
+{
+    struct lp2p_multiaddr local;
+    if (seen->len == 0 || link->local.ip_len == 0) {
+        return;
+    }
+    lp2p_multiaddr_from_ip_tcp(link->local.ip, link->local.ip_len, link->local.port, &local);
+    struct lp2p_addrs *own = lp2p_swarm_own_addrs(swarm);
+    if (lp2p_observed_add(&swarm->observed, link->conn, &link->remote, &local, seen, own, lp2p_now(self)) &&
+        swarm->self != NULL && swarm->ctx->config.announce_len == 0 && news(self, swarm)) {
+        lp2p_timer_set(self, LP2P_SWARM_SELF, lp2p_time_add(lp2p_now(self), LP2P_SELF_DEBOUNCE_NS));
+    }
+    lp2p_addrs_drop(&own);
+}
+
 struct lp2p_addrs *lp2p_swarm_own_addrs(const struct lp2p_swarm *swarm)
 {
     struct lp2p_multiaddr items[LP2P_RECORD_ADDRS_MAX];
-    size_t len = collect_addrs(swarm, false, items, LP2P_RECORD_ADDRS_MAX);
+    size_t len = listed(swarm, false, items, LP2P_RECORD_ADDRS_MAX);
     return len > 0 ? lp2p_addrs_new(items, len) : NULL;
 }
 
@@ -288,7 +351,7 @@ static struct lp2p_self *build_self(struct lp2p_actor *self, struct lp2p_swarm *
         return NULL;
     }
     info->version = ++swarm->heir->self_version;
-    info->addrs = lp2p_addrs_new(items, collect_addrs(swarm, true, items, LP2P_RECORD_ADDRS_MAX));
+    info->addrs = lp2p_addrs_new(items, collect_addrs(self, swarm, true, items, LP2P_RECORD_ADDRS_MAX));
     info->protocols = protocol_names(swarm->heir->protocols);
     free(items);
     enum lp2p_err err = info->addrs == NULL || info->protocols == NULL ? LP2P_ENOMEM : LP2P_OK;
@@ -366,7 +429,7 @@ void lp2p_swarm_list_addrs(struct lp2p_swarm *swarm, struct lp2p_m_list_addrs *m
     if (items == NULL || text == NULL) {
         lp2p_op_finish(m->op, LP2P_ENOMEM, NULL);
     } else {
-        size_t n = collect_addrs(swarm, false, items, LP2P_RECORD_ADDRS_MAX), len = 0;
+        size_t n = listed(swarm, false, items, LP2P_RECORD_ADDRS_MAX), len = 0;
         for (size_t i = 0; i < n; i++) {
             if (lp2p_multiaddr_add_peer(&items[i], &swarm->ctx->self) == LP2P_OK) {
                 lp2p_multiaddr_text(&items[i], text + len);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors/shared.h"
 
+#include "wire/endpoint.h"
+
 #include <stdlib.h>
 
 /* All counts work alike: taking a reference needs no order, because who takes one holds one; the release of
@@ -47,6 +49,27 @@ void lp2p_addrs_drop(struct lp2p_addrs **addrs)
     if (old != NULL && was_last(&old->refs)) {
         free(old);
     }
+}
+
+void lp2p_addrs_filter(struct lp2p_addrs **addrs, enum lp2p_ma_scope source)
+{
+    size_t kept = 0;
+    for (uint32_t i = 0; *addrs != NULL && i < (*addrs)->len; i++) {
+        kept += lp2p_addr_plausible(&(*addrs)->items[i], source);
+    }
+    if (*addrs == NULL || kept == (*addrs)->len) {
+        return;
+    }
+    struct lp2p_multiaddr *items = kept > 0 ? calloc(kept, sizeof(*items)) : NULL;
+    size_t len = 0;
+    for (uint32_t i = 0; items != NULL && i < (*addrs)->len; i++) {
+        if (lp2p_addr_plausible(&(*addrs)->items[i], source)) {
+            items[len++] = (*addrs)->items[i];
+        }
+    }
+    lp2p_addrs_drop(addrs);
+    *addrs = lp2p_addrs_new(items, len);
+    free(items);
 }
 
 bool lp2p_addrs_have(const struct lp2p_addrs *addrs, const struct lp2p_multiaddr *addr)

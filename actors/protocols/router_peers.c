@@ -109,6 +109,13 @@ void lp2p_router_peer_update(struct lp2p_router *router, struct lp2p_peer_info *
     }
 }
 
+void lp2p_router_source(struct lp2p_router *router, const struct lp2p_peer_id *peer)
+{
+    const struct lp2p_peer_info *info = lp2p_router_known(router, peer);
+    /* Of somebody whose connection has not been heard of yet nothing private is believed. */
+    lp2p_kad_source(router->kad, info == NULL || info->remote.len == 0 ? LP2P_SCOPE_PUBLIC : lp2p_multiaddr_scope(&info->remote));
+}
+
 void lp2p_router_peer_left(struct lp2p_router *router, const struct lp2p_peer_id *peer)
 {
     struct known *known = find(router, peer);

@@ -79,6 +79,8 @@ void lp2p_router_self_changed(struct lp2p_router *router, struct lp2p_m_self_cha
 /** What is known of a connected peer, or NULL. */
 struct lp2p_peer_info *lp2p_router_known(const struct lp2p_router *router, const struct lp2p_peer_id *peer);
 /** Our own addresses as they are published. */
+/** Tells the machine how far away the peer is whose bytes come next. */
+void lp2p_router_source(struct lp2p_router *router, const struct lp2p_peer_id *peer);
 void lp2p_router_self_peer(const struct lp2p_router *router, struct lp2p_kad_peer *out);
 /** The machine's question for addresses (lp2p_kad_config). */
 bool lp2p_router_peer_addrs(void *ctx, const struct lp2p_peer_id *peer, struct lp2p_kad_peer *out);

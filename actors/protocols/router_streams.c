@@ -223,6 +223,7 @@ static void request_data(struct lp2p_router *router, struct request *request, st
         return;
     }
     request->told = true;
+    lp2p_router_source(router, &request->head.stream.peer);
     lp2p_kad_feed(router->kad, request->tag, message, lp2p_now(router->self), lp2p_wall_ms(router->self));
     if (lp2p_pstream_close(&router->streams, &request->head.stream)) {
         lp2p_pstream_deadline(&router->streams, &request->head.stream,
@@ -257,6 +258,7 @@ static bool serve_one(struct lp2p_router *router, struct inbound *serve, struct 
     lp2p_pstream_deadline(&router->streams, stream,
                           lp2p_time_add(lp2p_now(router->self), LP2P_ROUTER_IDLE_NS));
     LP2P_COUNT(router->ctx, dht_requests_in, 1);
+    lp2p_router_source(router, &stream->peer);
     enum lp2p_err err =
         lp2p_kad_serve(router->kad, &stream->peer, request, lp2p_now(router->self),
                        lp2p_wall_ms(router->self), router->answer, LP2P_KAD_REQUEST_MAX, &len);
