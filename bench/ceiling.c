@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The ceiling: the smallest program that moves the same bytes with the same cipher over the same sockets. Two processes and a
- * TCP connection over loopback; frames of 65,535 bytes, sealed with ChaCha20-Poly1305 by one library; no protocol at all. The forked process is
- * the server, whose cost is printed: it receives (up), sends (down), or answers (ping).
+ * TCP connection over loopback; frames of 65,535 bytes, sealed with ChaCha20-Poly1305 by one library; no protocol at all. The forked
+ * process is the server, whose cost is printed: it receives (up), sends (down), or answers (ping).
  *
  *   bench_ceiling up|down|ping libgcrypt|libcrypto|libsodium|plain [SECONDS] */
 #include "figures.h"

@@ -6,7 +6,8 @@ import math
 from table import median, short
 
 COLORS = {'lotus': '#0c8599', 'lotus-own': '#66d9e8', 'go': '#7048e8', 'rust': '#e8590c', 'js': '#f2b705',
-          'ck_stack, taken whole (chosen)': '#0c8599', 'ck_ring MPSC': '#e03131', 'the whole mailbox': '#868e96'}
+          'ck_stack, taken whole (chosen)': '#0c8599', 'ck_ring MPSC': '#e03131',
+          'the whole mailbox': '#868e96', 'ck_ring MPSC, slowest round': '#ffa8a8'}
 
 
 def color(name):
@@ -17,16 +18,20 @@ def bars(row):
     """Horizontal bars, thin lines for the extremes; the ceiling is a dashed line."""
     names = [n for n in row if n != 'ceiling']
     ceiling = median(row['ceiling']) if 'ceiling' in row else None
-    top = max([max(row[n]) for n in names] + [ceiling or 0, 1e-9])
+    lengths = sorted([max(row[n]) for n in names] + [ceiling or 0])
+    # One that is much longer than all others is cut, so that the others can be told apart.
+    top = max(1e-9, min(lengths[-1], 4 * lengths[-2]) if len(lengths) > 2 and lengths[-2] > 0 else lengths[-1])
     left, width, step = 72, 215, 21
     height = step * len(names) + 4
     parts = [f'<svg viewBox="0 0 350 {height + (15 if ceiling else 0)}" role="img">']
     for i, name in enumerate(names):
         value, y = median(row[name]), i * step + 3
-        w = max(1, value / top * width)
-        low, high = (left + x / top * width for x in (min(row[name]), max(row[name])))
+        cut = value > top
+        w = max(1, min(value, top) / top * width)
+        low, high = (left + min(x, top) / top * width for x in (min(row[name]), max(row[name])))
         parts.append(f'<text x="{left - 6}" y="{y + 12}" text-anchor="end">{html.escape(name)}</text>'
                      f'<rect x="{left}" y="{y}" width="{w:.1f}" height="15" rx="2" fill="{color(name)}"/>'
+                     + ('<path d="M%.0f %.0fl6 -17" stroke="#fff" stroke-width="4"/>' % (left + width * 0.8, y + 16) if cut else '') +
                      f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y + 7.5}" y2="{y + 7.5}" stroke="currentColor" stroke-opacity=".6"/>'
                      f'<text x="{max(left + w, high) + 5:.1f}" y="{y + 12}">{short(value)}</text>')
     if ceiling:
@@ -79,7 +84,8 @@ def curve(series, x_text):
         dots = ''.join(f'<circle cx="{place_x(x):.1f}" cy="{place_y(y):.1f}" r="2.8" fill="{color(name)}"><title>{html.escape(name)}: '
                        f'{size_text(x)}, {short(y)}</title></circle>' for x, y in line if y > 0)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{color(name)}" stroke-width="2"/>{dots}'
-                     f'<rect x="{at}" y="3" width="11" height="11" rx="2" fill="{color(name)}"/><text x="{at + 15}" y="13">{html.escape(name)}</text>')
+                     f'<rect x="{at}" y="3" width="11" height="11" rx="2" fill="{color(name)}"/>'
+                     f'<text x="{at + 15}" y="13">{html.escape(name)}</text>')
         at += 36 + 6.6 * len(name)
     return ''.join(parts) + '</svg>'
 
@@ -93,4 +99,5 @@ def way(target, got):
     shade = '#099268' if beats(target.aim) else '#51cf66' if beats(target.least) else '#fa5252'
     marks = ''.join(f'<line x1="{x(v):.1f}" x2="{x(v):.1f}" y1="0" y2="16" stroke="currentColor" stroke-width="{w}"/>'
                     for v, w in ((target.least, 1.2), (target.aim, 2.4)))
-    return f'<svg viewBox="0 0 {width} 16" style="height:14px"><rect x="0" y="4" width="{x(got):.1f}" height="8" rx="2" fill="{shade}"/>{marks}</svg>'
+    return f'<svg viewBox="0 0 {width} 16" style="height:14px">' \
+           f'<rect x="0" y="4" width="{x(got):.1f}" height="8" rx="2" fill="{shade}"/>{marks}</svg>'

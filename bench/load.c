@@ -95,7 +95,9 @@ static void parse(int argc, char **argv, struct load_options *options)
     static const struct option names[] = {
         {"addr", required_argument, NULL, 'a'}, {"pid", required_argument, NULL, 'p'}, {"seconds", required_argument, NULL, 's'},
         {"parallel", required_argument, NULL, 'n'}, {"count", required_argument, NULL, 'c'}, {"size", required_argument, NULL, 'b'},
-        {"depth", required_argument, NULL, 'd'}, {"counters", required_argument, NULL, 'C'}, {"protocol", required_argument, NULL, 'P'}, {"help", no_argument, NULL, 'h'}, {0},
+        {"depth", required_argument, NULL, 'd'},
+        {"counters", required_argument, NULL, 'C'},
+        {"protocol", required_argument, NULL, 'P'}, {"help", no_argument, NULL, 'h'}, {0},
     };
     const char *addr = NULL;
     for (int c; (c = getopt_long(argc, argv, "h", names, NULL)) != -1;) {

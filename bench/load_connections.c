@@ -169,7 +169,8 @@ void load_idle(void)
 
 /* ---- a crowd: the same, each with a ping under way */
 
-static struct bench_stream **crowd; /* a ping stream for each link */
+static struct bench_link **crowd;
+static struct bench_stream **crowd_streams; /* opened when they are first used: until then the links are idle */
 static unsigned crowd_len, crowd_waiting;
 
 static void crowd_ping(struct bench_stream *stream)
@@ -206,13 +207,25 @@ static void on_crowd_lost(struct bench_stream *stream, bool clean)
     load_fail("a stream of a crowd was ended by the peer");
 }
 
+static struct bench_stream *crowd_stream(unsigned i)
+{
+    static const struct bench_stream_ops ops = {.data = on_crowd_pong, .ended = on_crowd_lost};
+    if (crowd_streams[i] == NULL) {
+        crowd_streams[i] = bench_stream_open(crowd[i], "/ipfs/ping/1.0.0", &ops, NULL);
+    }
+    if (crowd_streams[i] == NULL) {
+        load_fail("no stream for a ping");
+    }
+    return crowd_streams[i];
+}
+
 static void crowd_goes(void)
 {
     done = false;
     run.latencies.len = 0;
     load_begin();
     for (unsigned i = 0; i < crowd_len; i++) {
-        crowd_ping(crowd[i]);
+        crowd_ping(crowd_stream(i));
     }
     load_until(&done, "pings of a crowd are not answered");
     load_end();
@@ -220,17 +233,14 @@ static void crowd_goes(void)
 
 static void on_crowd_identified(struct bench_link *link)
 {
-    static const struct bench_stream_ops ops = {.data = on_crowd_pong, .ended = on_crowd_lost};
-    crowd[crowd_len] = bench_stream_open(link, "/ipfs/ping/1.0.0", &ops, NULL);
-    if (crowd[crowd_len++] == NULL) {
-        load_fail("no stream for a ping");
-    }
+    crowd[crowd_len++] = link;
 }
 
 void load_crowd(void)
 {
-    crowd = calloc(run.options->count, sizeof(*crowd));
-    if (crowd == NULL) {
+    crowd = calloc(run.options->count, sizeof(struct bench_link *));
+    crowd_streams = calloc(run.options->count, sizeof(struct bench_stream *));
+    if (crowd == NULL || crowd_streams == NULL) {
         load_fail("no memory");
     }
     hold(&CROWD_OPS, crowd_goes);

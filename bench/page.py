@@ -16,7 +16,7 @@ body{font:15px/1.5 system-ui,sans-serif;max-width:1240px;margin:2rem auto;paddin
 h1{font-size:1.6rem;margin-bottom:.2rem}h2{font-size:1.25rem;margin:2.6rem 0 .6rem;border-bottom:2px solid var(--line);padding-bottom:.2rem}
 h3{font-size:1rem;margin:1.3rem 0 .4rem}p.note,.soft{color:var(--soft);margin:.2rem 0;font-size:.88rem}
 nav a{margin-right:1rem;font-size:.9rem}
-.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(370px,1fr));gap:.8rem}
+.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(285px,1fr));gap:.7rem}
 .wide{display:grid;grid-template-columns:repeat(auto-fill,minmax(560px,1fr));gap:.8rem}
 figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:.55rem .8rem}
 figcaption{font-weight:600;font-size:.87rem;margin-bottom:.2rem}figcaption small{font-weight:400;color:var(--soft)}
@@ -50,10 +50,12 @@ def head_part(head):
     rates = ', '.join(f'{c} {r:,.0f} MB/s' for c, r in head.get('ceiling_rates', {}).items())
     parts = ['<h1>lotus-p2p bench</h1>',
              f'<p class="note">{esc(head["time"])} · commit {esc(head["commit"])} · {esc(head["cpu"])}, {head["cpus"]} cores, kernel '
-             f'{esc(head["kernel"])}, load before {head["load_before"]}</p><p class="note">{esc(versions)}. Our cipher: {esc(head["cipher"])}.</p>',
+             f'{esc(head["kernel"])}, load before {head["load_before"]}</p>'
+             f'<p class="note">{esc(versions)}. Our cipher: {esc(head["cipher"])}.</p>',
              f'<p class="note">{head["rounds"]} interleaved rounds of {head["seconds"]} s. Bars are medians, thin lines the extremes. Each '
-             'scenario has a fresh server process, over loopback, under one common client. The dashed line is the ceiling: the smallest program that '
-             f'moves the same bytes over the same sockets with {esc(head.get("ceiling_cipher"))} ({esc(rates)}).</p>']
+             'scenario has a fresh server process, over loopback, under one common client. The dashed line is the ceiling: the smallest '
+             f'program that moves the same bytes over the same sockets with {esc(head.get("ceiling_cipher"))} ({esc(rates)}). A bar that '
+             'is much longer than the others is cut.</p>']
     if head['missing']:
         parts.append(f'<p class="note bad">Left out: {esc("; ".join(head["missing"]))}</p>')
     if head.get('options'):
@@ -67,13 +69,14 @@ def targets_part(records):
         return ''
     classes = {targets.AIM: 'aim', targets.REACHED: 'good', targets.MISSED: 'bad'}
     counts = {v: sum(1 for j in judged if j[2] == v) for v in classes}
-    out = [f'<h2 id="targets">What is to be reached</h2><p class="note">{len(judged)} rows: <span class="aim">{counts[targets.AIM]} aim reached</span>, '
+    out = ['<h2 id="targets">What is to be reached</h2>'
+           f'<p class="note">{len(judged)} rows: <span class="aim">{counts[targets.AIM]} aim reached</span>, '
            f'<span class="good">{counts[targets.REACHED]} reached</span>, <span class="bad">{counts[targets.MISSED]} not reached</span></p>'
            '<table><tr><th class="l">row</th><th class="l">against</th><th>measured</th><th>at least</th><th>aim</th>'
            '<th style="width:26%">the way there</th><th>verdict</th></tr>']
     for t, got, verdict in judged:
         sign, times = '≥' if t.more else '≤', '' if t.to == targets.VALUE else '×'
-        out.append(f'<tr><td class="l">{esc(t.text)}</td><td class="l soft">{t.to}</td><td><b>{short(got)}{times}</b></td>'
+        out.append(f'<tr><td class="l">{esc(t.text)}</td><td class="l soft">{t.to.split(" =")[0]}</td><td><b>{short(got)}{times}</b></td>'
                    f'<td>{sign} {t.least:g}{times}</td><td>{sign} {t.aim:g}{times}</td><td>{charts.way(t, got)}</td>'
                    f'<td><span class="pill {classes[verdict]}">{verdict}</span></td></tr>')
     return ''.join(out) + '</table>'
@@ -93,14 +96,14 @@ def charts_part(rows):
             out.append('</div>' * (last is not None) + f'<h2>{esc(GROUPS.get(scenario))}</h2>')
             last_group, last = GROUPS.get(scenario), None
         if scenario != last:
-            out.append('</div>' * (last is not None) + f'<h3>{esc(TEXTS.get(scenario, scenario))} <small class="soft">{esc(scenario)}</small></h3>'
-                       '<div class="cards">')
+            out.append('</div>' * (last is not None) + f'<h3>{esc(TEXTS.get(scenario, scenario))} '
+                       f'<small class="soft">{esc(scenario)}</small></h3><div class="cards">')
             last = scenario
         unit, more, text = FIGURES[figure]
         what = f'{unit}, ' if unit else ''
         bulk = figure.endswith('_each') and ('up-' in scenario or 'down-' in scenario)
-        out.append(f'<figure><figcaption>{esc(text)}{" GB" if bulk else ""} <small>{what}{"more" if more else "less"} is better</small></figcaption>'
-                   f'{charts.bars(row)}</figure>')
+        out.append(f'<figure><figcaption>{esc(text)}{" GB" if bulk else ""} <small>{what}{"more" if more else "less"} is better</small>'
+                   f'</figcaption>{charts.bars(row)}</figure>')
     return ''.join(out) + '</div>' * (last is not None)
 
 
@@ -136,8 +139,8 @@ def decisions_part(records):
     found, mailbox = decisions.rows(records), decisions.mailbox_rows(records)
     out = []
     if found:
-        out.append('<h2 id="decisions">Decisions of the design</h2><p class="note">Green and red: better and worse than as shipped by more than the noise '
-                   'of both.</p><div class="scroll"><table><tr><th class="l">alternative</th>' +
+        out.append('<h2 id="decisions">Decisions of the design</h2><p class="note">Green and red: better and worse than as shipped by more '
+                   'than the noise of both.</p><div class="scroll"><table><tr><th class="l">alternative</th>' +
                    ''.join(f'<th>{esc(head)}</th>' for _, _, head in decisions.COLUMNS) + '</tr>')
         shipped = found[0][1]
         for text, cells in found:
@@ -148,9 +151,10 @@ def decisions_part(records):
         out.append(f'<p class="note">{esc(text)}: p50 {short(p50)} us, CPU {short(cpu)} us</p>')
     if mailbox:
         lines = {name: [(row[0], row[i]) for row in mailbox]
-                 for i, name in ((1, 'ck_stack, taken whole (chosen)'), (2, 'ck_ring MPSC'), (3, 'the whole mailbox'))}
-        out.append('<h3>The queue under a mailbox</h3><div class="wide"><figure><figcaption>ns for each message over the number of senders <small>less is '
-                   f'better; both axes logarithmic</small></figcaption>{charts.curve(lines, "senders")}</figure></div>')
+                 for i, name in ((1, 'ck_stack, taken whole (chosen)'), (2, 'ck_ring MPSC'), (3, 'the whole mailbox'),
+                                 (5, 'ck_ring MPSC, slowest round'))}
+        out.append('<h3>The queue under a mailbox</h3><div class="wide"><figure><figcaption>ns for each message over the number of senders '
+                   f'<small>less is better; both axes logarithmic</small></figcaption>{charts.curve(lines, "senders")}</figure></div>')
     return ''.join(out)
 
 
@@ -158,10 +162,11 @@ def runtime_part(rows):
     found = [(s[8:], row) for (s, _), row in rows.items() if s.startswith('runtime') and 'queue-' not in s]
     if not found:
         return ''
-    cells = ''.join(f'<tr><td class="l">{esc(name)}</td><td>{short(median(row["lotus"]))} ns <small>±{spread(row["lotus"]) * 100:.0f}%</small></td></tr>'
-                    for name, row in found)
-    return ('<h2 id="runtime">The runtime alone</h2><p class="note">mailbox-N: a message with N senders; ping-pong: a round trip of two actors under each '
-            f'placement; start and restart of an actor.</p><table style="width:auto">{cells}</table>')
+    cells = ''.join(f'<tr><td class="l">{esc(name)}</td><td>{short(median(row["lotus"]))} ns '
+                    f'<small>±{spread(row["lotus"]) * 100:.0f}%</small></td></tr>' for name, row in found)
+    return ('<h2 id="runtime">The runtime alone</h2><p class="note">mailbox-N: a message with N senders; ping-pong: a round trip of two '
+            'actors under each placement; start and restart of an actor.</p>'
+            f'<table style="width:auto">{cells}</table>')
 
 
 def ratio_cell(figure, ratio):
@@ -191,9 +196,10 @@ def page(records):
     head = next(r for r in records if r.get('event') == 'run')
     failed = sorted({f'{r["scenario"]}, {r["subject"]}: {r["text"]}' for r in records if r.get('event') == 'failed'})
     subjects = [s for s in columns({k: v for k, v in rows.items() if not k[0].startswith('runtime')})]
-    links = '<nav>' + ''.join(f'<a href="#{i}">{t}</a>' for i, t in (('targets', 'targets'), ('curves', 'curves'), ('decisions', 'decisions'),
-                                                                    ('runtime', 'runtime'), ('all', 'all figures'))) + '</nav>'
-    body = [head_part(head), links, ''.join(f'<p class="note bad">Failed: {esc(text)}</p>' for text in failed), targets_part(records), key(subjects),
-            charts_part(rows), curves_part(records), decisions_part(records), runtime_part(rows), all_part(rows)]
+    parts = ('targets', 'curves', 'decisions', 'runtime', 'all')
+    links = '<nav>' + ''.join(f'<a href="#{p}">{p}{" figures" if p == "all" else ""}</a>' for p in parts) + '</nav>'
+    problems = ''.join(f'<p class="note bad">Failed: {esc(text)}</p>' for text in failed)
+    body = [head_part(head), links, problems, targets_part(records), key(subjects), charts_part(rows), curves_part(records),
+            decisions_part(records), runtime_part(rows), all_part(rows)]
     return ('<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             f'<title>lotus-p2p bench</title><style>{STYLE}</style>{"".join(body)}</html>\n')

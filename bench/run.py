@@ -215,7 +215,8 @@ class Run:
 
     def crowd_point(self, subject, crowd):
         figures = scenarios.idle(self.short, subject, crowd, scenarios.crowd_pings)
-        return {'per_s': figures['per_s'], 'p50_us': figures['p50_us'], 'total_mib': figures['base_mib'] + figures['pss_kib'] * crowd / 1024}
+        return {'per_s': figures['per_s'], 'p50_us': figures['p50_us'],
+                'total_mib': figures['base_mib'] + figures['pss_kib'] * crowd / 1024}
 
     def curves(self, is_time):
         """Message sizes from 16 B to 1 MiB, connections from 1 to 1,000."""
@@ -254,8 +255,9 @@ def write(out, records):
 def report(run):
     head = run.records[0]
     print(table.text_table(run.records))
-    print(f'\nours first, ± half of the distance between the extremes; {head["rounds"]} rounds of {head["seconds"]} s; ceiling: {head["ceiling_cipher"]} '
-          f'({", ".join(f"{c} {r:.0f}" for c, r in head["ceiling_rates"].items())} MB/s); ours: {head["cipher"]}')
+    print(f'\n± is half of the distance between the extremes; {head["rounds"]} rounds of {head["seconds"]} s; '
+          f'ceiling: {head["ceiling_cipher"]} ({", ".join(f"{c} {r:.0f}" for c, r in head["ceiling_rates"].items())} MB/s); '
+          f'ours: {head["cipher"]}')
     for text in (targets.text_table(run.records), decisions.text_table(run.records)):
         if text:
             print(text)

@@ -103,7 +103,8 @@ void bench_queue(bool ring, unsigned producers, uint64_t messages)
     queue.depth = 0;
     queue.over = false;
     for (unsigned i = 0; i < producers; i++) {
-        all[i] = (struct producer){.ring = ring, .count = messages / producers, .entries = calloc(messages / producers, sizeof(struct entry))};
+        all[i] = (struct producer){.ring = ring, .count = messages / producers};
+        all[i].entries = calloc(all[i].count, sizeof(struct entry));
         if (all[i].entries == NULL) {
             abort();
         }

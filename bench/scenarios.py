@@ -108,7 +108,7 @@ def simple(kind, figures, *arguments, options=None, prepare=None):
 
 
 def put_first(context, server):
-    context.result(server, 'put', '--parallel', 4, seconds=0.3)
+    context.result(server, 'put', '--parallel', 1, '--count', 20, seconds=1)
 
 
 def fill_table(_, server):
@@ -306,7 +306,7 @@ SCENARIOS = {
     'find-node': Scenario(LOTUS, 'FIND_NODE, 1,000 peers offered to the table',
                           simple('findnode', each_figures, '--parallel', 8, options=KAD, prepare=fill_table), True),
     'put-value': Scenario(LOTUS, 'PUT_VALUE', simple('put', each_figures, '--parallel', 8, options=KAD), rounds_max=3),
-    'get-value': Scenario(LOTUS, 'GET_VALUE', simple('get', each_figures, '--parallel', 8, options=KAD, prepare=put_first),
+    'get-value': Scenario(LOTUS, 'GET_VALUE', simple('get', each_figures, '--parallel', 8, '--count', 20, options=KAD, prepare=put_first),
                           rounds_max=3),
     'lotus': Scenario(LOTUS, 'Lotus messages received, 16 at once', simple('lotus', each_figures, '--parallel', 16), True),
     'send': Scenario(LOTUS, 'send_to, 16 under way', own('send', parallel=16), ours=True, rounds_max=3),

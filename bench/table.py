@@ -110,7 +110,8 @@ def compare(old, new):
                 noise, change = max(least, spread(earlier) + spread(values)), b / a - 1
                 if abs(change) > noise:
                     good = (change > 0) == FIGURES[key[1]][1]
-                    out.append((not subject.startswith('lotus'), f'{"better" if good else "WORSE "}  {key[0]:<18} {key[1]:<13} {subject:<15} '
+                    word = 'better' if good else 'WORSE '
+                    out.append((not subject.startswith('lotus'), f'{word}  {key[0]:<18} {key[1]:<13} {subject:<15} '
                                 f'{short(a)} -> {short(b)} {FIGURES[key[1]][0]} ({change * 100:+.0f} %, noise {noise * 100:.0f} %)'))
     return [text for _, text in sorted(out, key=lambda line: line[0])]
 

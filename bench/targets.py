@@ -77,5 +77,6 @@ def text_table(records):
     lines = ['', f'{"to be reached":<{width}}  {"measured":>8}  {"at least":>8}  {"aim":>6}  {"against":<13}  verdict']
     for t, got, verdict in judged:
         sign = '>=' if t.more else '<='
-        lines.append(f'{t.text:<{width}}  {got:8.2f}  {sign + format(t.least, "g"):>8}  {sign + format(t.aim, "g"):>6}  {t.to:<13}  {verdict}')
+        least, aim = f'{sign}{t.least:g}', f'{sign}{t.aim:g}'
+        lines.append(f'{t.text:<{width}}  {got:8.2f}  {least:>8}  {aim:>6}  {t.to:<13}  {verdict}')
     return '\n'.join(lines)
