@@ -25,6 +25,10 @@ extern "C" {
 #define LP2P_VERSION_STRING "0.1.0"
 /** Version of the library that is linked, e.g. "0.1.0". */
 const char *lp2p_version(void);
+/** For daemons, after their start: gives memory back that only the start needed (the heap's free pages, and pages of programs
+ *  and libraries that are the same in their files; those come back when they are touched). The library never does it unasked.
+ *  Breakpoints that a debugger has set are lost. */
+void lp2p_process_trim(void);
 
 #define LP2P_PEER_TEXT_MAX 80  /* bytes of a peer id text with its NUL */
 #define LP2P_ADDR_TEXT_MAX 512 /* bytes of a multiaddr text with its NUL */

@@ -98,6 +98,7 @@ int main(int argc, char **argv)
         return cli_fail_code(&cli, err, "%s", detail);
     }
     print_addresses(&cli, node);
+    lp2p_process_trim();
     int code = run_until_signal(&cli, node);
     lp2p_node_free(node);
     return code;
