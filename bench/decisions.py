@@ -75,7 +75,7 @@ def text_table(records):
     lines = []
     if found:
         lines.append(['decision'] + [head for _, _, head in COLUMNS])
-        lines += [[text] + [f'{short(c[0])} ±{c[1] * 100:.0f}%' if c else '' for c in cells] for text, cells in found]
+        lines += [[text] + [short(c[0]) + (f' ±{c[1] * 100:.0f}%' if c[1] else '') if c else '' for c in cells] for text, cells in found]
     out = ['']
     if lines:
         # A head may take two lines.

@@ -6,7 +6,7 @@ import charts
 import decisions
 import targets
 from scenarios import FIGURES, GROUPS, TEXTS
-from table import columns, group, median, ratios, short, spread
+from table import columns, group, median, ratios, short, spread, with_spread
 
 STYLE = '''
 :root{color-scheme:light dark;--line:#8883;--soft:#868e96;--good:#2b8a3e;--aim:#087f5b;--bad:#c92a2a}
@@ -31,7 +31,7 @@ td.l,th.l{text-align:left;white-space:normal}td small{color:var(--soft)}
 margin-right:.35em;vertical-align:-1px}
 '''
 MAIN = ('rate', 'per_s', 'p50_us', 'p99_us', 'cpu_per_gb', 'cpu_us', 'pss_kib', 'kernel_kib', 'base_mib', 'total_mib', 'idle_cpu_ms',
-        'allocs_each', 'wakes_each')  # charts; the others are in the table only
+        'wakes_each')  # charts; the others are in the table only
 CURVES = (
     ('size', 'rate', 'Messages of 16 B to 1 MiB, answered one by one', 'bytes of a message', 'MB/s', True),
     ('size', 'cpu_us', "Server's CPU time for each message", 'bytes of a message', 'us', False),
@@ -76,7 +76,7 @@ def targets_part(records):
            '<th style="width:26%">the way there</th><th>verdict</th></tr>']
     for t, got, verdict in judged:
         sign, times = '≥' if t.more else '≤', '' if t.to == targets.VALUE else '×'
-        out.append(f'<tr><td class="l">{esc(t.text)}</td><td class="l soft">{t.to.split(" =")[0]}</td><td><b>{short(got)}{times}</b></td>'
+        out.append(f'<tr><td class="l">{esc(t.text)}</td><td class="l soft" style="white-space:nowrap">{t.to.split(" =")[0]}</td><td><b>{short(got)}{times}</b></td>'
                    f'<td>{sign} {t.least:g}{times}</td><td>{sign} {t.aim:g}{times}</td><td>{charts.way(t, got)}</td>'
                    f'<td><span class="pill {classes[verdict]}">{verdict}</span></td></tr>')
     return ''.join(out) + '</table>'
@@ -124,11 +124,11 @@ def curves_part(records):
 def decision_cell(cell, shipped, figure):
     if cell is None:
         return '<td></td>'
-    text = f'{short(cell[0])} <small>±{cell[1] * 100:.0f}%</small>'
+    text = short(cell[0]) + (f' <small>±{cell[1] * 100:.0f}%</small>' if cell[1] else '')
     if shipped is None or cell is shipped or shipped[0] == 0:
         return f'<td>{text}</td>'
     ratio = cell[0] / shipped[0]
-    noise = max(0.05, cell[1] + shipped[1])
+    noise = max(0.05 if cell[1] and shipped[1] else 0.2, cell[1] + shipped[1])  # one round has no spread of its own
     if abs(ratio - 1) <= noise:
         return f'<td>{text}</td>'
     kind = 'good' if (ratio > 1) == FIGURES[figure][1] else 'bad'
@@ -140,8 +140,8 @@ def decisions_part(records):
     out = []
     if found:
         out.append('<h2 id="decisions">Decisions of the design</h2><p class="note">Green and red: better and worse than as shipped by more '
-                   'than the noise of both.</p><div class="scroll"><table><tr><th class="l">alternative</th>' +
-                   ''.join(f'<th>{esc(head)}</th>' for _, _, head in decisions.COLUMNS) + '</tr>')
+                   'than the noise of both.</p><div class="scroll"><table><tr><th class="l" style="min-width:15rem">alternative</th>' +
+                   ''.join(f'<th style="white-space:normal">{esc(head)}</th>' for _, _, head in decisions.COLUMNS) + '</tr>')
         shipped = found[0][1]
         for text, cells in found:
             out.append(f'<tr><td class="l">{esc(text)}</td>' + ''.join(
@@ -183,7 +183,7 @@ def all_part(rows):
     last = None
     for (scenario, figure), row in rows.items():
         to_peer, to_ceiling = ratios(figure, row)
-        cells = ''.join(f'<td>{short(median(row[s]))} <small>±{spread(row[s]) * 100:.0f}%</small></td>' if s in row else '<td></td>'
+        cells = ''.join(f'<td>{with_spread(row[s])}</td>' if s in row else '<td></td>'
                         for s in subjects)
         out.append(f'<tr><td class="l">{esc(scenario) if scenario != last else ""}</td><td class="l">{esc(FIGURES[figure][2])} '
                    f'<small>{FIGURES[figure][0]}</small></td>{cells}{ratio_cell(figure, to_peer)}{ratio_cell(figure, to_ceiling)}</tr>')
