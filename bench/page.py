@@ -76,7 +76,8 @@ def targets_part(records):
            '<th style="width:26%">the way there</th><th>verdict</th></tr>']
     for t, got, verdict in judged:
         sign, times = '≥' if t.more else '≤', '' if t.to == targets.VALUE else '×'
-        out.append(f'<tr><td class="l">{esc(t.text)}</td><td class="l soft" style="white-space:nowrap">{t.to.split(" =")[0]}</td><td><b>{short(got)}{times}</b></td>'
+        out.append(f'<tr><td class="l">{esc(t.text)}</td><td class="l soft" style="white-space:nowrap">{t.to.split(" =")[0]}</td>'
+                   f'<td><b>{short(got)}{times}</b></td>'
                    f'<td>{sign} {t.least:g}{times}</td><td>{sign} {t.aim:g}{times}</td><td>{charts.way(t, got)}</td>'
                    f'<td><span class="pill {classes[verdict]}">{verdict}</span></td></tr>')
     return ''.join(out) + '</table>'
