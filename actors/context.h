@@ -10,6 +10,7 @@
 #include "actors/net.h"
 #include "actors/outbox.h"
 #include "actors/messages.h"
+#include "actors/link/rate.h"
 #include "noise/noise.h"
 #include "runtime/runtime.h"
 #include "tls/session.h"
@@ -68,6 +69,7 @@ struct lp2p_context {
     struct lp2p_resource_cache *resource_cache; /* the resources actor's alone */
     struct lp2p_db *db;           /* what is kept on disk, while the node runs; the store actor's alone. NULL: nothing is kept */
     struct lp2p_slice store_last; /* the swarm's last batch, written when the runtime has stopped */
+    struct lp2p_rate_shared push_rates; /* of identify pushes, over all threads */
     struct lp2p_counters counters;
 };
 

@@ -249,6 +249,16 @@ bool lp2p_peer_entry_learn(struct lp2p_peer_entry *entry, const struct lp2p_addr
     return changed;
 }
 
+bool lp2p_peer_entry_certify(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, uint64_t seq, uint32_t now_s)
+{
+    if (seq < entry->record_seq) {
+        return false;
+    }
+    entry->record_seq = seq;
+    lp2p_peer_entry_learn(entry, addrs, LP2P_ADDR_CERTIFIED, now_s);
+    return true;
+}
+
 bool lp2p_peer_entry_recall(struct lp2p_peer_entry *entry, const struct lp2p_multiaddr *items,
                             const struct lp2p_addr_note *notes, size_t len)
 {

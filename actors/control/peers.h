@@ -82,7 +82,9 @@ bool lp2p_peer_entry_idle(const struct lp2p_peer_entry *entry);
  *  of these the oldest. now_s: wall clock. True if anything changed. */
 bool lp2p_peer_entry_learn(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, enum lp2p_addr_source source,
                            uint32_t now_s);
-/** The same for addresses whose age is known, one note for each: what was stored. They never replace anything. */
+/** What a signed record says: its addresses, unless a newer record of the peer is known. False: it is an old one. */
+bool lp2p_peer_entry_certify(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, uint64_t seq, uint32_t now_s);
+/** As learn for addresses whose age is known, one note for each: what was stored. They never replace anything. */
 bool lp2p_peer_entry_recall(struct lp2p_peer_entry *entry, const struct lp2p_multiaddr *items,
                             const struct lp2p_addr_note *notes, size_t len);
 /** Drops the addresses whose time is over. True if anything changed. */

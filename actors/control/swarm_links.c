@@ -269,12 +269,11 @@ void lp2p_swarm_link_status(struct lp2p_swarm *swarm, const struct lp2p_m_link_s
 
 static void learn_identity(struct lp2p_peer_entry *entry, struct lp2p_m_identified *m, uint32_t now_s)
 {
-    bool stale = m->addrs_certified && m->record_seq < entry->record_seq;
-    if (m->addrs != NULL && !stale) {
-        /* What a peer certifies itself replaces what was heard of it (libp2p specs RFC/0003). */
-        lp2p_peer_entry_learn(entry, m->addrs, m->addrs_certified ? LP2P_ADDR_CERTIFIED : LP2P_ADDR_IDENTIFY, now_s);
+    if (m->addrs != NULL && m->addrs_certified) {
+        (void)lp2p_peer_entry_certify(entry, m->addrs, m->record_seq, now_s);
+    } else if (m->addrs != NULL) {
+        lp2p_peer_entry_learn(entry, m->addrs, LP2P_ADDR_IDENTIFY, now_s);
     }
-    entry->record_seq = m->addrs_certified && !stale ? m->record_seq : entry->record_seq;
     if (m->protocols != NULL) {
         lp2p_strings_drop(&entry->protocols);
         entry->protocols = m->protocols;

@@ -193,6 +193,20 @@ void lp2p_swarm_store_tick(struct lp2p_actor *self, struct lp2p_swarm *swarm)
 
 /* ---- the beginning and the end */
 
+/* What a swarm that failed had not handed over yet: written before anything is read. */
+static void write_heritage(struct lp2p_actor *self, struct lp2p_swarm *swarm)
+{
+    struct lp2p_slice *last = &swarm->ctx->store_last;
+    struct lp2p_m_store_batch *m = last->len > 0 ? LP2P_NEW(STORE_WRITE, store_batch) : NULL;
+    if (m != NULL) {
+        m->buf = last->buf;
+        m->len = last->len;
+        *last = (struct lp2p_slice){0};
+        struct lp2p_msg *msg = &m->msg;
+        (void)lp2p_outbox_send(self, &swarm->outbox, lp2p_names(swarm->ctx)->store, &msg);
+    }
+}
+
 void lp2p_swarm_store_init(struct lp2p_actor *self, struct lp2p_swarm *swarm)
 {
     lp2p_list_init(&swarm->dirty);
@@ -201,6 +215,7 @@ void lp2p_swarm_store_init(struct lp2p_actor *self, struct lp2p_swarm *swarm)
     if (swarm->ctx->db == NULL) {
         return;
     }
+    write_heritage(self, swarm);
     struct lp2p_m_store_mark *m = LP2P_NEW(STORE_LOAD, store_mark);
     if (m != NULL) {
         struct lp2p_msg *msg = &m->msg;

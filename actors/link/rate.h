@@ -45,6 +45,20 @@ bool lp2p_rate_allows(struct lp2p_rate_table *table, const struct lp2p_ip_port *
 void lp2p_rate_charge(struct lp2p_rate_table *table, const struct lp2p_ip_port *from, lp2p_time now);
 bool lp2p_rate_take(struct lp2p_rate_table *table, const struct lp2p_ip_port *from, lp2p_time now);
 
+/** The same for actors on several threads: buckets of sources that fall together are one, and one bucket of all. Atomic. */
+#define LP2P_RATE_SHARED 1024 /* power of two */
+struct lp2p_rate_shared {
+    uint8_t hash_key[16];
+    uint64_t all, full_at[LP2P_RATE_SHARED];
+};
+/** Takes one from both buckets, or from none. `from` NULL: only from that of all. Any thread. */
+bool lp2p_rate_shared_take(struct lp2p_rate_shared *shared, const struct lp2p_rate *each, const struct lp2p_rate *all,
+                           const struct lp2p_ip_port *from, lp2p_time now);
+
+/** Identify pushes that the node takes: from one /24 or /48, and from everybody. */
+#define LP2P_PUSH_RATE ((struct lp2p_rate){LP2P_SEC(5), 10})
+#define LP2P_PUSH_RATE_ALL ((struct lp2p_rate){LP2P_US(500), 200})
+
 /** Costly verifications: what an inbound handshake may cost beyond an Ed25519 signature. Ask `allows` before an inbound upgrade
  *  begins (refuse it otherwise), and `charge` when a handshake ended in a way for which lp2p_verify_was_costly is true. */
 #define LP2P_VERIFY_RATE ((struct lp2p_rate){LP2P_MS(500), 20})

@@ -312,8 +312,14 @@ static enum kind kind_of(const struct lp2p_m_stream_opened *m)
 /* Whether an inbound push may go on. */
 static bool admit_push(struct id_state *state, const struct lp2p_m_stream_opened *m)
 {
+    const struct lp2p_rate each = LP2P_PUSH_RATE, all = LP2P_PUSH_RATE_ALL;
     struct link *link = find_link(state, m->conn);
-    return link != NULL && state->pushes_in < PUSHES_MAX && take_push_token(state, link);
+    if (link == NULL || state->pushes_in >= PUSHES_MAX || !take_push_token(state, link)) {
+        return false;
+    }
+    struct lp2p_ip_port from;
+    bool known = lp2p_multiaddr_scope(&m->remote) != LP2P_SCOPE_LOOPBACK && lp2p_multiaddr_ip_tcp(&m->remote, &from) == LP2P_OK;
+    return lp2p_rate_shared_take(&state->ctx->push_rates, &each, &all, known ? &from : NULL, lp2p_now(state->self));
 }
 
 static void begin(struct id_state *state, struct id_stream *id)

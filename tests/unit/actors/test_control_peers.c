@@ -207,6 +207,37 @@ static void test_peers_addrs_expire(void **state)
     lp2p_peers_fini(&peers);
 }
 
+/* AI4: the number of a peer's records only rises; a newer record takes the place of what older ones said. */
+static void test_AI4_newer_records_replace_older(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t seq;
+        uint8_t last;
+        bool taken;
+    } rows[] = {{5, 1, true}, {4, 2, false}, {5, 3, true}, {6, 4, true}, {0, 5, false}, {6, 6, true}, {1764100000000000000u, 7, true},
+                {1764100000000u, 8, false} /* moved from go to js */, {UINT64_MAX - 1, 9, true}, {7, 10, false}};
+    struct lp2p_peers peers;
+    setup_peers(&peers, 3);
+    struct lp2p_peer_id me = peer(1);
+    struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &me);
+    uint8_t expected = 0;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct lp2p_multiaddr one = addr(rows[i].last, 1);
+        struct lp2p_addrs *addrs = lp2p_addrs_new(&one, 1);
+        assert_int_equal(lp2p_peer_entry_certify(entry, addrs, rows[i].seq, (uint32_t)i), rows[i].taken);
+        lp2p_addrs_drop(&addrs);
+        expected = rows[i].taken ? rows[i].last : expected;
+        assert_int_equal(entry->addrs->len, 1);
+        assert_true(knows(entry, expected, LP2P_ADDR_CERTIFIED));
+    }
+    /* The control: without the number, the old record would have been taken. */
+    struct lp2p_multiaddr old = addr(11, 1);
+    learn(entry, &old, 1, LP2P_ADDR_CERTIFIED, 99, true);
+    assert_true(knows(entry, 11, LP2P_ADDR_CERTIFIED));
+    lp2p_peers_fini(&peers);
+}
+
 /* AI2: 256 protocols while it is connected, 20 afterwards. `keep` is the bound that is put to the test. */
 static void test_AI2_protocols_after_disconnect(void **state)
 {
@@ -267,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_peers_addrs_by_confidence),
         cmocka_unit_test(test_peers_addrs_expire),
         cmocka_unit_test(test_AI2_protocols_after_disconnect),
+        cmocka_unit_test(test_AI4_newer_records_replace_older),
         cmocka_unit_test(test_peers_tags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,8 @@ static void test_rate_sources(void **state)
     assert_int_equal(taken(b, 50, 0), 0);
 }
 
-/* A flood of other addresses does not free one that used up its share, unless it fills the set with busier ones. */
+/* A flood of other addresses does not free one that used up its share, unless it fills the set with busier
+ * ones. */
 static void test_rate_table_is_bounded(void **state)
 {
     (void)state;
@@ -79,7 +80,8 @@ static void test_rate_table_is_bounded(void **state)
 /* Handshakes from one address, each with an RSA key; how many of 1000 within a second cost a verification. */
 static unsigned verified(struct lp2p_rate rate)
 {
-    struct lp2p_peer_id rsa = {.len = 34, .bytes = {0x12, 0x20}}, ed25519 = {.len = 38, .bytes = {0x00, 0x24}};
+    struct lp2p_peer_id rsa = {.len = 34, .bytes = {0x12, 0x20}},
+                        ed25519 = {.len = 38, .bytes = {0x00, 0x24}};
     assert_true(lp2p_verify_was_costly(&rsa, LP2P_OK));
     assert_false(lp2p_verify_was_costly(&ed25519, LP2P_OK));
     assert_true(lp2p_verify_was_costly(&(struct lp2p_peer_id){0}, LP2P_ESIGNATURE));
@@ -104,13 +106,37 @@ static void test_AH9_rsa_verifications_by_address(void **state)
     assert_int_equal(verified((struct lp2p_rate){0, 0}), 1000); /* the control: without the limit */
 }
 
+/* 64 peers push 1000 times a second each, for 10 s, from 64 networks or from one; how many are taken. */
+static unsigned pushes_taken(struct lp2p_rate each, struct lp2p_rate all, bool one_net)
+{
+    static struct lp2p_rate_shared shared;
+    memset(&shared, 0, sizeof(shared));
+    unsigned n = 0;
+    for (unsigned ms = 0; ms < 10000; ms++) {
+        for (uint32_t peer = 0; peer < 64; peer++) {
+            struct lp2p_ip_port from = v4(one_net ? 0x0a000000 + peer : 0x0a000000 + (peer << 8));
+            n += lp2p_rate_shared_take(&shared, &each, &all, &from, LP2P_MS(ms));
+        }
+    }
+    return n;
+}
+
+static void test_AI5_push_storm(void **state)
+{
+    (void)state;
+    const struct lp2p_rate none = {0, 0};
+    assert_in_range(pushes_taken(LP2P_PUSH_RATE, LP2P_PUSH_RATE_ALL, true), 10, 13);
+    assert_in_range(pushes_taken(LP2P_PUSH_RATE, LP2P_PUSH_RATE_ALL, false), 300, 64 * 13);
+    assert_in_range(pushes_taken(none, LP2P_PUSH_RATE_ALL, false), 19000, 20400); /* 2000/s of all */
+    assert_int_equal(pushes_taken(none, none, true), 640000);                     /* the control */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rate_burst_and_refill),
-        cmocka_unit_test(test_rate_sources),
-        cmocka_unit_test(test_rate_table_is_bounded),
-        cmocka_unit_test(test_AH9_rsa_verifications_by_address),
+        cmocka_unit_test(test_rate_burst_and_refill), cmocka_unit_test(test_rate_sources),
+        cmocka_unit_test(test_rate_table_is_bounded), cmocka_unit_test(test_AH9_rsa_verifications_by_address),
+        cmocka_unit_test(test_AI5_push_storm),
     };
     return cmocka_run_group_tests_name("link rate", tests, NULL, NULL);
 }

@@ -306,7 +306,7 @@ static void test_identify_absent_parts_are_absent(void **state)
     free(nothing);
 }
 
-static void test_identify_bounds(void **state)
+static void test_AI1_oversize_identify(void **state)
 {
     (void)state;
     static struct bytes stream, message, big;
@@ -353,7 +353,7 @@ static void test_identify_truncated(void **state)
     lp2p_slice_drop(&message);
 }
 
-static void test_identify_key_must_match(void **state)
+static void test_AI7_key_differs_from_the_connection(void **state)
 {
     (void)state;
     struct lp2p_slice message = own_message(1, 1), out;
@@ -364,6 +364,10 @@ static void test_identify_key_must_match(void **state)
     assert_int_equal(read_stream(lp2p_slice_span(&out), 64, &other, "/ip4/127.0.0.1/tcp/1", &info),
                      LP2P_EWRONGPEER);
     assert_null(info.addrs);
+    /* The control: the same bytes from the peer whose key is in them. */
+    assert_int_equal(read_stream(lp2p_slice_span(&out), 64, &ctx.self, "/ip4/127.0.0.1/tcp/1", &info), LP2P_OK);
+    assert_non_null(info.addrs);
+    lp2p_identify_info_drop(&info);
     lp2p_slice_drop(&out);
     lp2p_slice_drop(&message);
     static struct bytes broken;
@@ -373,7 +377,7 @@ static void test_identify_key_must_match(void **state)
 }
 
 /* A bad record is ignored and listenAddrs count; rust's records for example are always of another domain. */
-static void test_identify_bad_records_are_ignored(void **state)
+static void test_AI4_bad_records_are_ignored(void **state)
 {
     (void)state;
     static struct bytes message;
@@ -383,7 +387,7 @@ static void test_identify_bad_records_are_ignored(void **state)
     make_key(2, &key, &pub, &id);
     const char *const listed[] = {"/ip4/10.0.0.1/tcp/1"}, *const certified[] = {"/ip4/10.0.0.2/tcp/1"};
     uint8_t record[1024];
-    for (int kind = 0; kind < 5; kind++) {
+    for (int kind = 0; kind < 6; kind++) {
         size_t len = 0;
         switch (kind) {
         case 0: /* of another peer */
@@ -399,6 +403,11 @@ static void test_identify_bad_records_are_ignored(void **state)
             len = seal(&ctx.key, &ctx.self, 1, certified, 1, record, sizeof(record));
             record[len - 1] ^= 1;
             break;
+        case 4: /* of the domain that RFC 0003 names and nobody but old rust uses */
+            assert_int_equal(lp2p_envelope_seal(&ctx.key, "libp2p-routing-state", lp2p_span("\x03\x01", 2),
+                                                lp2p_span_str("x"), record, sizeof(record), &len),
+                             LP2P_OK);
+            break;
         default:
             memset(record, 0xff, len = 100);
             break;
@@ -412,6 +421,34 @@ static void test_identify_bad_records_are_ignored(void **state)
         assert_addrs(&info, listed, 1);
         lp2p_identify_info_drop(&info);
     }
+}
+
+/* AI3: valid records of others say nothing of the peer that sends them, and nothing of them is kept. */
+static void test_AI3_records_of_others(void **state)
+{
+    (void)state;
+    static struct bytes message;
+    const char *const certified[] = {"/ip4/10.0.0.2/tcp/1"};
+    uint8_t record[1024];
+    struct lp2p_identify_info info;
+    for (unsigned i = 0; i < 300; i++) {
+        struct lp2p_private_key key;
+        struct lp2p_public_key pub;
+        struct lp2p_peer_id id;
+        make_key(100 + i, &key, &pub, &id);
+        message.len = 0;
+        put_field(&message, 8, lp2p_span(record, seal(&key, &id, 1, certified, 1, record, sizeof(record))));
+        assert_int_equal(read_message(&message, "/ip4/10.0.0.7/tcp/1", &info), LP2P_OK);
+        assert_true(!info.certified && info.addrs == NULL);
+        lp2p_identify_info_drop(&info);
+    }
+    /* The control: the sender's own record is taken. */
+    message.len = 0;
+    put_field(&message, 8, lp2p_span(record, seal(&ctx.key, &ctx.self, 1, certified, 1, record, sizeof(record))));
+    assert_int_equal(read_message(&message, "/ip4/10.0.0.7/tcp/1", &info), LP2P_OK);
+    assert_true(info.certified);
+    assert_addrs(&info, certified, 1);
+    lp2p_identify_info_drop(&info);
 }
 
 static void test_identify_addresses(void **state)
@@ -453,7 +490,7 @@ static void test_identify_addresses(void **state)
     }
 }
 
-static void test_identify_caps(void **state)
+static void test_AI2_chunks_of_protocols_and_addresses(void **state)
 {
     (void)state;
     static struct bytes stream, message;
@@ -521,12 +558,13 @@ int main(void)
         cmocka_unit_test(test_identify_encode_stays_small),
         cmocka_unit_test(test_identify_merges_messages),
         cmocka_unit_test(test_identify_absent_parts_are_absent),
-        cmocka_unit_test(test_identify_bounds),
+        cmocka_unit_test(test_AI1_oversize_identify),
         cmocka_unit_test(test_identify_truncated),
-        cmocka_unit_test(test_identify_key_must_match),
-        cmocka_unit_test(test_identify_bad_records_are_ignored),
+        cmocka_unit_test(test_AI7_key_differs_from_the_connection),
+        cmocka_unit_test(test_AI4_bad_records_are_ignored),
+        cmocka_unit_test(test_AI3_records_of_others),
         cmocka_unit_test(test_identify_addresses),
-        cmocka_unit_test(test_identify_caps),
+        cmocka_unit_test(test_AI2_chunks_of_protocols_and_addresses),
         cmocka_unit_test(test_identify_hostile_texts),
     };
     return cmocka_run_group_tests(tests, group_setup, NULL);
