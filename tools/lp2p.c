@@ -8,7 +8,7 @@
 #define NODE                                                                                                 \
     (ALL | CLI_BIT(OPT_SECURITY) | CLI_BIT(OPT_MUXERS) | CLI_BIT(OPT_KEY) |                                  \
      CLI_BIT(OPT_KEY_TYPE) | CLI_BIT(OPT_PSK_FILE) | CLI_BIT(OPT_LOG_LEVEL) |                                \
-     CLI_BIT(OPT_TIMEOUT) | CLI_BIT(OPT_PROGRESS) | CLI_BIT(OPT_LISTEN) | CLI_BIT(OPT_IO_THREADS))
+     CLI_BIT(OPT_TIMEOUT) | CLI_BIT(OPT_DNS_SERVERS) | CLI_BIT(OPT_PROGRESS) | CLI_BIT(OPT_LISTEN) | CLI_BIT(OPT_IO_THREADS))
 #define DHT (NODE | CLI_BIT(OPT_PEER) | CLI_BIT(OPT_DHT) | CLI_BIT(OPT_DHT_PROTOCOL))
 
 static const struct command {
@@ -29,7 +29,7 @@ static const struct command {
          CLI_BIT(OPT_PROTOCOL_ID),
      command_send},
     {"listen", "[--listen MA].. [--peer MA]..", "print every message and event until a signal", 0, 0,
-     DHT | CLI_BIT(OPT_SERVE) | CLI_BIT(OPT_ANNOUNCE), command_listen},
+     DHT | CLI_BIT(OPT_SERVE) | CLI_BIT(OPT_ANNOUNCE) | CLI_BIT(OPT_APPEND_ANNOUNCE), command_listen},
     {"announce", "TYPE ID JSON --peer MA [--ttl S]", "announce a resource in the DHT", 3, 3,
      DHT | CLI_BIT(OPT_TTL), command_announce},
     {"discover", "TYPE ID --peer MA", "find a resource in the DHT", 1, 2, DHT, command_discover},

@@ -264,6 +264,96 @@ static void test_listener_out_of_descriptors(void **state)
     world_free(world);
 }
 
+/** A dial that nobody waits for: it heeds the backoff. */
+static void dial_unasked(struct node *node, uint64_t number, const struct lp2p_multiaddr *addr, const struct lp2p_peer_id *peer,
+                         struct lp2p_addrs *own)
+{
+    struct lp2p_m_dial *m = LP2P_NEW(DIAL, dial);
+    m->dial = number;
+    m->addrs = lp2p_addrs_new(addr, 1);
+    m->own = own;
+    if (peer != NULL) {
+        m->peer = *peer;
+    }
+    struct lp2p_msg *msg = &m->msg;
+    assert_int_equal(lp2p_post(node_rt(node), lp2p_names(node_ctx(node))->dialer, &msg), LP2P_OK);
+}
+
+static void test_dial_backoff(void **state)
+{
+    (void)state;
+    struct world *world = world_new(WORLD_SIM);
+    struct node *a = world_node(world, &lp2p_yamux_ops), *b = world_node(world, &lp2p_yamux_ops);
+    const struct lp2p_multiaddr nobody = addr("/ip4/10.0.9.9/tcp/1");
+    const struct lp2p_peer_id *peer = &node_ctx(b)->self;
+    dial_unasked(a, 101, &nobody, peer, NULL);
+    WAIT_FOR(world, at_least_dials_ended, a, 1);
+    assert_int_equal(node_look(a).dial_reason, LP2P_ECONNREFUSED);
+    dial_unasked(a, 102, &nobody, peer, NULL);
+    WAIT_FOR(world, at_least_dials_ended, a, 2);
+    assert_int_equal(node_look(a).dial_reason, LP2P_EBACKOFF);
+    assert_string_equal(node_look(a).dial_text, "/ip4/10.0.9.9/tcp/1: address: tried too recently");
+    dial_unasked(a, 103, &nobody, &node_ctx(a)->self, NULL); /* ourselves: told apart */
+    dial_unasked(a, 104, &nobody, NULL, NULL);               /* nobody is there for others either */
+    WAIT_FOR(world, at_least_dials_ended, a, 4);
+    assert_int_equal(node_look(a).dial_reason, LP2P_EBACKOFF);
+    node_dial(a, &nobody, 1, peer); /* somebody asks for it */
+    WAIT_FOR(world, at_least_dials_ended, a, 5);
+    assert_int_equal(node_look(a).dial_reason, LP2P_ECONNREFUSED);
+    world_pass(world, LP2P_SEC(20)); /* 5 s + 2 * 2 s and a fifth */
+    dial_unasked(a, 106, &nobody, peer, NULL);
+    WAIT_FOR(world, at_least_dials_ended, a, 6);
+    assert_int_equal(node_look(a).dial_reason, LP2P_ECONNREFUSED);
+    world_free(world);
+}
+
+static void test_dial_own_address_is_passed_over(void **state)
+{
+    (void)state;
+    struct world *world = world_new(WORLD_SIM);
+    struct node *a = world_node(world, &lp2p_yamux_ops), *b = world_node(world, &lp2p_yamux_ops);
+    dial_unasked(a, 101, node_addr(a), &node_ctx(b)->self, lp2p_addrs_new(node_addr(a), 1));
+    WAIT_FOR(world, at_least_dials_ended, a, 1);
+    assert_int_equal(node_look(a).dial_reason, LP2P_ENOADDR);
+    assert_non_null(strstr(node_look(a).dial_text, "this node listens there itself"));
+    assert_int_equal(LP2P_READ(node_ctx(a), upgrades_pending), 0);
+    world_free(world);
+}
+
+/** Accepts and speaks as one who thinks that it dialed, as the other half of crossing connects does; tells from which port. */
+static uint16_t meet_crossed(struct world *world, struct hole *hole)
+{
+    static const char words[] = "\x13/multistream/1.0.0\n\x07/noise\n\0\x20" "0123456789abcdef0123456789abcdef";
+    struct lp2p_ip_port remote = {0}, local;
+    int fd = -1;
+    for (int i = 0; i < 1000 && hole->net->accept(hole->net->ctx, hole->fd, &fd, &remote, &local) != LP2P_OK; i++) {
+        world_pass(world, LP2P_MS(5));
+    }
+    assert_true(fd >= 0);
+    struct iovec iov = {(void *)(uintptr_t)words, sizeof(words) - 1};
+    size_t put = 0;
+    assert_int_equal(hole->net->writev(hole->net->ctx, fd, &iov, 1, &put), LP2P_OK);
+    world_pass(world, LP2P_MS(100));
+    hole->net->close(hole->net->ctx, fd);
+    return remote.port;
+}
+
+static void test_dial_crossed_connects_are_tried_again(void **state)
+{
+    (void)state;
+    struct world *world = world_new(WORLD_SIM);
+    struct node *a = world_node(world, &lp2p_yamux_ops);
+    struct hole hole = hole_new(world, 1);
+    dial_unasked(a, 101, &hole.addr, NULL, lp2p_addrs_new(node_addr(a), 1));
+    assert_int_equal(meet_crossed(world, &hole), 4001); /* from the port that it listens on */
+    assert_int_not_equal(meet_crossed(world, &hole), 4001); /* again, from any, and that was the last time */
+    WAIT_FOR(world, at_least_dials_ended, a, 1);
+    assert_int_not_equal(node_look(a).dial_reason, LP2P_OK);
+    assert_true(world_until(world, no_upgrade_pending, a, NULL));
+    hole.net->close(hole.net->ctx, hole.fd);
+    world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +364,9 @@ int main(void)
         cmocka_unit_test(test_dial_deadline_and_cancel),
         cmocka_unit_test(test_dial_attempts_are_bounded),
         cmocka_unit_test(test_dial_failed_dialer_says_so),
+        cmocka_unit_test(test_dial_backoff),
+        cmocka_unit_test(test_dial_own_address_is_passed_over),
+        cmocka_unit_test(test_dial_crossed_connects_are_tried_again),
         cmocka_unit_test(test_listener_keeps_its_port),
         cmocka_unit_test(test_listener_out_of_descriptors),
     };
