@@ -18,7 +18,7 @@
 #define LP2P_ACCEPT_NET_MINUTE 1500 /* the same from one IPv4 /24, or IPv6 /56 or /48 */
 #define LP2P_ACCEPT_NET_BURST 300
 #define LP2P_REFUSAL_LOG_NS LP2P_SEC(1) /* between two lines about refusals for one reason */
-#define LP2P_WEB_CHECK_NS LP2P_SEC(10) /* between two looks at the files of the certificate */
+#define LP2P_WEB_CHECK_NS LP2P_SEC(2) /* between two looks at the files of the certificate */
 #define LP2P_ACCEPT_PAUSE_MIN_NS                                                                             \
     LP2P_MS(50) /* without descriptors: look again after this, doubling up to .. */
 #define LP2P_ACCEPT_PAUSE_MAX_NS LP2P_SEC(2)

@@ -3,11 +3,14 @@
  * one; certificates from files that change; private networks. */
 #include "kit.h"
 
-#include "actors/config.h"
+#include "actors/link/web_files.h"
+#include "actors/api/system_rand.h"
+#include "vectors.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -141,12 +144,134 @@ static void test_doors_private_network(void **state)
     }
 }
 
+struct pair {
+    char certificate[64], key[64];
+};
+
+static void write_file(const char *path, const char *text)
+{
+    char fresh[80];
+    (void)snprintf(fresh, sizeof(fresh), "%s.new", path);
+    FILE *file = fopen(fresh, "we");
+    assert_non_null(file);
+    (void)fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(rename(fresh, path), 0);
+}
+
+/** Puts one of the two servers of the vectors, or garbage, into the files. */
+static void put_pair(const struct pair *pair, yyjson_doc *doc, size_t which, const char *garbage)
+{
+    yyjson_val *server = yyjson_arr_get(vectors_array(doc, "servers"), which);
+    write_file(pair->key, vectors_str(server, "key"));
+    write_file(pair->certificate, garbage != NULL ? garbage : vectors_str(server, "chain"));
+}
+
+static void pair_init(struct pair *pair)
+{
+    char base[] = "/tmp/doors-XXXXXX";
+    int fd = mkstemp(base);
+    assert_true(fd >= 0);
+    close(fd);
+    (void)snprintf(pair->certificate, sizeof(pair->certificate), "%s", base);
+    (void)snprintf(pair->key, sizeof(pair->key), "%s.key", base);
+}
+
+static void pair_fini(const struct pair *pair)
+{
+    unlink(pair->certificate);
+    unlink(pair->key);
+}
+
+static void shown(const struct lp2p_web_files *files, char out[8192])
+{
+    assert_true(lp2p_tls_web_certificate_pem(files->web, out, 8192) > 0);
+}
+
+/** Changed files are read, files that are no good change nothing, and who holds the old certificate keeps it. */
+static void test_doors_certificate_follows_files(void **state)
+{
+    (void)state;
+    static char before[8192], after[8192];
+    static struct lp2p_context ctx;
+    struct lp2p_web_files files = {0};
+    struct pair pair;
+    yyjson_doc *doc = vectors_load("tls-web.json");
+    pair_init(&pair);
+    put_pair(&pair, doc, 0, NULL);
+    assert_int_equal(lp2p_config_tls_files(&ctx.config, pair.certificate, pair.key), LP2P_OK);
+    assert_int_equal(lp2p_web_files_load(&files, &ctx, &lp2p_system_rand, 0), LP2P_OK);
+    struct lp2p_tls_web *held = lp2p_web_files_hold(&files);
+    shown(&files, before);
+    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand);
+    assert_ptr_equal(files.web, held);
+    put_pair(&pair, doc, 1, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand);
+    assert_ptr_equal(files.web, held);
+    unlink(pair.key);
+    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand);
+    assert_ptr_equal(files.web, held);
+    put_pair(&pair, doc, 1, NULL);
+    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand);
+    assert_ptr_not_equal(files.web, held);
+    shown(&files, after);
+    assert_string_not_equal(before, after);
+    lp2p_web_files_drop(&files);
+    lp2p_tls_web_release(held);
+    yyjson_doc_free(doc);
+    pair_fini(&pair);
+}
+
+static void note_reload(void *user, enum lp2p_log_level level, const char *module, const char *text)
+{
+    (void)level, (void)module;
+    if (strstr(text, "a new certificate was read") != NULL) {
+        kit_count_up(user);
+    }
+}
+
+/** A running node reads the new certificate, and its connections stay. */
+static void test_doors_certificate_changes_under_way(void **state)
+{
+    (void)state;
+    struct kit_count reloads = {0};
+    struct pair pair;
+    char addr[LP2P_ADDR_TEXT_MAX];
+    yyjson_doc *doc = vectors_load("tls-web.json");
+    pair_init(&pair);
+    put_pair(&pair, doc, 0, NULL);
+    struct lp2p_config *config = kit_config();
+    assert_int_equal(lp2p_config_listen(config, "/ip4/127.0.0.1/tcp/0/wss"), LP2P_OK);
+    assert_int_equal(lp2p_config_tls_files(config, pair.certificate, pair.key), LP2P_OK);
+    assert_int_equal(lp2p_config_log(config, LP2P_LOG_INFO, note_reload, &reloads), LP2P_OK);
+    struct lp2p_node *b = kit_node_of(config);
+    struct lp2p_node *a = listening(NULL, 0, "noise", NULL), *c = listening(NULL, 0, "noise", NULL);
+    kit_start(b);
+    kit_addr(b, addr);
+    assert_int_equal(dial(a, addr), LP2P_OK);
+    put_pair(&pair, doc, 1, NULL);
+    kit_count_wait(&reloads, 1, "the new certificate is read");
+    assert_int_equal(dial(c, addr), LP2P_OK);
+    exchange(a, b, "/noise", "/wss");
+    struct lp2p_peer *peer = NULL;
+    assert_int_equal(lp2p_node_peer(b, lp2p_node_peer_id(a), &peer), LP2P_OK);
+    assert_int_equal(peer->connections, 1);
+    lp2p_peers_free(peer, 1);
+    lp2p_node_free(a);
+    lp2p_node_free(c);
+    lp2p_node_free(b);
+    yyjson_doc_free(doc);
+    pair_fini(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_doors_each),
         cmocka_unit_test(test_doors_one_port),
         cmocka_unit_test(test_doors_private_network),
+        cmocka_unit_test(test_doors_certificate_follows_files),
+        cmocka_unit_test(test_doors_certificate_changes_under_way),
     };
     return cmocka_run_group_tests_name("api_doors", tests, NULL, NULL);
 }
