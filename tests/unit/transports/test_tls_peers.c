@@ -4,7 +4,9 @@
 #include "tls_craft.h"
 
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,7 +23,7 @@ struct manners {
     bool old_version, no_certificate, two_certificates, tickets, no_alpn;
     struct lp2p_span alpn;
     size_t padding; /* bytes of an extension that nobody knows */
-    bool no_extension, bad_word, old_dates, names;
+    bool no_extension, bad_word, old_dates, ed25519;
     enum lp2p_err err;     /* what ours says of it as the listener */
     bool also_as_listener; /* the same of ours as the dialer */
 };
@@ -61,6 +63,43 @@ static int choose(SSL *ssl, const unsigned char **out, unsigned char *out_len, c
     *out = in + 1;
     *out_len = in[0];
     return SSL_TLSEXT_ERR_OK;
+}
+
+/** A certificate with an Ed25519 key, made by OpenSSL. */
+static void load_ed25519(struct peer *peer)
+{
+    static const uint8_t prefix[] = "libp2p-tls-handshake:";
+    uint8_t statement[100], signature[64], *info = NULL;
+    struct craft_bytes *value = calloc(1, sizeof(*value));
+    EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    int len = i2d_PUBKEY(pkey, &info);
+    memcpy(statement, prefix, 21);
+    memcpy(statement + 21, info, (size_t)len);
+    crypto_sign_detached(signature, NULL, statement, 21 + (size_t)len, peer->node.sk);
+    craft_put(value, 0x04, peer->node.key.encoded, peer->node.key.encoded_len);
+    craft_put(value, 0x04, signature, sizeof(signature));
+    craft_wrap(value, 0, 0x30);
+    X509 *x = X509_new();
+    X509_set_version(x, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), 7);
+    ASN1_TIME_set(X509_getm_notBefore(x), (time_t)(KIT_NOW - 1000));
+    ASN1_TIME_set(X509_getm_notAfter(x), (time_t)(KIT_NOW + 1000));
+    X509_set_pubkey(x, pkey);
+    ASN1_OBJECT *oid = OBJ_txt2obj("1.3.6.1.4.1.53594.1.1", 1);
+    ASN1_OCTET_STRING *octets = ASN1_OCTET_STRING_new();
+    ASN1_OCTET_STRING_set(octets, value->bytes, (int)value->len);
+    X509_EXTENSION *extension = X509_EXTENSION_create_by_OBJ(NULL, oid, 1, octets);
+    X509_add_ext(x, extension, -1);
+    assert_true(X509_sign(x, pkey, NULL) > 0);
+    assert_int_equal(SSL_CTX_use_certificate(peer->ctx, x), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(peer->ctx, pkey), 1);
+    X509_EXTENSION_free(extension);
+    ASN1_OCTET_STRING_free(octets);
+    ASN1_OBJECT_free(oid);
+    X509_free(x);
+    EVP_PKEY_free(pkey);
+    OPENSSL_free(info);
+    free(value);
 }
 
 static void load_certificate(struct peer *peer, const struct manners *how)
@@ -115,7 +154,9 @@ static void peer_init(struct peer *peer, const struct manners *how, bool server)
     SSL_CTX_set_cert_verify_callback(peer->ctx, anything, NULL);
     SSL_CTX_set_verify(peer->ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_alpn_select_cb(peer->ctx, choose, NULL);
-    if (!how->no_certificate) {
+    if (how->ed25519) {
+        load_ed25519(peer);
+    } else if (!how->no_certificate) {
         load_certificate(peer, how);
     }
     peer->ssl = SSL_new(peer->ctx);
@@ -298,6 +339,27 @@ static void test_AH11_tls_control_without_limits(void **state)
     }
 }
 
+/** A certificate whose own key is Ed25519: legal and rare. OpenSSL can check its handshake, mbedTLS cannot
+ * and says so. */
+static void test_tls_peers_ed25519_certificate(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
+        struct listener ours;
+        enum lp2p_err err;
+        struct manners how = GOOD;
+        bool able = strcmp(kit_backends[i]->name, "openssl") == 0;
+        how.ed25519 = true;
+        kit_node_init(&ours.node, 1, kit_backends[i], YAMUX, 1);
+        struct lp2p_secure_event event = meet(&ours, &how, false, &err);
+        assert_int_equal(event.kind, able ? LP2P_SECURE_ESTABLISHED : LP2P_SECURE_FAILED);
+        if (!able) {
+            assert_int_not_equal(err, LP2P_OK);
+        }
+        lp2p_tls_identity_wipe(&ours.node.identity);
+    }
+}
+
 /** No name is sent, and what the first message offers is TLS 1.3 with no way to resume. */
 static void test_tls_client_hello(void **state)
 {
@@ -341,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_tls_peers_good),
         cmocka_unit_test(test_AH11_tls_bad_peers),
         cmocka_unit_test(test_AH11_tls_control_without_limits),
+        cmocka_unit_test(test_tls_peers_ed25519_certificate),
         cmocka_unit_test(test_tls_client_hello),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
