@@ -3,7 +3,8 @@
  * population rule. Only control messages pass here; the bytes of streams go from muxer to owner directly.
  *
  * All of it belongs to the swarm's own thread. The files: swarm.c (actor), swarm_links.c (connections), swarm_dials.c (dials and
- * who waits for them), swarm_self.c (what we say of ourselves, subscribers), swarm_population.c (min and max), swarm_store.c (what is kept on disk). */
+ * who waits for them), swarm_self.c (what we say of ourselves, subscribers), swarm_population.c (min and max), swarm_store.c
+ * (what is kept on disk). */
 #ifndef LP2P_CONTROL_SWARM_H
 #define LP2P_CONTROL_SWARM_H
 

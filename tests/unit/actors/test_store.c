@@ -19,7 +19,7 @@ static char dir[64];
 static int make_dir(void **state)
 {
     (void)state;
-    (void)snprintf(dir, sizeof(dir), "/tmp/lp2p-store-XXXXXX");
+    (void)snprintf(dir, sizeof(dir), "/tmp/test-store-XXXXXX");
     return mkdtemp(dir) == NULL ? -1 : 0;
 }
 

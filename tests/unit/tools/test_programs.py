@@ -122,7 +122,8 @@ def keys():
         printed, _ = result("key", "gen")
         secret = base64.b64decode(printed["private_key_base64"])
         assert len(secret) == 68 and secret[:4] == bytes.fromhex("08011240") and len(base64.b64decode(printed["public_key_base64"])) == 36
-        for kind, name, start in [("ed25519", "Ed25519", "12D3"), ("secp256k1", "Secp256k1", "16Uiu2"), ("ecdsa", "ECDSA", "Qm"), ("rsa", "RSA", "Qm")]:
+        for kind, name, start in [("ed25519", "Ed25519", "12D3"), ("secp256k1", "Secp256k1", "16Uiu2"),
+                                  ("ecdsa", "ECDSA", "Qm"), ("rsa", "RSA", "Qm")]:
             typed = Path(folder) / kind
             made, _ = result("key", "gen", str(typed), "--key-type", kind)
             assert made["type"] == name and made["peer"].startswith(start) and made["peer_cid"].startswith("bafz"), made

@@ -75,7 +75,7 @@ static void test_identity_of_every_type(void **state)
 static void test_identity_files_of_every_type(void **state)
 {
     (void)state;
-    char dir[] = "/tmp/lp2p-identity-XXXXXX", path[64], peer[LP2P_PEER_TEXT_MAX];
+    char dir[] = "/tmp/test-identity-XXXXXX", path[64], peer[LP2P_PEER_TEXT_MAX];
     assert_non_null(mkdtemp(dir));
     for (size_t i = 0; i < TYPES; i++) {
         struct lp2p_config *config = lp2p_config_new();
@@ -105,7 +105,7 @@ static void test_identity_files_of_every_type(void **state)
 
 static enum lp2p_err load(struct lp2p_config *config, const char *text)
 {
-    char path[] = "/tmp/lp2p-env-XXXXXX";
+    char path[] = "/tmp/test-env-XXXXXX";
     int fd = mkstemp(path);
     assert_true(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) && close(fd) == 0);
     enum lp2p_err err = lp2p_config_load_env(config, path);
