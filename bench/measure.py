@@ -75,7 +75,7 @@ class Peer(Process):
 
     def __init__(self, argv, options):
         super().__init__(argv + [json.dumps(options)])
-        ready = self.next(20)
+        ready = self.next(60)
         self.peer, self.addr = ready['peer'], (ready['addrs'] or [None])[0]
         self.seq = 0
 

@@ -2,7 +2,8 @@
  * Our node as a peer of the bench: JSON lines in and out, the same language as the go and rust peers.
  *
  *   bench_node OPTIONS      OPTIONS is one JSON object: listen [..], kad "server"|"client"|"off", connections_max, io_threads (0: a
- *                           thread for each connection), cipher "libgcrypt"|"libcrypto"|"libsodium", muxer "apart", counters FILE */
+ *                           thread for each connection), cipher "libgcrypt"|"libcrypto"|"libsodium", muxer "apart", counters FILE, trim false (default:
+ *                           memory is given back after the start, as lp2pd does it) */
 #include "node.h"
 
 #include "noise/aead.h"
@@ -235,6 +236,10 @@ int main(int argc, char **argv)
     set_parameters(yyjson_doc_get_root(options));
     struct lp2p_node *node = node_start(yyjson_doc_get_root(options));
     (void)lp2p_node_on_event(node, on_event, NULL);
+    yyjson_val *trim = yyjson_obj_get(yyjson_doc_get_root(options), "trim");
+    if (trim == NULL || yyjson_get_bool(trim)) {
+        lp2p_process_trim();
+    }
     yyjson_mut_doc *ready = yyjson_mut_doc_new(NULL);
     yyjson_mut_doc_set_root(ready, yyjson_mut_obj(ready));
     (void)yyjson_mut_obj_add_str(ready, yyjson_mut_doc_get_root(ready), "event", "ready");

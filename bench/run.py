@@ -57,7 +57,7 @@ def arguments():
     p.add_argument('--cipher', choices=scenarios.CIPHERS, help='of our node, instead of the one that it takes by itself')
     p.add_argument('--placement', choices=('1io', 'own', 'apart'), help='of our node: one io thread; a thread for each connection; the '
                    'muxer apart from its connection')
-    p.add_argument('--minutes', type=float, help='rounds are made until then; default 18 (quick: 1.6)')
+    p.add_argument('--minutes', type=float, help='rounds are made until then; default 18 (quick: 1.75)')
     p.add_argument('--rounds', type=int, help='so many rounds, however long they take')
     p.add_argument('--seconds', type=float, help='of one measurement; default 0.8 (quick: 0.4)')
     p.add_argument('--connections', type=int, help='of the idle scenarios; default 1000 (quick: 200)')
@@ -85,7 +85,7 @@ class Run:
     def __init__(self, a, say, found, folder):
         self.a, self.say, self.found, self.records, self.failures = a, say, found, [], []
         self.seconds = a.seconds or (0.4 if a.quick else 0.8)
-        self.minutes = a.minutes or (1.6 if a.quick else 18)
+        self.minutes = a.minutes or (1.75 if a.quick else 18)
         crowd = a.connections or (200 if a.quick else 1000)
         self.context = scenarios.Context(a.build, self.seconds, crowd, folder)
         self.short = scenarios.Context(a.build, min(self.seconds, 0.5), crowd, folder)  # decisions and curves

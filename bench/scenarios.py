@@ -320,7 +320,7 @@ GROUPS = {name: s.group for name, s in SCENARIOS.items()} | {RESTING: MANY}
 
 # Which mode of bench_ceiling a scenario is compared with, and in which figures.
 CEILING = {n: (n.split('-')[-2], ('rate', 'cpu_per_gb')) for n in SCENARIOS if 'up-' in n or 'down-' in n}
-CEILING |= {n: ('ping', ('p50_us', 'p99_us', 'cpu_us')) for n in ('ping', 'pair-ping', 'echo')}
+CEILING |= {n: ('ping', ('p50_us', 'p99_us', 'cpu_us')) for n in ('ping', 'pair-ping', 'echo')} | {'fair': ('ping', ('p50_us', 'p99_us'))}
 CIPHERS = ('libgcrypt', 'libcrypto', 'libsodium')
 
 

@@ -113,6 +113,7 @@ VARIANTS = (
     ('cipher: libgcrypt', 'lotus-libgcrypt', {'cipher': 'libgcrypt'}),
     ('cipher: libcrypto from 1 KiB up', 'lotus-libcrypto', {'cipher': 'libcrypto'}),
     ('cipher: libsodium', 'lotus-libsodium', {'cipher': 'libsodium'}),
+    ('memory: nothing given back after the start', 'lotus-untrimmed', {'trim': False}),
 )
 
 
