@@ -43,7 +43,7 @@ enum lp2p_err lp2p_stream_read(struct lp2p_stream *stream, void *out, size_t cap
     if (stream == NULL || out == NULL || cap == 0 || got == NULL) {
         return LP2P_EINVAL;
     }
-    uint64_t deadline = lp2p_deadline_after_ms(timeout_ms);
+    uint64_t deadline = LP2P_NEVER; /* the clock is asked only by who waits */
     enum lp2p_err err = LP2P_OK;
     lp2p_stream_lock(stream);
     for (;;) {
@@ -66,6 +66,7 @@ enum lp2p_err lp2p_stream_read(struct lp2p_stream *stream, void *out, size_t cap
             err = timeout_ms == 0 ? LP2P_EAGAIN : LP2P_ETIMEDOUT;
             break;
         }
+        deadline = deadline == LP2P_NEVER ? lp2p_deadline_after_ms(timeout_ms) : deadline;
         err = lp2p_bell_wait(&stream->readable, &stream->lock, deadline);
     }
     lp2p_stream_settle(stream);
@@ -173,7 +174,7 @@ enum lp2p_err lp2p_stream_write(struct lp2p_stream *stream, const void *bytes, s
     if (stream == NULL || (bytes == NULL && len > 0) || put == NULL) {
         return LP2P_EINVAL;
     }
-    uint64_t deadline = lp2p_deadline_after_ms(timeout_ms);
+    uint64_t deadline = LP2P_NEVER; /* the clock is asked only by who waits */
     enum lp2p_err err = LP2P_OK, waited = LP2P_OK;
     lp2p_stream_lock(stream);
     stream->edge = false;
@@ -191,6 +192,7 @@ enum lp2p_err lp2p_stream_write(struct lp2p_stream *stream, const void *bytes, s
             err = timeout_ms != 0 ? LP2P_ETIMEDOUT : *put == 0 ? LP2P_EAGAIN : LP2P_OK;
             break;
         }
+        deadline = deadline == LP2P_NEVER ? lp2p_deadline_after_ms(timeout_ms) : deadline;
         uint64_t until = deadline;
         if (stream->retry) {
             /* Have it listed before sleeping. The lock is free for a moment, so a wake-up may be missed:
