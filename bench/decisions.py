@@ -19,7 +19,8 @@ LOADS = (
     ('ping', scenarios.SCENARIOS['ping'].run, {'p50_us': 'ping p50 us', 'cpu_us': 'ping CPU us'}),
     ('echo', scenarios.SCENARIOS['echo'].run, {'p50_us': 'echo p50 us', 'cpu_us': 'echo CPU us'}),
     ('messages', scenarios.SCENARIOS['messages'].run, {'cpu_us': 'message CPU us'}),
-    ('idle', _idle, {'base_mib': 'base MiB', 'both_kib': 'idle KiB', 'threads': 'threads', 'per_s': f'pings/s of {CONNECTIONS}', 'cpu_us': 'their CPU us'}),
+    ('idle', _idle, {'base_mib': 'base MiB',
+                     'both_kib': 'idle KiB', 'threads': 'threads', 'per_s': f'pings/s of {CONNECTIONS}', 'cpu_us': 'their CPU us'}),
 )
 COLUMNS = [(scenario, figure, head) for scenario, _, kept in LOADS for figure, head in kept.items()]
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Our node as a peer of the bench: JSON lines in and out, the same language as the go and rust peers.
  *
- *   bench_node OPTIONS      OPTIONS is one JSON object: listen [..], kad "server"|"client"|"off", connections_max, io_threads (0: a
- *                           thread for each connection), cipher "libgcrypt"|"libcrypto"|"libsodium", muxer "apart", counters FILE, trim false (default:
- *                           memory is given back after the start, as lp2pd does it) */
+ *   bench_node OPTIONS      OPTIONS is one JSON object: listen [..], kad "server"|"client"|"off", connections_max,
+ *                           io_threads (0: a thread for each connection), cipher "libgcrypt"|"libcrypto"|"libsodium",
+ *                           muxer "apart", counters FILE, trim false (default: memory is given back after the start) */
 #include "node.h"
 
 #include "noise/aead.h"
