@@ -12,8 +12,8 @@
  *  |- registrar    starts and ends those                 root thread
  *  |- links        supervisor: upgrades (upgrade threads), connections with their muxers (io threads)
  *  '- listeners    supervisor: one for each listening address, root thread
- * Supervisors share one thread with all that never blocks nor computes: what comes and goes with a connection (accept, spawn, the swarm's table, the
- * word of the end) passes between actors of one thread and costs no wake-up.
+ * Supervisors share one thread with all that never blocks nor computes: what comes and goes with a connection (accept,
+ * spawn, the swarm's table, the word of the end) passes between actors of one thread and costs no wake-up.
  * Started in this order and stopped in reverse: nobody is let in before everything else is up. */
 #include "actors/control/tree.h"
 
