@@ -68,6 +68,7 @@ static void test_AH3_slowloris_inside_the_frames(void **state)
 {
     (void)state;
     static const uint8_t header[] = {0x82, 0x80 | 20, 0, 0, 0, 0}; /* a mask of zeros */
+    static const char inside[] = "\x13/multistream/1.0.0\n";
     for (int control = 0; control < 2; control++) {
         struct scene scene = scene_new(WORLD_SIM, control ? &lifted : NULL);
         struct raw *raw = raw_new(scene.world, scene.node);
@@ -75,7 +76,7 @@ static void test_AH3_slowloris_inside_the_frames(void **state)
         raw_send(raw, REQUEST, sizeof(REQUEST) - 1);
         raw_send(raw, header, sizeof(header));
         for (size_t i = 0; i < 20 && !raw->ended; i++) {
-            raw_send(raw, "\x13/multistream/1.0.0\n" + i, 1);
+            raw_send(raw, inside + i, 1);
             world_pass(scene.world, LP2P_SEC(1));
             raw_receive(raw);
         }
