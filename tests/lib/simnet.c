@@ -47,7 +47,8 @@ struct simhost {
     struct simnet *net;
     struct simhost *next;
     struct lp2p_net table;
-    uint8_t ip[4];
+    uint8_t ip[4], extra[4];
+    bool has_extra;
     uint16_t next_port;
     bool unplugged;
 };
@@ -108,6 +109,7 @@ static enum lp2p_err sim_listen(void *ctx, const struct lp2p_ip_port *addr, int 
     name(host, &sock->local);
     sock->local.port = addr->port != 0 ? addr->port : sock->local.port;
     *bound = sock->local;
+    memcpy(bound->ip, addr->ip, sizeof(bound->ip)); /* a wildcard stays one, as with real sockets */
     *fd = fd_of(host->net, sock);
     return LP2P_OK;
 }
@@ -283,11 +285,13 @@ static void sim_close(void *ctx, int fd)
 
 static size_t sim_interfaces(void *ctx, struct lp2p_ip_port *out, size_t cap)
 {
-    if (cap > 0) {
-        out[0] = (struct lp2p_ip_port){.ip_len = 4};
-        memcpy(out[0].ip, ((struct simhost *)ctx)->ip, 4);
+    const struct simhost *host = ctx;
+    size_t len = LP2P_MIN(host->has_extra ? (size_t)2 : 1, cap);
+    for (size_t i = 0; i < len; i++) {
+        out[i] = (struct lp2p_ip_port){.ip_len = 4};
+        memcpy(out[i].ip, i == 0 ? host->ip : host->extra, 4);
     }
-    return 1;
+    return len;
 }
 
 static unsigned sim_ready(void *ctx, int fd)
@@ -396,6 +400,14 @@ void simhost_unplug(struct simhost *host, bool unplugged)
                 sock_of(host->net, sock->peer)->reset = true;
             }
         }
+    }
+}
+
+void simhost_interface(struct simhost *host, const uint8_t ip[4])
+{
+    host->has_extra = ip != NULL;
+    if (ip != NULL) {
+        memcpy(host->extra, ip, 4);
     }
 }
 

@@ -21,6 +21,8 @@ const struct lp2p_net *simhost_net(struct simhost *host);
 struct lp2p_sim_io simhost_io(struct simhost *host);
 /** Cuts the host off: its connections end (the other sides see a reset), and nobody can connect, until it is plugged in again. */
 void simhost_unplug(struct simhost *host, bool unplugged);
+/** Gives the host one more interface with this IPv4 address, or (NULL) takes it away. It is only listed, nobody can connect there. */
+void simhost_interface(struct simhost *host, const uint8_t ip[4]);
 /** Descriptors that are open on the host: a stopped node must leave none. */
 size_t simhost_fds(const struct simhost *host);
 

@@ -82,7 +82,9 @@ struct hole {
 static struct hole hole_new(struct world *world, unsigned number)
 {
     struct hole hole = {.net = world_stranger(world)};
-    struct lp2p_ip_port at = {.ip_len = 4, .port = (uint16_t)(3000 + number)}, bound;
+    struct lp2p_ip_port at = {0}, bound;
+    assert_int_equal(hole.net->interfaces(hole.net->ctx, &at, 1), 1);
+    at.port = (uint16_t)(3000 + number);
     assert_int_equal(hole.net->listen(hole.net->ctx, &at, 8, &hole.fd, &bound), LP2P_OK);
     lp2p_multiaddr_from_ip_tcp(bound.ip, bound.ip_len, bound.port, &hole.addr);
     return hole;
