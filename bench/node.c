@@ -244,7 +244,6 @@ int main(int argc, char **argv)
     yyjson_mut_doc_set_root(ready, yyjson_mut_obj(ready));
     (void)yyjson_mut_obj_add_str(ready, yyjson_mut_doc_get_root(ready), "event", "ready");
     put_info(ready, node);
-    lp2p_process_trim(); /* as lp2pd does */
     print_doc(ready);
     char *line = NULL;
     size_t cap = 0;
