@@ -69,7 +69,8 @@ struct lp2p_context {
     struct lp2p_resource_cache *resource_cache; /* the resources actor's alone */
     struct lp2p_db *db;           /* what is kept on disk, while the node runs; the store actor's alone. NULL: nothing is kept */
     struct lp2p_slice store_last; /* the swarm's last batch, written when the runtime has stopped */
-    struct lp2p_rate_shared push_rates; /* of identify pushes, over all threads */
+    struct lp2p_rate_shared push_rates;   /* of identify pushes, over all threads */
+    struct lp2p_rate_shared verify_rates; /* of inbound handshakes that cost more than an Ed25519 signature */
     struct lp2p_counters counters;
 };
 

@@ -73,6 +73,7 @@ static enum lp2p_err fill_context(struct lp2p_context *ctx)
     }
     ctx->net = &lp2p_net_posix;
     lp2p_rand_fill(&lp2p_system_rand, ctx->push_rates.hash_key, sizeof(ctx->push_rates.hash_key));
+    lp2p_rand_fill(&lp2p_system_rand, ctx->verify_rates.hash_key, sizeof(ctx->verify_rates.hash_key));
     return lp2p_security_init(ctx);
 }
 

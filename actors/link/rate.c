@@ -95,6 +95,34 @@ static bool take_shared(uint64_t *full_at, const struct lp2p_rate *rate, lp2p_ti
     }
 }
 
+static uint64_t *shared_bucket(struct lp2p_rate_shared *shared, const struct lp2p_ip_port *from)
+{
+    uint8_t source[9];
+    uint64_t hash;
+    source_of(from, true, source);
+    crypto_shorthash((unsigned char *)&hash, source, sizeof(source), shared->hash_key);
+    return &shared->full_at[hash & (LP2P_RATE_SHARED - 1)];
+}
+
+bool lp2p_rate_shared_allows(struct lp2p_rate_shared *shared, const struct lp2p_rate *each,
+                             const struct lp2p_ip_port *from, lp2p_time now)
+{
+    struct lp2p_bucket bucket = {__atomic_load_n(shared_bucket(shared, from), __ATOMIC_RELAXED)};
+    return lp2p_bucket_allows(&bucket, each, now);
+}
+
+void lp2p_rate_shared_charge(struct lp2p_rate_shared *shared, const struct lp2p_rate *each,
+                             const struct lp2p_ip_port *from, lp2p_time now)
+{
+    uint64_t *full_at = shared_bucket(shared, from), before = __atomic_load_n(full_at, __ATOMIC_RELAXED);
+    struct lp2p_bucket bucket;
+    do {
+        bucket = (struct lp2p_bucket){before};
+        lp2p_bucket_charge(&bucket, each, now);
+    } while (!__atomic_compare_exchange_n(full_at, &before, bucket.full_at, false, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
+}
+
 bool lp2p_rate_shared_take(struct lp2p_rate_shared *shared, const struct lp2p_rate *each,
                            const struct lp2p_rate *all, const struct lp2p_ip_port *from, lp2p_time now)
 {
@@ -102,14 +130,8 @@ bool lp2p_rate_shared_take(struct lp2p_rate_shared *shared, const struct lp2p_ra
     if (!lp2p_bucket_allows(&total, all, now)) {
         return false; /* before the source pays for it */
     }
-    if (from != NULL) {
-        uint8_t source[9];
-        uint64_t hash;
-        source_of(from, true, source);
-        crypto_shorthash((unsigned char *)&hash, source, sizeof(source), shared->hash_key);
-        if (!take_shared(&shared->full_at[hash & (LP2P_RATE_SHARED - 1)], each, now)) {
-            return false;
-        }
+    if (from != NULL && !take_shared(shared_bucket(shared, from), each, now)) {
+        return false;
     }
     return take_shared(&shared->all, all, now);
 }

@@ -55,6 +55,12 @@ struct lp2p_rate_shared {
 bool lp2p_rate_shared_take(struct lp2p_rate_shared *shared, const struct lp2p_rate *each, const struct lp2p_rate *all,
                            const struct lp2p_ip_port *from, lp2p_time now);
 
+/** Whether the source's bucket has one; and takes one from it, also when it has none (by one burst at the most). Any thread. */
+bool lp2p_rate_shared_allows(struct lp2p_rate_shared *shared, const struct lp2p_rate *each, const struct lp2p_ip_port *from,
+                             lp2p_time now);
+void lp2p_rate_shared_charge(struct lp2p_rate_shared *shared, const struct lp2p_rate *each, const struct lp2p_ip_port *from,
+                             lp2p_time now);
+
 /** Identify pushes that the node takes: from one /24 or /48, and from everybody. */
 #define LP2P_PUSH_RATE ((struct lp2p_rate){LP2P_SEC(5), 10})
 #define LP2P_PUSH_RATE_ALL ((struct lp2p_rate){LP2P_US(500), 200})

@@ -107,6 +107,14 @@ static enum lp2p_err negotiated(struct lp2p_upgrade *upgrade, int *index)
     }
 }
 
+/** Who pays for the verification of an inbound handshake; false: nobody (our own dial, loopback). */
+static bool payer(const struct lp2p_upgrade *upgrade, struct lp2p_ip_port *from)
+{
+    const struct lp2p_multiaddr *remote = &upgrade->arg->remote;
+    return !upgrade->arg->outbound && lp2p_multiaddr_scope(remote) != LP2P_SCOPE_LOOPBACK &&
+           lp2p_multiaddr_ip_tcp(remote, from) == LP2P_OK;
+}
+
 static enum lp2p_err step_security(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand, lp2p_time now)
 {
     size_t used = 0;
@@ -125,6 +133,11 @@ static enum lp2p_err step_security(struct lp2p_upgrade *upgrade, const struct lp
         return LP2P_ENEGOTIATION;
     }
     const struct lp2p_security *security = &upgrade->ctx->security[index];
+    const struct lp2p_rate rate = LP2P_VERIFY_RATE;
+    struct lp2p_ip_port from;
+    if (payer(upgrade, &from) && !lp2p_rate_shared_allows(&upgrade->ctx->verify_rates, &rate, &from, now)) {
+        return LP2P_ELIMIT;
+    }
     const struct lp2p_secure_start start = {
         .identity = security->identity,
         .initiator = upgrade->arg->outbound,
@@ -136,6 +149,17 @@ static enum lp2p_err step_security(struct lp2p_upgrade *upgrade, const struct lp
     upgrade->stage = LP2P_UPGRADE_SECURE;
     upgrade->secure = security->ops->start(&start);
     return upgrade->secure != NULL ? LP2P_OK : LP2P_ENOMEM;
+}
+
+/** How a handshake ended, OK: well. RSA and ECDSA keys, and signatures that do not verify, use up what an address may cost. */
+static enum lp2p_err handshake_ended(struct lp2p_upgrade *upgrade, enum lp2p_err reason, lp2p_time now)
+{
+    const struct lp2p_rate rate = LP2P_VERIFY_RATE;
+    struct lp2p_ip_port from;
+    if (reason != LP2P_EAGAIN && lp2p_verify_was_costly(&upgrade->peer, reason) && payer(upgrade, &from)) {
+        lp2p_rate_shared_charge(&upgrade->ctx->verify_rates, &rate, &from, now);
+    }
+    return reason;
 }
 
 /** Whom we wanted, and who answered: without both a wrong address book is hard to find. */
@@ -209,7 +233,7 @@ static enum lp2p_err step_secure(struct lp2p_upgrade *upgrade, lp2p_time now)
     size_t n = ops->drain(upgrade->secure, upgrade->out + upgrade->out_len, room, now);
     upgrade->out_len += n;
     if (err != LP2P_OK || fed != LP2P_OK) {
-        return err != LP2P_OK ? err : fed;
+        return handshake_ended(upgrade, err != LP2P_OK ? err : fed, now);
     }
     err = secure_events(upgrade); /* an initiator may be done only when its last message is out */
     if (err != LP2P_OK) {
@@ -218,6 +242,7 @@ static enum lp2p_err step_secure(struct lp2p_upgrade *upgrade, lp2p_time now)
     if (!upgrade->established || (n > 0 && n == room)) {
         return LP2P_EAGAIN;
     }
+    (void)handshake_ended(upgrade, LP2P_OK, now);
     if (upgrade->muxer >= 0 && (size_t)upgrade->muxer < upgrade->ctx->muxers_len) {
         upgrade->mux = upgrade->ctx->muxers[upgrade->muxer];
         upgrade->stage = LP2P_UPGRADE_HANDOVER;

@@ -106,6 +106,25 @@ static void test_AH9_rsa_verifications_by_address(void **state)
     assert_int_equal(verified((struct lp2p_rate){0, 0}), 1000); /* the control: without the limit */
 }
 
+/* The same over threads, as the upgrades use it: a source that used up its share is not allowed another,
+ * others are. */
+static void test_AH9_shared_by_all_upgrades(void **state)
+{
+    (void)state;
+    static struct lp2p_rate_shared shared;
+    const struct lp2p_rate rate = LP2P_VERIFY_RATE, none = {0, 0};
+    struct lp2p_ip_port from = v4(0x05060708), other = v4(0x09060708);
+    for (int i = 0; i < 100; i++) {
+        lp2p_rate_shared_charge(&shared, &rate, &from, LP2P_SEC(1));
+    }
+    assert_false(lp2p_rate_shared_allows(&shared, &rate, &from, LP2P_SEC(1)));
+    assert_true(lp2p_rate_shared_allows(&shared, &rate, &other, LP2P_SEC(1)));
+    assert_true(lp2p_rate_shared_allows(&shared, &none, &from, LP2P_SEC(1))); /* the control */
+    assert_false(lp2p_rate_shared_allows(&shared, &rate, &from, LP2P_SEC(10)));
+    assert_true(
+        lp2p_rate_shared_allows(&shared, &rate, &from, LP2P_SEC(12))); /* its debt is one burst at the most */
+}
+
 /* 64 peers push 1000 times a second each, for 10 s, from 64 networks or from one; how many are taken. */
 static unsigned pushes_taken(struct lp2p_rate each, struct lp2p_rate all, bool one_net)
 {
@@ -134,8 +153,11 @@ static void test_AI5_push_storm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rate_burst_and_refill), cmocka_unit_test(test_rate_sources),
-        cmocka_unit_test(test_rate_table_is_bounded), cmocka_unit_test(test_AH9_rsa_verifications_by_address),
+        cmocka_unit_test(test_rate_burst_and_refill),
+        cmocka_unit_test(test_rate_sources),
+        cmocka_unit_test(test_rate_table_is_bounded),
+        cmocka_unit_test(test_AH9_rsa_verifications_by_address),
+        cmocka_unit_test(test_AH9_shared_by_all_upgrades),
         cmocka_unit_test(test_AI5_push_storm),
     };
     return cmocka_run_group_tests_name("link rate", tests, NULL, NULL);
