@@ -46,7 +46,9 @@ struct lp2p_config *lp2p_config_new(void);
 void lp2p_config_free(struct lp2p_config *config);
 
 /* Each setter returns LP2P_OK or LP2P_EINVAL with lp2p_config_detail telling which value was wrong and what was expected. */
-enum lp2p_err lp2p_config_listen(struct lp2p_config *config, const char *multiaddr);    /* add; up to 16 */
+/** Adds an address to listen on, up to 16: /ip4|ip6/IP/tcp/PORT, alone or with /ws, /wss, /tls/ws or /tls/sni/NAME/ws behind it.
+ *  Addresses with the same IP address and port (not 0) share one socket; the first bytes tell what is spoken. */
+enum lp2p_err lp2p_config_listen(struct lp2p_config *config, const char *multiaddr);
 enum lp2p_err lp2p_config_announce(struct lp2p_config *config, const char *multiaddr);  /* add; replaces what is published; up to 16 */
 enum lp2p_err lp2p_config_append_announce(struct lp2p_config *config, const char *multiaddr); /* add; published besides; up to 16 */
 enum lp2p_err lp2p_config_bootstrap(struct lp2p_config *config, const char *multiaddr); /* add; must end in /p2p/ID; up to 64 */
