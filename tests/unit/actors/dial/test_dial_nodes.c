@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Whole nodes on loopback: dialed by name, from the port that they listen on, and both at the same moment. */
-#include "../api/kit.h"
+#include "kit.h"
 
 #include "dns_server.h"
 
