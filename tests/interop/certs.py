@@ -33,7 +33,8 @@ class Certs:
         """An identity for the rust peer, which makes no RSA keys itself: PKCS #8, DER."""
         out = self.folder / "rsa.der"
         if not out.exists():
-            self._run("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-outform", "DER", "-out", out)
+            self._run("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "rsa.pem")
+            self._run("pkcs8", "-topk8", "-nocrypt", "-in", "rsa.pem", "-outform", "DER", "-out", out)
         return out
 
 

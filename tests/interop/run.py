@@ -8,14 +8,16 @@ import time
 import traceback
 from pathlib import Path
 
+import cases_browser
 import cases_dht
 import cases_listen
+import cases_matrix
 import cases_peers
 import cases_dial
 from peers import Daemon, Failed, Peer, program, why_not
 from proc import Process
 
-MODULES = [cases_peers, cases_dial, cases_listen, cases_dht]
+MODULES = [cases_peers, cases_dial, cases_listen, cases_dht, cases_browser, cases_matrix]
 
 
 class Context:

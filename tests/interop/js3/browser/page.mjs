@@ -26,7 +26,7 @@ window.talk = async (addr, resource) => {
     transports: [webSockets()], connectionEncrypters: [noise()], streamMuxers: [yamux()],
     connectionGater: { denyDialMultiaddr: () => false }, // browsers refuse loopback and plain WebSockets otherwise
     services: {
-      identify: identify(), ping: ping(),
+      identify: identify(), ping: ping({ maxOutboundStreams: 8 }), // the DHT pings too
       dht: kadDHT({ protocol: '/lotus/kad/1.0.0', clientMode: true, peerInfoMapper: passthroughMapper, initialQuerySelfInterval: 100 })
     }
   })
@@ -48,7 +48,8 @@ window.talk = async (addr, resource) => {
   const key = `resource:${resource.resourceType}:${resource.resourceId}`
   const encode = (text) => new TextEncoder().encode(text)
   let stored = 0
-  for await (const event of node.services.dht.put(encode(key), encode(JSON.stringify({ ...resource, creatorPeerId: node.peerId.toString() })))) {
+  const announced = { ...resource, creatorPeerId: node.peerId.toString(), createdAt: Date.now(), expiresAt: Date.now() + 3_600_000 }
+  for await (const event of node.services.dht.put(encode(key), encode(JSON.stringify(announced)))) {
     if (event.name === 'PEER_RESPONSE') { stored++ }
   }
   step(`announced ${key}: stored by ${stored}`)

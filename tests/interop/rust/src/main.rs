@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-//! rust-libp2p as a test and bench peer: TCP, Noise and yamux only. It is driven by JSON lines on standard input, in the
+//! rust-libp2p as a test and bench peer: TCP, Noise and yamux, unless the options ask for more. It is driven by JSON lines on standard input, in the
 //! language of the js peers (../README.md), and serves the protocols of ../../../bench/README.md.
 //!
 //!     rust-peer OPTIONS        OPTIONS is one JSON object
@@ -11,6 +11,7 @@ mod kad;
 mod load;
 mod node;
 mod serve;
+mod transport;
 
 use serde_json::{json, Value};
 use std::io::{BufRead, Write};

@@ -2,11 +2,11 @@
 
 //! The swarm, in a task of its own, and the handle by which all others reach it.
 
-use crate::{emit, inbound, serve, Error};
+use crate::{emit, inbound, serve, transport, Error};
 use futures::StreamExt;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
 use libp2p::swarm::{NetworkBehaviour, Swarm, SwarmEvent};
-use libp2p::{identify, identity, kad, noise, ping, tcp, yamux, Multiaddr, PeerId, StreamProtocol, SwarmBuilder};
+use libp2p::{identify, kad, ping, Multiaddr, PeerId, StreamProtocol, SwarmBuilder};
 use serde_json::{json, Value};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -41,6 +41,8 @@ pub struct Node {
     pub addrs: Mutex<Vec<Multiaddr>>,
     pub identified: Mutex<HashMap<PeerId, identify::Info>>,
     pub connections: Mutex<Vec<(libp2p::swarm::ConnectionId, Value)>>,
+    muxer: Value, // what the options allow: the swarm does not tell what was agreed
+    security: Value,
     pub quiet: AtomicBool,
     pub messages: AtomicU64,
 }
@@ -99,7 +101,7 @@ impl Node {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 let shown = json!({"peer": peer_id.to_string(), "remote_addr": endpoint.get_remote_address().to_string(),
                     "direction": if endpoint.is_dialer() { "outbound" } else { "inbound" },
-                    "muxer": "/yamux/1.0.0", "security": "/noise"});
+                    "muxer": self.muxer, "security": self.security});
                 self.connections.lock().unwrap().push((connection_id, shown));
                 for waiter in waiting.dials.remove(&peer_id).unwrap_or_default() {
                     let _ = waiter.send(Ok(()));
@@ -137,17 +139,6 @@ impl Node {
     }
 }
 
-fn keypair(options: &Value) -> Result<identity::Keypair, Error> {
-    match options["seed"].as_str() {
-        None => Ok(identity::Keypair::generate_ed25519()),
-        Some(hex) if hex.len() == 64 && hex.is_ascii() => {
-            let seed: Result<Vec<u8>, _> = (0..32).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16)).collect();
-            Ok(identity::Keypair::ed25519_from_bytes(seed?)?)
-        }
-        Some(_) => Err("seed: expected 64 hex digits".into()),
-    }
-}
-
 fn new_kad(options: &Value, peer: PeerId) -> Result<Option<kad::Behaviour<MemoryStore>>, Error> {
     let Some(mode) = options["kad"].as_str() else {
         return Ok(None);
@@ -162,11 +153,11 @@ fn new_kad(options: &Value, peer: PeerId) -> Result<Option<kad::Behaviour<Memory
 }
 
 pub fn new_swarm(options: &Value) -> Result<Swarm<Behaviour>, Error> {
-    let key = keypair(options)?;
+    let key = transport::keypair(options)?;
     let mut kad = new_kad(options, key.public().to_peer_id())?;
     Ok(SwarmBuilder::with_existing_identity(key)
         .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)?
+        .with_other_transport(|key| transport::new(key, options))?
         .with_behaviour(|key| Behaviour {
             identify: identify::Behaviour::new(identify::Config::new("/lotus-bench/1.0.0".into(), key.public())),
             ping: ping::Behaviour::default(),
@@ -177,6 +168,15 @@ pub fn new_swarm(options: &Value) -> Result<Swarm<Behaviour>, Error> {
         // Without streams a stock node closes a connection after ten seconds.
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(1 << 30)))
         .build())
+}
+
+/// The id of the single name in a list (none: the first of all), null when there is a choice.
+fn only(names: &Value, all: &[(&str, &str)]) -> Value {
+    match names.as_array().map(Vec::as_slice) {
+        None => json!(all[0].1),
+        Some([name]) => all.iter().find(|(known, _)| name == known).map_or(Value::Null, |(_, id)| json!(id)),
+        Some(_) => Value::Null,
+    }
 }
 
 /// Starts the swarm and waits until all its addresses listen.
@@ -205,6 +205,8 @@ pub async fn start(options: &Value) -> Result<Arc<Node>, Error> {
         addrs: Mutex::new(addrs),
         identified: Default::default(),
         connections: Default::default(),
+        muxer: only(&options["muxers"], &[("yamux", "/yamux/1.0.0"), ("mplex", "/mplex/6.7.0")]),
+        security: only(&options["security"], &[("noise", "/noise"), ("tls", "/tls/1.0.0")]),
         quiet: Default::default(),
         messages: Default::default(),
     });
