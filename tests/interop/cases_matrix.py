@@ -67,7 +67,8 @@ class Cell:
 
     def we_dial(self):
         kind = (self.line, "listens", self.key)
-        peer = self.shared.get(kind, (self.carrier, self.rust_security()), **self.theirs(listen=["/ip4/127.0.0.1/tcp/0" + CARRIERS[self.carrier]]))
+        listen = ["/ip4/127.0.0.1/tcp/0" + CARRIERS[self.carrier]]
+        peer = self.shared.get(kind, (self.carrier, self.rust_security()), **self.theirs(listen=listen))
         base, ident = self.listening_addr(peer)
         addr, ours = f"{base}/p2p/{ident}", [*self.ours()]
         got = lp2p(self.context.build, "identify", addr, *ours)

@@ -28,7 +28,8 @@ try {
   await page.goto(`http://127.0.0.1:${server.address().port}/`)
   try {
     await page.waitForFunction(() => window.talk != null, undefined, { timeout: 20_000 })
-    result = { event: 'result', ...await page.evaluate(([addr, resource]) => window.talk(addr, resource), [options.addr, options.resource]) }
+    const { addr, resource } = options
+    result = { event: 'result', ...await page.evaluate(({ addr, resource }) => window.talk(addr, resource), { addr, resource }) }
   } catch (err) {
     result = { event: 'error', text: err.message, said }
   }
