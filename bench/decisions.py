@@ -71,6 +71,17 @@ def protocol_rows(records):
     return out
 
 
+def channel_rows(records):
+    """[(secure channel, us for a handshake of both ends, MB/s sealed and opened on one core, bytes of heap while it rests)]"""
+    grouped, out = group(records), []
+    for text, name in (('secure channel: Noise, ChaCha20-Poly1305', 'noise'), ('secure channel: TLS 1.3, AES-GCM, mbedTLS', 'tls-mbedtls'),
+                       ('secure channel: TLS 1.3, AES-GCM, OpenSSL', 'tls-openssl')):
+        cells = [grouped.get((f'channel {name}', figure), {}).get('lotus') for figure in ('cpu_us', 'rate', 'heap_bytes')]
+        if all(cells):
+            out.append((text, *(median(c) for c in cells)))
+    return out
+
+
 def text_table(records):
     found = rows(records)
     lines = []
@@ -87,6 +98,9 @@ def text_table(records):
             out.append('  '.join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths))).rstrip())
     for text, p50, cpu in protocol_rows(records):
         out.append(f'{text:<48}  p50 {short(p50):>6} us   CPU {short(cpu):>6} us')
+    for text, handshake, rate, heap in channel_rows(records):
+        out.append(f'{text:<48}  handshake of both ends {short(handshake):>6} us CPU   {short(rate):>6} MB/s on one core   '
+                   f'heap {short(heap):>5} B at rest')
     for senders, stack, ring, mailbox, stack_worst, ring_worst in mailbox_rows(records):
         out.append(f'mailbox, {senders} senders: ck_stack {short(stack)} ns a message (slowest round {short(stack_worst)}), '
                    f'ck_ring MPSC {short(ring)} ({short(ring_worst)}); the whole mailbox with allocation and wake-up {short(mailbox)}')

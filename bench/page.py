@@ -91,7 +91,7 @@ def key(subjects, with_ceiling=True):
 def charts_part(rows):
     out, last_group, last = [], None, None
     for (scenario, figure), row in rows.items():
-        if figure not in MAIN or scenario.startswith('runtime'):
+        if figure not in MAIN or scenario.startswith(('runtime', 'channel')):
             continue
         if GROUPS.get(scenario) != last_group:
             out.append('</div>' * (last is not None) + f'<h2>{esc(GROUPS.get(scenario))}</h2>')
@@ -150,6 +150,9 @@ def decisions_part(records):
         out.append('</table></div>')
     for text, p50, cpu in decisions.protocol_rows(records):
         out.append(f'<p class="note">{esc(text)}: p50 {short(p50)} us, CPU {short(cpu)} us</p>')
+    for text, handshake, rate, heap in decisions.channel_rows(records):
+        out.append(f'<p class="note">{esc(text)}: handshake of both ends {short(handshake)} us of CPU, {short(rate)} MB/s sealed '
+                   f'and opened on one core, {short(heap)} bytes of heap at rest</p>')
     if mailbox:
         lines = {name: [(row[0], row[i]) for row in mailbox]
                  for i, name in ((1, 'ck_stack, taken whole (chosen)'), (2, 'ck_ring MPSC'), (3, 'the whole mailbox'),
@@ -196,7 +199,7 @@ def page(records):
     rows = group(records)
     head = next(r for r in records if r.get('event') == 'run')
     failed = sorted({f'{r["scenario"]}, {r["subject"]}: {r["text"]}' for r in records if r.get('event') == 'failed'})
-    subjects = [s for s in columns({k: v for k, v in rows.items() if not k[0].startswith('runtime')})]
+    subjects = [s for s in columns({k: v for k, v in rows.items() if not k[0].startswith(('runtime', 'channel'))})]
     parts = ('targets', 'curves', 'decisions', 'runtime', 'all')
     links = '<nav>' + ''.join(f'<a href="#{p}">{p}{" figures" if p == "all" else ""}</a>' for p in parts) + '</nav>'
     problems = ''.join(f'<p class="note bad">Failed: {esc(text)}</p>' for text in failed)

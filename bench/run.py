@@ -141,19 +141,25 @@ class Run:
             self.say(f'round {round_no + 1}: {name}, {subject.name}')
             self.guarded('figure', name, subject.name, round_no, lambda: s.run(self.context, subject))
 
-    def runtime(self, round_no):
-        self.say(f'round {round_no + 1}: the runtime alone')
-        program = measure.Process([os.path.join(self.a.build, 'bench', 'bench_runtime'), str(min(0.3, self.seconds))])
+    def alone(self, name, program, seconds, round_no):
+        """A program that measures parts of our node without a node: one line for each case."""
+        self.say(f'round {round_no + 1}: the {name} alone')
+        program = measure.Process([os.path.join(self.a.build, 'bench', program), str(seconds)])
         try:
             while True:
                 r = program.next(60)
-                if r['event'] == 'end':
+                event = r.pop('event')
+                if event == 'end':
                     return
-                self.keep('figure', 'runtime ' + r['event'], 'lotus', round_no, {'ns': r['ns']})
+                self.keep('figure', f'{name} {event}', 'lotus', round_no, r)
         except measure.Failed as err:
-            self.failures.append(f'runtime: {err}')
+            self.failures.append(f'{name}: {err}')
         finally:
             program.stop()
+
+    def runtime(self, round_no):
+        self.alone('runtime', 'bench_runtime', min(0.3, self.seconds), round_no)
+        self.alone('channel', 'bench_channels', 0.3, round_no)
 
     def one_round(self, names, round_no):
         for name in names:

@@ -24,6 +24,7 @@ FIGURES = {  # name: (unit, more is better, what it is)
     'switches_each': ('', False, 'context switches for each'),
     'wakes_each': ('', False, 'wake-ups (voluntary switches) for each'),
     'allocs_each': ('', False, 'allocations for each'),
+    'heap_bytes': ('B', False, 'heap at rest'),
     'ns': ('ns', False, 'time for each'),
 }
 

@@ -8,6 +8,7 @@ import subprocess
 
 TREE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 INTEROP = os.path.join(TREE, 'tests', 'interop')
+BUILT = os.path.join(TREE, 'build-peers')  # the go and rust peers, shared with the interop tests
 
 
 class Subject:
@@ -33,7 +34,7 @@ def build_ours(build, say):
         if made.returncode != 0:
             raise SystemExit('bench: meson setup failed\n' + made.stdout[-2000:])
     say('building')
-    targets = ['bench/bench_load', 'bench/bench_node', 'bench/bench_ceiling', 'bench/bench_runtime', 'bench/bench_instr']
+    targets = ['bench/bench_' + name for name in ('load', 'node', 'ceiling', 'runtime', 'channels', 'instr')]
     made = run(['ninja', '-C', build] + targets, TREE)
     if made.returncode != 0:
         raise SystemExit('bench: the build failed\n' + made.stdout[-3000:])
@@ -51,7 +52,7 @@ def version_in(path, marker):
 
 
 def go_peer(build, say, make):
-    out, here = os.path.join(build, 'go-peer'), os.path.join(INTEROP, 'go')
+    out, here = os.path.join(BUILT, 'go-peer'), os.path.join(INTEROP, 'go')
     version = 'go-libp2p ' + version_in(os.path.join(here, 'go.mod'), 'libp2p/go-libp2p v')
     if not make and os.path.exists(out):
         return Subject('go', [out], version), None
@@ -65,7 +66,7 @@ def go_peer(build, say, make):
 
 
 def rust_peer(build, say, make):
-    target, here = os.environ.get('LP2P_RUST_TARGET', os.path.join(build, 'rust')), os.path.join(INTEROP, 'rust')
+    target, here = os.environ.get('LP2P_RUST_TARGET', os.path.join(BUILT, 'rust')), os.path.join(INTEROP, 'rust')
     out = os.path.join(target, 'release', 'rust-peer')
     with open(os.path.join(here, 'Cargo.toml'), encoding='utf-8') as file:
         found = re.search(r'^libp2p = .*?"=?([0-9.]+)"', file.read(), re.M)
