@@ -25,7 +25,7 @@ struct lp2p_config {
     struct lp2p_multiaddr append_announce[LP2P_LISTEN_MAX]; /* published besides */
     size_t append_announce_len;
     char dns_servers[256]; /* "": the system's */
-    bool no_port_reuse;
+    bool no_port_reuse, public_only;
     unsigned connections_min, connections_max, trim_grace_ms;
     enum lp2p_dht_mode dht_mode;
     char dht_protocol[LP2P_PROTOCOL_ID_MAX];

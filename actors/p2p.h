@@ -53,6 +53,9 @@ enum lp2p_err lp2p_config_announce(struct lp2p_config *config, const char *multi
 enum lp2p_err lp2p_config_append_announce(struct lp2p_config *config, const char *multiaddr); /* add; published besides; up to 16 */
 enum lp2p_err lp2p_config_bootstrap(struct lp2p_config *config, const char *multiaddr); /* add; must end in /p2p/ID; up to 64 */
 enum lp2p_err lp2p_config_connections(struct lp2p_config *config, unsigned min, unsigned max); /* defaults 10, 50 */
+/** Tell and believe only public addresses: identify and the signed record leave out what is private or loopback (not what `announce`
+ *  and `append_announce` name), and the DHT keeps no peer without a public address. For nodes of a public network; default false. */
+enum lp2p_err lp2p_config_public_only(struct lp2p_config *config, bool public_only);
 /** "server", "client" or "off" (default "client"); protocol is a full id, NULL: /lotus/kad/1.0.0. */
 enum lp2p_err lp2p_config_dht(struct lp2p_config *config, const char *mode, const char *protocol);
 enum lp2p_err lp2p_config_dht_params(struct lp2p_config *config, unsigned k, unsigned alpha); /* defaults 20, 10; 0 keeps */

@@ -113,6 +113,9 @@ struct lp2p_config *cli_config(const struct cli *cli)
     if (has(cli, OPT_DNS_SERVERS)) {
         check(cli, config, lp2p_config_dns_servers(config, cli->text[OPT_DNS_SERVERS]), "dns-servers");
     }
+    if (has(cli, OPT_PUBLIC_ONLY)) {
+        check(cli, config, lp2p_config_public_only(config, true), "public-only");
+    }
     if (has(cli, OPT_NO_PORT_REUSE)) {
         check(cli, config, lp2p_config_port_reuse(config, false), "no-port-reuse");
     }

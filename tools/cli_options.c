@@ -27,6 +27,7 @@ static const struct {
     [OPT_APPEND_ANNOUNCE] = {"append-announce", "MA", LIST, 0, 0,
                              "publish this address besides the others (may be repeated)"},
     [OPT_DNS_SERVERS] = {"dns-servers", "LIST", TEXT, 0, 0, "name servers ADDRESS[:PORT],... in place of the system's"},
+    [OPT_PUBLIC_ONLY] = {"public-only", NULL, FLAG, 0, 0, "tell and believe only public addresses"},
     [OPT_NO_PORT_REUSE] = {"no-port-reuse", NULL, FLAG, 0, 0, "do not dial from the port that is listened on"},
     [OPT_BOOTSTRAP] = {"bootstrap", "MA", LIST, 0, 0,
                        "peer to connect to, with /p2p/ID at its end (may be repeated)"},

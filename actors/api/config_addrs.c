@@ -60,6 +60,15 @@ enum lp2p_err lp2p_config_dns_servers(struct lp2p_config *config, const char *li
     return LP2P_OK;
 }
 
+enum lp2p_err lp2p_config_public_only(struct lp2p_config *config, bool public_only)
+{
+    if (config == NULL) {
+        return LP2P_EINVAL;
+    }
+    config->public_only = public_only;
+    return LP2P_OK;
+}
+
 enum lp2p_err lp2p_config_port_reuse(struct lp2p_config *config, bool reuse)
 {
     if (config == NULL) {

@@ -248,6 +248,18 @@ static bool in(const struct lp2p_multiaddr *items, size_t len, const struct lp2p
     return false;
 }
 
+/** Leaves the public ones of the first *len addresses. */
+static void keep_public(struct lp2p_multiaddr *items, size_t *len)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < *len; i++) {
+        if (lp2p_multiaddr_scope(&items[i]) == LP2P_SCOPE_PUBLIC) {
+            items[kept++] = items[i];
+        }
+    }
+    *len = kept;
+}
+
 /** What is listened on; for publishing `announce` in its place if that is given, else with what peers see of us, and then
  *  what is to be announced besides. */
 static size_t collect_addrs(struct lp2p_actor *self, struct lp2p_swarm *swarm, bool published, struct lp2p_multiaddr *out,
@@ -263,6 +275,9 @@ static size_t collect_addrs(struct lp2p_actor *self, struct lp2p_swarm *swarm, b
         if (!in(out, len, &seen[i])) {
             out[len++] = seen[i];
         }
+    }
+    if (published && config->public_only && config->announce_len == 0) {
+        keep_public(out, &len);
     }
     for (size_t i = 0; published && i < config->append_announce_len && len < cap; i++) {
         if (!in(out, len, &config->append_announce[i])) {

@@ -84,10 +84,13 @@ static enum lp2p_verdict on_timer(struct lp2p_actor *self, void *opaque, unsigne
     return LP2P_CONTINUE;
 }
 
-/* As js-libp2p in a Lotus node: private addresses are kept out of the DHT only where every listening address
- * is a public one. */
+/* As js-libp2p in a Lotus node: unless it was asked for, private addresses are kept out of the DHT only where every
+ * listening address is a public one. */
 static bool public_only(const struct lp2p_config *config)
 {
+    if (config->public_only) {
+        return true;
+    }
     for (size_t i = 0; i < config->listen_len; i++) {
         if (lp2p_multiaddr_scope(&config->listen[i]) != LP2P_SCOPE_PUBLIC) {
             return false;

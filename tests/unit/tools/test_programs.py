@@ -234,6 +234,19 @@ def conversation():
         assert daemon.end() == 0
 
 
+def published_addresses():
+    """A node listens on loopback, and says so, unless it is to tell only public addresses; what it is told to announce it does."""
+    announced = ("/ip4/198.51.100.7/tcp/4001", "/ip4/8.8.8.8/tcp/4001", "/dns4/node.example/tcp/4001")
+    options = [option for addr in announced for option in ("--append-announce", addr)]
+    for public, told in (((), True), (("--public-only",), False)):
+        with Daemon("--ephemeral", "--listen", "/ip4/127.0.0.2/tcp/0", *options, *public) as daemon:
+            seen, _ = result("identify", daemon.address())  # knows the address that it dialed itself
+            addrs = [addr.split("/p2p/")[0] for addr in seen["listen_addrs"]]
+            assert set(announced) <= set(addrs), addrs
+            assert any(addr.startswith("/ip4/127.0.0.2/") for addr in addrs) is told, addrs
+            assert daemon.end() == 0
+
+
 def failed_dials():
     """On which address, at which stage, and why."""
     with Daemon("--ephemeral", "--dht", "off") as daemon:
@@ -292,7 +305,7 @@ def listening():
 
 
 CASES = [help_and_version, wrong_usage, keys, daemon_ends, daemon_identity, daemon_environment, daemon_port_taken, daemon_actors,
-         conversation, failed_dials, hostile_text, listening]
+         conversation, published_addresses, failed_dials, hostile_text, listening]
 
 
 def main():
