@@ -146,8 +146,8 @@ static void fill_supervisors(struct lp2p_tree *tree, struct lp2p_context *ctx)
     tree->children[n++] = control("registrar", &lp2p_registrar_ops, ctx, 1024);
     tree->children[n++] = supervisor("links", &tree->links_sup);
     tree->children[n++] = supervisor("listeners", &tree->listeners_sup);
-    LP2P_CHECK(n <= ROOT_MAX);
     tree->children[n++] = service("interfaces", &lp2p_interfaces_ops, ctx, 8);
+    LP2P_CHECK(n <= ROOT_MAX);
     tree->root_sup = (struct lp2p_sup_spec){.restarts_max = 5, .period_ms = 10000, .children = tree->children, .children_len = n};
     tree->root = supervisor("root", &tree->root_sup);
 }
