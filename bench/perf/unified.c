@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The unified contract: everything in the environment; listener and dialer meet through redis; the dialer prints three blocks of
- * YAML: upload and download in Gbps, latency in ms. */
+ * The unified contract: everything in the environment; listener and dialer meet through redis; the dialer
+ * prints three blocks of YAML: upload and download in Gbps, latency in ms. */
 #include "perf.h"
 
 #include <stdio.h>
@@ -8,25 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define REDIS_WAIT_S 60u
-
-/** A variable; the default when it is not set, empty or "null". */
-static const char *variable(const char *name, const char *otherwise)
-{
-    const char *value = getenv(name);
-    return value == NULL || value[0] == '\0' || strcmp(value, "null") == 0 ? otherwise : value;
-}
-
-static uint64_t number(const char *name, uint64_t otherwise)
-{
-    const char *value = variable(name, NULL);
-    char *end = NULL;
-    uint64_t n = value != NULL ? strtoull(value, &end, 10) : otherwise;
-    if (value != NULL && (end == value || *end != '\0')) {
-        perf_die(name, "expected a number");
-    }
-    return n;
-}
+#define REDIS_WAIT_NS 60000000000u
 
 /* ---- statistics of a block */
 
@@ -57,11 +39,12 @@ static void print_block(const char *name, const double *samples, size_t n, int d
     double *sorted = calloc(n, sizeof(double)), *outliers = calloc(n, sizeof(double));
     size_t outliers_len = 0;
     if (sorted == NULL || outliers == NULL) {
-        perf_die("results", "no memory");
+        contract_die("results", "no memory");
     }
     memcpy(sorted, samples, n * sizeof(double));
     qsort(sorted, n, sizeof(double), by_size);
-    double q1 = percentile(sorted, n, 0.25), median = percentile(sorted, n, 0.5), q3 = percentile(sorted, n, 0.75);
+    double q1 = percentile(sorted, n, 0.25), median = percentile(sorted, n, 0.5),
+           q3 = percentile(sorted, n, 0.75);
     double low = q1 - 1.5 * (q3 - q1), high = q3 + 1.5 * (q3 - q1), min = sorted[n - 1], max = sorted[0];
     for (size_t i = 0; i < n; i++) {
         if (sorted[i] < low || sorted[i] > high) {
@@ -71,8 +54,8 @@ static void print_block(const char *name, const double *samples, size_t n, int d
             max = sorted[i] > max ? sorted[i] : max;
         }
     }
-    (void)printf("%s:\n  iterations: %zu\n  min: %.*f\n  q1: %.*f\n  median: %.*f\n  q3: %.*f\n  max: %.*f\n", name, n, decimals, min,
-                 decimals, q1, decimals, median, decimals, q3, decimals, max);
+    (void)printf("%s:\n  iterations: %zu\n  min: %.*f\n  q1: %.*f\n  median: %.*f\n  q3: %.*f\n  max: %.*f\n",
+                 name, n, decimals, min, decimals, q1, decimals, median, decimals, q3, decimals, max);
     print_list("outliers", outliers, outliers_len, decimals);
     print_list("samples", samples, n, decimals);
     (void)printf("  unit: %s\n", unit);
@@ -82,17 +65,17 @@ static void print_block(const char *name, const double *samples, size_t n, int d
 }
 
 /** `iterations` transfers of the same size; throughput in Gbps, or the time in ms for a latency. */
-static void block(struct lp2p_node *node, const char *peer, const char *name, uint64_t up, uint64_t down, uint64_t iterations,
-                  bool latency)
+static void block(struct lp2p_node *node, const char *peer, const char *name, uint64_t up, uint64_t down,
+                  uint64_t iterations, bool latency)
 {
     double *samples = calloc(iterations, sizeof(double));
     if (samples == NULL || iterations == 0) {
-        perf_die(name, "no iterations, or no memory");
+        contract_die(name, "no iterations, or no memory");
     }
     for (uint64_t i = 0; i < iterations; i++) {
-        uint64_t begun = perf_now_ns();
+        uint64_t begun = contract_now_ns();
         perf_transfer(node, peer, up, down, NULL);
-        double ns = (double)(perf_now_ns() - begun);
+        double ns = (double)(contract_now_ns() - begun);
         samples[i] = latency ? ns / 1e6 : (double)(up > down ? up : down) * 8 / ns;
     }
     print_block(name, samples, iterations, latency ? 3 : 2, latency ? "ms" : "Gbps");
@@ -101,58 +84,38 @@ static void block(struct lp2p_node *node, const char *peer, const char *name, ui
 
 /* ---- both roles */
 
-static void make_listen(char *out, size_t cap)
-{
-    const char *transport = variable("TRANSPORT", "tcp"), *ip = variable("LISTENER_IP", "0.0.0.0");
-    const char *tail = strcmp(transport, "tcp") == 0 ? "" : strcmp(transport, "ws") == 0 ? "/ws" : NULL;
-    if (tail == NULL) {
-        perf_die("TRANSPORT: only tcp and ws, not", transport);
-    }
-    (void)snprintf(out, cap, "/%s/%s/tcp/0%s", strchr(ip, ':') != NULL ? "ip6" : "ip4", ip, tail);
-}
-
-/** The address that another container reaches: the first that is not of loopback. */
-static const char *published(struct lp2p_node *node)
-{
-    static char addrs[16][LP2P_ADDR_TEXT_MAX];
-    size_t len = lp2p_node_addrs(node, addrs, 16);
-    for (size_t i = 0; i < len && i < 16; i++) {
-        if (strncmp(addrs[i], "/ip4/127.", 9) != 0 && strncmp(addrs[i], "/ip6/::1/", 9) != 0) {
-            return addrs[i];
-        }
-    }
-    if (len == 0) {
-        perf_die("listen", "no address");
-    }
-    return addrs[0];
-}
-
 int perf_unified(void)
 {
-    const char *dialer = variable("IS_DIALER", NULL), *redis = variable("REDIS_ADDR", "redis:6379");
-    const char *test = variable("TEST_KEY", NULL), *security = variable("SECURE_CHANNEL", NULL), *muxer = variable("MUXER", NULL);
-    bool log = strcmp(variable("DEBUG", "false"), "true") == 0;
+    const char *dialer = contract_variable("IS_DIALER", NULL),
+               *redis = contract_variable("REDIS_ADDR", "redis:6379");
+    const char *test = contract_variable("TEST_KEY", NULL),
+               *security = contract_variable("SECURE_CHANNEL", NULL);
+    const char *muxer = contract_variable("MUXER", NULL), *transport = contract_variable("TRANSPORT", "tcp");
+    bool log = strcmp(contract_variable("DEBUG", "false"), "true") == 0;
     char key[128], listen[LP2P_ADDR_TEXT_MAX], peer[LP2P_PEER_TEXT_MAX];
     if (dialer == NULL || test == NULL) {
-        perf_die("environment", "IS_DIALER and TEST_KEY are needed (perf --help for the other contract)");
+        contract_die("environment", "IS_DIALER and TEST_KEY are needed (perf --help for the other contract)");
     }
     (void)snprintf(key, sizeof(key), "%s_listener_multiaddr", test);
-    make_listen(listen, sizeof(listen));
+    contract_listen(transport, contract_variable("LISTENER_IP", "0.0.0.0"), listen);
     if (strcmp(dialer, "true") != 0) {
-        struct lp2p_node *node =
-            perf_start(&(struct perf_setup){.listen = listen, .security = security, .muxers = muxer, .log = log});
-        perf_redis_set(redis, key, published(node), REDIS_WAIT_S);
+        struct lp2p_node *node = contract_start(&(struct contract_setup){
+            .listen = listen, .security = security, .muxers = muxer, .serve = "perf", .log = log});
+        contract_redis_set(redis, key, contract_published(node), contract_now_ns() + REDIS_WAIT_NS);
         (void)pause(); /* the harness ends it */
         lp2p_node_free(node);
         return 0;
     }
-    struct lp2p_node *node = perf_start(&(struct perf_setup){.security = security, .muxers = muxer, .log = log});
-    char *addr = perf_redis_get(redis, key, REDIS_WAIT_S);
-    perf_connect(node, addr, peer);
+    struct lp2p_node *node =
+        contract_start(&(struct contract_setup){.security = security, .muxers = muxer, .log = log});
+    char *addr = contract_redis_get(redis, key, contract_now_ns() + REDIS_WAIT_NS);
+    contract_connect(node, addr, PERF_WAIT_MS, peer);
     free(addr);
-    block(node, peer, "upload", number("UPLOAD_BYTES", 1073741824), 0, number("UPLOAD_ITERATIONS", 10), false);
-    block(node, peer, "download", 0, number("DOWNLOAD_BYTES", 1073741824), number("DOWNLOAD_ITERATIONS", 10), false);
-    block(node, peer, "latency", 1, 1, number("LATENCY_ITERATIONS", 100), true);
+    block(node, peer, "upload", contract_number("UPLOAD_BYTES", 1073741824), 0,
+          contract_number("UPLOAD_ITERATIONS", 10), false);
+    block(node, peer, "download", 0, contract_number("DOWNLOAD_BYTES", 1073741824),
+          contract_number("DOWNLOAD_ITERATIONS", 10), false);
+    block(node, peer, "latency", 1, 1, contract_number("LATENCY_ITERATIONS", 100), true);
     lp2p_node_free(node);
     return 0;
 }
