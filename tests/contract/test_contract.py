@@ -20,7 +20,7 @@ from toolchains import find_node  # noqa: E402
 
 OURS = [sys.argv[1]]
 JS = HERE.parent / 'interop' / 'js3'
-LIMIT_S = 60 * int(float(os.environ.get('LP2P_TIME_SCALE', '1')))
+LIMIT_S = int(60 * float(os.environ.get('LP2P_TIME_SCALE', '1')))
 OTHER_PEER = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
 NAMES = {  # in the order: role, redis, transport, security, muxer, ip, time limit
     'old': ('is_dialer', 'redis_addr', 'transport', 'security', 'muxer', 'ip', 'test_timeout_seconds'),
