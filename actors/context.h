@@ -60,6 +60,7 @@ struct lp2p_context {
     const struct lp2p_mux_ops *muxers[2]; /* in order of preference */
     size_t muxers_len;
     const struct lp2p_net *net;
+    const struct lp2p_mss_limits *negotiation; /* of inbound negotiations; NULL: the defaults */
     struct lp2p_names names; /* written once by the swarm's first init, before the other actors start */
     bool names_known;
     struct lp2p_rt *rt;      /* for lp2p_post from foreign threads only */

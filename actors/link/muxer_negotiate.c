@@ -103,6 +103,9 @@ void lp2p_muxer_accept(struct lp2p_actor *self, struct lp2p_muxer *muxer, uint64
     }
     /* Our header waits for theirs: it then leaves in one frame with the first answer. */
     stream->mss = lp2p_mss_new_listener(match, muxer);
+    if (stream->mss != NULL) {
+        lp2p_mss_limit(stream->mss, muxer->ctx->negotiation);
+    }
     enum lp2p_err err = begin(self, muxer, stream, lp2p_time_add(lp2p_now(self), LP2P_NEGOTIATION_NS));
     if (err != LP2P_OK) {
         lp2p_muxer_refuse(self, muxer, stream, err, true, LP2P_CODE_LIMIT);

@@ -62,7 +62,13 @@ static enum lp2p_err new_negotiation(struct lp2p_upgrade *upgrade, size_t names_
 {
     upgrade->mss = upgrade->arg->outbound ? lp2p_mss_new_dialer(upgrade->names, names_len, upgrade->lazy)
                                           : lp2p_mss_new_listener(match, upgrade);
-    return upgrade->mss != NULL ? LP2P_OK : LP2P_ENOMEM;
+    if (upgrade->mss == NULL) {
+        return LP2P_ENOMEM;
+    }
+    if (!upgrade->arg->outbound) {
+        lp2p_mss_limit(upgrade->mss, upgrade->ctx->negotiation);
+    }
+    return LP2P_OK;
 }
 
 static void end_negotiation(struct lp2p_upgrade *upgrade)

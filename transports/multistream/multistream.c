@@ -28,6 +28,7 @@ struct lp2p_mss {
     enum lp2p_err reason; /* of MSS_FAILED */
     int index;            /* dialer: the proposal under way; listener: what match returned */
     size_t refusals;
+    struct lp2p_mss_limits limits; /* no 0 among them */
     bool tell_selected, tell_failed; /* events that next has not handed out yet */
 
     const char *const *protocols; /* dialer, borrowed */
@@ -45,6 +46,26 @@ struct lp2p_mss {
     uint16_t out_at, out_len;
     uint8_t out[OUT_MAX];
 };
+
+static struct lp2p_mss *new_machine(enum lp2p_mss_role role)
+{
+    struct lp2p_mss *mss = calloc(1, sizeof(*mss));
+    if (mss != NULL) {
+        mss->role = role;
+        mss->limits = (struct lp2p_mss_limits){LP2P_MSS_TOKEN_MAX, LP2P_MSS_REFUSALS_MAX};
+    }
+    return mss;
+}
+
+void lp2p_mss_limit(struct lp2p_mss *mss, const struct lp2p_mss_limits *limits)
+{
+    if (limits != NULL && limits->token_max != 0) {
+        mss->limits.token_max = limits->token_max;
+    }
+    if (limits != NULL && limits->refusals_max != 0) {
+        mss->limits.refusals_max = limits->refusals_max;
+    }
+}
 
 static void fail(struct lp2p_mss *mss, enum lp2p_err reason)
 {
@@ -76,11 +97,10 @@ static void propose(struct lp2p_mss *mss)
 
 struct lp2p_mss *lp2p_mss_new_dialer(const char *const *protocols, size_t n, bool lazy)
 {
-    struct lp2p_mss *mss = calloc(1, sizeof(*mss));
+    struct lp2p_mss *mss = new_machine(LP2P_MSS_DIALER);
     if (mss == NULL) {
         return NULL;
     }
-    mss->role = LP2P_MSS_DIALER;
     mss->protocols = protocols;
     mss->protocols_len = n;
     mss->lazy = lazy;
@@ -97,11 +117,10 @@ struct lp2p_mss *lp2p_mss_new_dialer(const char *const *protocols, size_t n, boo
 
 struct lp2p_mss *lp2p_mss_new_listener(lp2p_mss_match match, void *ctx)
 {
-    struct lp2p_mss *mss = calloc(1, sizeof(*mss));
+    struct lp2p_mss *mss = new_machine(LP2P_MSS_LISTENER);
     if (mss == NULL) {
         return NULL;
     }
-    mss->role = LP2P_MSS_LISTENER;
     mss->match = match;
     mss->match_ctx = ctx;
     queue_token(mss, lp2p_span_str(HEADER));
@@ -126,7 +145,7 @@ static void take_length(struct lp2p_mss *mss, uint8_t byte)
     mss->prefix_len = 0;
     if (err == LP2P_EMALFORMED || (err == LP2P_OK && want == 0)) {
         fail(mss, LP2P_EMALFORMED); /* not even a newline */
-    } else if (err == LP2P_EAGAIN || want > LP2P_MSS_TOKEN_MAX) {
+    } else if (err == LP2P_EAGAIN || want > mss->limits.token_max) {
         fail(mss, LP2P_EOVERSIZE);
     } else {
         mss->want = (uint16_t)want;
@@ -148,7 +167,9 @@ static bool take_body(struct lp2p_mss *mss, struct lp2p_span in, size_t *took)
 
 static void refused(struct lp2p_mss *mss)
 {
-    if (mss->refusals++ == LP2P_MSS_REFUSALS_MAX) {
+    /* The room suffices for the default; with a larger limit it is what bounds the refusals that were not drained. */
+    bool room = mss->out_len + 1 + sizeof(NOT_AVAILABLE) + PROPOSAL_MAX <= sizeof(mss->out);
+    if (mss->refusals++ == mss->limits.refusals_max || !room) {
         fail(mss, LP2P_ELIMIT);
     } else if (mss->role == LP2P_MSS_LISTENER) {
         queue_token(mss, lp2p_span_str(NOT_AVAILABLE));

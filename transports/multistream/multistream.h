@@ -28,6 +28,12 @@ struct lp2p_mss_event {
     enum lp2p_err reason;
 };
 
+/** What a negotiation may cost. 0 stands for the default above; a test lifts one to show what it is there for. */
+struct lp2p_mss_limits {
+    uint16_t token_max;    /* a prefix of two bytes says at most 16383 */
+    uint16_t refusals_max; /* never more than there is room for, unsent */
+};
+
 struct lp2p_mss; /* opaque, about 1.5 KiB while it runs; freed when the negotiation is over */
 
 /** Dialer: proposes protocols[0..n) in order (borrowed until free). `lazy`: with the last proposal SELECTED comes at once and
@@ -36,6 +42,8 @@ struct lp2p_mss; /* opaque, about 1.5 KiB while it runs; freed when the negotiat
 struct lp2p_mss *lp2p_mss_new_dialer(const char *const *protocols, size_t n, bool lazy);
 struct lp2p_mss *lp2p_mss_new_listener(lp2p_mss_match match, void *ctx);
 void lp2p_mss_free(struct lp2p_mss *mss);
+/** Other limits than the defaults, before anything is fed; copied. NULL: nothing changes. */
+void lp2p_mss_limit(struct lp2p_mss *mss, const struct lp2p_mss_limits *limits);
 
 /** Consumes bytes up to the end of the negotiation, never beyond; *used is how many. */
 enum lp2p_err lp2p_mss_feed(struct lp2p_mss *mss, struct lp2p_span in, lp2p_time now, size_t *used) LP2P_MUST_CHECK;

@@ -320,6 +320,14 @@ lp2p_time lp2p_noise_deadline(const struct lp2p_noise *noise)
     return LP2P_NEVER;
 }
 
+struct lp2p_aead *lp2p_noise_key(struct lp2p_noise *noise, bool receiving)
+{
+    if (noise->state != NOISE_ESTABLISHED) {
+        return NULL;
+    }
+    return receiving ? &noise->recv : &noise->send;
+}
+
 enum lp2p_err lp2p_noise_frame_size(struct lp2p_span in, size_t *size)
 {
     *size = 0;
