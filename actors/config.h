@@ -26,6 +26,7 @@ struct lp2p_config {
     size_t append_announce_len;
     char dns_servers[256]; /* "": the system's */
     bool no_port_reuse, public_only;
+    bool mdns; /* look for peers on the local network, and be found there */
     unsigned connections_min, connections_max, trim_grace_ms;
     enum lp2p_dht_mode dht_mode;
     char dht_protocol[LP2P_PROTOCOL_ID_MAX];

@@ -28,6 +28,7 @@ struct lp2p_counters {
     uint64_t streams_opened, streams_refused, streams_reset, streams_open; /* streams_open goes up and down */
     uint64_t dht_requests_in, dht_requests_refused, dht_records, dht_providers, dht_peers; /* the last three are gauges */
     uint64_t events_lost, notifications_dropped;
+    uint64_t mdns_queries, mdns_answers, mdns_packets, mdns_invalid, mdns_limited, mdns_peers;
     uint64_t connections, inbound, outbound, known_peers, dials_pending; /* gauges kept by the swarm */
 };
 #define LP2P_COUNT(ctx, name, n) ((void)__atomic_fetch_add(&(ctx)->counters.name, (uint64_t)(n), __ATOMIC_RELAXED))
@@ -94,6 +95,7 @@ extern const struct lp2p_actor_ops lp2p_store_ops;     /* arg: struct lp2p_conte
 extern const struct lp2p_actor_ops lp2p_dialer_ops;    /* arg: struct lp2p_context * */
 extern const struct lp2p_actor_ops lp2p_resolver_ops;  /* arg: struct lp2p_context * */
 extern const struct lp2p_actor_ops lp2p_interfaces_ops; /* arg: struct lp2p_context * */
+extern const struct lp2p_actor_ops lp2p_mdns_ops;       /* arg: struct lp2p_context * */
 extern const struct lp2p_actor_ops lp2p_listener_ops;  /* arg: struct lp2p_listener_arg * */
 extern const struct lp2p_actor_ops lp2p_upgrade_ops;   /* arg: struct lp2p_upgrade_arg *, owned */
 extern const struct lp2p_actor_ops lp2p_conn_ops;      /* arg: struct lp2p_conn_arg *, owned */

@@ -99,7 +99,7 @@ struct lp2p_m_resolved {
     char text[256];           /* for each name that failed: why */
 };
 
-/* ---- interfaces -> listeners, resolver */
+/* ---- interfaces -> listeners, resolver, mdns */
 
 /** (normal): addresses of the machine came or went. */
 struct lp2p_m_interfaces_changed {
@@ -356,7 +356,7 @@ struct lp2p_m_identified {
     struct lp2p_multiaddr observed;
     char agent[128], protocol_version[64];
 };
-/** router, bootstrap, user -> swarm (normal): addresses of a peer were learned. */
+/** router, mdns, bootstrap, user -> swarm (normal): addresses of a peer were learned. */
 struct lp2p_m_peer_found {
     struct lp2p_msg msg;
     struct lp2p_peer_id peer;

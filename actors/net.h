@@ -10,6 +10,26 @@
 
 #include <sys/uio.h>
 
+/** One end of a datagram, with the machine's interface that it came or goes through. */
+struct lp2p_datagram_end {
+    struct lp2p_ip_port addr;
+    unsigned interface; /* number of the kernel's; never 0 */
+    bool to_group;      /* received: it was sent to a multicast address, so the sender is on our network */
+};
+
+/** Datagrams to and from a group on the networks that the machine is on; the descriptors are closed by lp2p_net.close. */
+struct lp2p_multicast {
+    /** Opens a socket on the group's port, beside those of other programs. EADDRINUSE, EUNSUPPORTED, ELIMIT, EIO... */
+    enum lp2p_err (*open)(void *ctx, const struct lp2p_ip_port *group, int *fd);
+    /** Joins the group on all interfaces that are up (again: on those that are new). Copies their numbers, at most cap of them, and
+     *  returns how many. */
+    size_t (*join)(void *ctx, int fd, const struct lp2p_ip_port *group, unsigned *interfaces, size_t cap);
+    /** Takes one datagram of at most `len` bytes; EOVERSIZE: it was longer, and is lost. EAGAIN: none waits. EIO. */
+    enum lp2p_err (*receive)(void *ctx, int fd, void *out, size_t len, size_t *got, struct lp2p_datagram_end *from);
+    /** Sends one datagram, to the group or to one machine, or fails: it does not wait. */
+    enum lp2p_err (*send)(void *ctx, int fd, const void *bytes, size_t len, const struct lp2p_datagram_end *to);
+};
+
 struct lp2p_net {
     void *ctx;
     /** Listens on a TCP address (port 0: any); *fd and the bound address come back. EADDRINUSE, EADDRNOTAVAIL, EIO... */
@@ -34,8 +54,11 @@ struct lp2p_net {
     enum lp2p_err (*watch_interfaces)(void *ctx, int *fd);
     /** Takes what lies in that descriptor. */
     void (*drain_interfaces)(void *ctx, int fd);
+    /** NULL: there is none. */
+    const struct lp2p_multicast *multicast;
 };
 
 extern const struct lp2p_net lp2p_net_posix;
+extern const struct lp2p_multicast lp2p_multicast_posix;
 
 #endif

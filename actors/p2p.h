@@ -102,6 +102,8 @@ enum lp2p_err lp2p_config_serve(struct lp2p_config *config, const char *list);
 enum lp2p_err lp2p_config_dns_servers(struct lp2p_config *config, const char *list);
 /** Dial from the port that the node listens on, so that the addresses that peers observe can be used by others (default true). */
 enum lp2p_err lp2p_config_port_reuse(struct lp2p_config *config, bool reuse);
+/** Find peers on the local network by mDNS, and be found there (default false): tells everybody on it the peer id and addresses. */
+enum lp2p_err lp2p_config_mdns(struct lp2p_config *config, bool on);
 /** Text of identify's agentVersion; default "lotus-p2p/<version>". */
 enum lp2p_err lp2p_config_agent(struct lp2p_config *config, const char *agent);
 /** Connections younger than this are not trimmed; milliseconds, default 20,000. */
@@ -349,6 +351,7 @@ struct lp2p_stats {
     uint64_t streams_opened, streams_refused, streams_reset;
     uint64_t dht_requests_in, dht_requests_refused, dht_records, dht_providers;
     uint64_t events_lost, restarts, actors, threads;
+    uint64_t mdns_queries, mdns_answers, mdns_packets, mdns_invalid, mdns_limited, mdns_peers; /* packets: received; peers: heard of */
 };
 enum lp2p_err lp2p_node_stats(struct lp2p_node *node, struct lp2p_stats *out);
 

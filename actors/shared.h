@@ -86,6 +86,7 @@ struct lp2p_self {
     uint32_t refs;
     uint64_t version;           /* rises with each change */
     struct lp2p_addrs *addrs;   /* published addresses, without /p2p */
+    struct lp2p_addrs *listening; /* what is listened on, wildcards expanded; may be NULL */
     struct lp2p_strings *protocols;
     struct lp2p_slice message;  /* encoded Identify without observedAddr and signed record (no length prefix) */
     struct lp2p_slice record;   /* signed peer record envelope */

@@ -25,6 +25,7 @@ enum cli_option {
     OPT_APPEND_ANNOUNCE,
     OPT_DNS_SERVERS,
     OPT_NO_PORT_REUSE,
+    OPT_MDNS,
     OPT_PUBLIC_ONLY,
     OPT_BOOTSTRAP,
     OPT_PEER,

@@ -94,13 +94,9 @@ static void set_connections(const struct cli *cli, struct lp2p_config *config)
     }
 }
 
-struct lp2p_config *cli_config(const struct cli *cli)
+/* Where it listens, what it tells of that, and where it finds others. */
+static void set_addresses(const struct cli *cli, struct lp2p_config *config)
 {
-    struct lp2p_config *config = lp2p_config_new();
-    if (config == NULL) {
-        exit(cli_fail_code(cli, LP2P_ENOMEM, "%s", ""));
-    }
-    set_log(cli, config);
     for (size_t i = 0; i < cli->listen.len; i++) {
         check(cli, config, lp2p_config_listen(config, cli->listen.items[i]), "listen");
     }
@@ -119,9 +115,22 @@ struct lp2p_config *cli_config(const struct cli *cli)
     if (has(cli, OPT_NO_PORT_REUSE)) {
         check(cli, config, lp2p_config_port_reuse(config, false), "no-port-reuse");
     }
+    if (has(cli, OPT_MDNS)) {
+        check(cli, config, lp2p_config_mdns(config, true), "mdns");
+    }
     for (size_t i = 0; i < cli->bootstrap.len; i++) {
         check(cli, config, lp2p_config_bootstrap(config, cli->bootstrap.items[i]), "bootstrap");
     }
+}
+
+struct lp2p_config *cli_config(const struct cli *cli)
+{
+    struct lp2p_config *config = lp2p_config_new();
+    if (config == NULL) {
+        exit(cli_fail_code(cli, LP2P_ENOMEM, "%s", ""));
+    }
+    set_log(cli, config);
+    set_addresses(cli, config);
     set_connections(cli, config);
     if (has(cli, OPT_DHT) || has(cli, OPT_DHT_PROTOCOL)) {
         const char *mode = has(cli, OPT_DHT) ? cli->text[OPT_DHT] : "client";

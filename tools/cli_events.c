@@ -179,6 +179,9 @@ void print_actors(struct lp2p_node *node)
                 "known peers; up %.1f s\n",
                 len, (unsigned long long)s.threads, (unsigned long long)s.restarts, s.connections, s.inbound,
                 s.outbound, s.streams, s.known_peers, (double)s.uptime_ms / 1e3);
+        fprintf(stderr, "mdns: %llu queries, %llu answers, %llu packets, %llu invalid, %llu limited, %llu peers\n",
+                (unsigned long long)s.mdns_queries, (unsigned long long)s.mdns_answers, (unsigned long long)s.mdns_packets,
+                (unsigned long long)s.mdns_invalid, (unsigned long long)s.mdns_limited, (unsigned long long)s.mdns_peers);
     }
     (void)fflush(stderr);
     free(actors);

@@ -29,6 +29,7 @@ static const struct {
     [OPT_DNS_SERVERS] = {"dns-servers", "LIST", TEXT, 0, 0, "name servers ADDRESS[:PORT],... in place of the system's"},
     [OPT_PUBLIC_ONLY] = {"public-only", NULL, FLAG, 0, 0, "tell and believe only public addresses"},
     [OPT_NO_PORT_REUSE] = {"no-port-reuse", NULL, FLAG, 0, 0, "do not dial from the port that is listened on"},
+    [OPT_MDNS] = {"mdns", NULL, FLAG, 0, 0, "find peers on the local network, and be found there"},
     [OPT_BOOTSTRAP] = {"bootstrap", "MA", LIST, 0, 0,
                        "peer to connect to, with /p2p/ID at its end (may be repeated)"},
     [OPT_PEER] = {"peer", "MA", LIST, 0, 0, "peer to dial (may be repeated)"},

@@ -164,6 +164,12 @@ static void fill_counters(const struct lp2p_context *ctx, struct lp2p_stats *out
     out->dht_requests_refused = LP2P_READ(ctx, dht_requests_refused);
     out->dht_records = LP2P_READ(ctx, dht_records);
     out->dht_providers = LP2P_READ(ctx, dht_providers);
+    out->mdns_queries = LP2P_READ(ctx, mdns_queries);
+    out->mdns_answers = LP2P_READ(ctx, mdns_answers);
+    out->mdns_packets = LP2P_READ(ctx, mdns_packets);
+    out->mdns_invalid = LP2P_READ(ctx, mdns_invalid);
+    out->mdns_limited = LP2P_READ(ctx, mdns_limited);
+    out->mdns_peers = LP2P_READ(ctx, mdns_peers);
     out->events_lost = LP2P_READ(ctx, events_lost) + LP2P_READ(ctx, notifications_dropped);
 }
 

@@ -77,3 +77,12 @@ enum lp2p_err lp2p_config_port_reuse(struct lp2p_config *config, bool reuse)
     config->no_port_reuse = !reuse;
     return LP2P_OK;
 }
+
+enum lp2p_err lp2p_config_mdns(struct lp2p_config *config, bool on)
+{
+    if (config == NULL) {
+        return LP2P_EINVAL;
+    }
+    config->mdns = on;
+    return LP2P_OK;
+}

@@ -367,6 +367,7 @@ static struct lp2p_self *build_self(struct lp2p_actor *self, struct lp2p_swarm *
     }
     info->version = ++swarm->heir->self_version;
     info->addrs = lp2p_addrs_new(items, collect_addrs(self, swarm, true, items, LP2P_RECORD_ADDRS_MAX));
+    info->listening = lp2p_swarm_own_addrs(swarm);
     info->protocols = protocol_names(swarm->heir->protocols);
     free(items);
     enum lp2p_err err = info->addrs == NULL || info->protocols == NULL ? LP2P_ENOMEM : LP2P_OK;

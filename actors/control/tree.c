@@ -7,6 +7,7 @@
  *  |- resolver     names, by c-ares                      service thread
  *  |- router       the DHT                               own thread
  *  |- interfaces   what addresses the machine has        service thread
+ *  |- mdns         peers on the local network, if wanted service thread
  *  |- builtins     supervisor of ping, identify, serve, streams: resident, one of each on each io thread
  *  |- protocols    supervisor: one actor for each protocol that the user registers, own threads
  *  |- registrar    starts and ends those                 root thread
@@ -25,7 +26,7 @@
 #include <unistd.h>
 
 #define BUILTINS_MAX 4
-#define ROOT_MAX 14
+#define ROOT_MAX 15
 #define USER_PROTOCOLS_MAX 256
 #define UPGRADES_MAX 1024 /* under way at one time, in and out: the listeners' and the dialer's own limits are lower */
 #define IO_THREADS_DEFAULT_MAX 64 /* unless asked for: beyond that many threads, connections share them */
@@ -147,6 +148,9 @@ static void fill_supervisors(struct lp2p_tree *tree, struct lp2p_context *ctx)
     tree->children[n++] = supervisor("links", &tree->links_sup);
     tree->children[n++] = supervisor("listeners", &tree->listeners_sup);
     tree->children[n++] = service("interfaces", &lp2p_interfaces_ops, ctx, 8);
+    if (ctx->config.mdns) {
+        tree->children[n++] = service("mdns", &lp2p_mdns_ops, ctx, 64);
+    }
     LP2P_CHECK(n <= ROOT_MAX);
     tree->root_sup = (struct lp2p_sup_spec){.restarts_max = 5, .period_ms = 10000, .children = tree->children, .children_len = n};
     tree->root = supervisor("root", &tree->root_sup);

@@ -74,6 +74,9 @@ static void look_again(struct lp2p_actor *self, struct interfaces *interfaces)
     interfaces->len = len;
     lp2p_log(interfaces->ctx, LP2P_LOG_INFO, "interfaces", "the machine has other addresses now: %zu", len);
     tell(self, lp2p_names(interfaces->ctx)->resolver);
+    if (interfaces->ctx->config.mdns) {
+        tell(self, lp2p_whereis(lp2p_actor_rt(self), "mdns"));
+    }
     for (unsigned i = 0; i < interfaces->ctx->config.listen_len; i++) {
         char id[24];
         (void)snprintf(id, sizeof(id), "listener-%u", i);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The only file of the node that calls sockets. */
+ * The only file of the node that calls sockets, with net_multicast.c. */
 #include "actors/net.h"
 
 #include <errno.h>
@@ -349,4 +349,5 @@ const struct lp2p_net lp2p_net_posix = {
     .interfaces = net_interfaces,
     .watch_interfaces = net_watch_interfaces,
     .drain_interfaces = net_drain_interfaces,
+    .multicast = &lp2p_multicast_posix,
 };

@@ -241,6 +241,7 @@ void lp2p_self_info_drop(struct lp2p_self **self_info)
     *self_info = NULL;
     if (old != NULL && was_last(&old->refs)) {
         lp2p_addrs_drop(&old->addrs);
+        lp2p_addrs_drop(&old->listening);
         lp2p_strings_drop(&old->protocols);
         lp2p_slice_drop(&old->message);
         lp2p_slice_drop(&old->record);

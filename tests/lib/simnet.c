@@ -374,7 +374,7 @@ struct simhost *simnet_host(struct simnet *net, unsigned n)
     LP2P_CHECK(host != NULL);
     *host = (struct simhost){.net = net, .next = net->hosts, .ip = {10, 0, (uint8_t)(n >> 8), (uint8_t)n}, .next_port = 20000};
     host->table = (struct lp2p_net){host, sim_listen, sim_accept, sim_connect, sim_connect_result, sim_read, sim_writev,
-                                    sim_close, sim_interfaces, NULL, NULL};
+                                    sim_close, sim_interfaces, NULL, NULL, NULL};
     net->hosts = host;
     return host;
 }
