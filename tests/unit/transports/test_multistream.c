@@ -354,6 +354,38 @@ static void test_multistream_refusals_are_bounded(void **state)
     lp2p_mss_free(mss);
 }
 
+/** Limits can be lifted, but what waits unsent stays within its room: beyond it the negotiation ends. */
+static void test_multistream_lifted_limits(void **state)
+{
+    (void)state;
+    static const char *const none[] = {NULL};
+    static const struct lp2p_mss_limits more = {.token_max = 2000, .refusals_max = 1000}, same = {0};
+    for (int drained = 0; drained < 2; drained++) {
+        struct lp2p_mss *mss = lp2p_mss_new_listener(match_list, (void *)(uintptr_t)none);
+        lp2p_mss_limit(mss, &more);
+        lp2p_mss_limit(mss, &same);
+        lp2p_mss_limit(mss, NULL);
+        feed_text(mss, HEADER, LP2P_OK);
+        uint8_t out[1024], big[2 + LP2P_MSS_TOKEN_MAX + 1] = {0x81, 0x08};
+        memset(big + 2, 'p', sizeof(big) - 2);
+        big[sizeof(big) - 1] = '\n';
+        enum lp2p_err err = LP2P_OK;
+        feed_pieces(mss, lp2p_span(big, sizeof(big)), 100, &err);
+        assert_int_equal(err, LP2P_OK);
+        unsigned refused = 1;
+        while (err == LP2P_OK && refused < 1000) {
+            if (drained) {
+                drain_all(mss, out, sizeof(out));
+            }
+            feed_pieces(mss, lp2p_span_str("\x03/x\n"), SIZE_MAX, &err);
+            refused++;
+        }
+        assert_int_equal(err, drained ? LP2P_OK : LP2P_ELIMIT);
+        assert_in_range(refused, drained ? 1000 : LP2P_MSS_REFUSALS_MAX, drained ? 1000 : LP2P_MSS_REFUSALS_MAX + 2);
+        lp2p_mss_free(mss);
+    }
+}
+
 static void test_multistream_token_sizes(void **state)
 {
     (void)state;
@@ -414,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_multistream_ls_is_answered_na),
         cmocka_unit_test(test_multistream_dialer_wrong_answers),
         cmocka_unit_test(test_multistream_refusals_are_bounded),
+        cmocka_unit_test(test_multistream_lifted_limits),
         cmocka_unit_test(test_multistream_token_sizes),
         cmocka_unit_test(test_multistream_unusable_proposals),
     };
