@@ -346,6 +346,7 @@ static void test_mdns_name_and_service(void **state)
 {
     (void)state;
     const uint8_t fingerprint[16] = {0xab, 1, [15] = 0xff};
+    kit.self = peer(0);
     for (unsigned seed = 0; seed < 200; seed++) {
         lp2p_rand_seeded_init(&kit.seeded, seed);
         const struct lp2p_rand rand = lp2p_rand_seeded_source(&kit.seeded);
@@ -355,6 +356,16 @@ static void test_mdns_name_and_service(void **state)
         assert_int_equal(strspn(kit.mdns.name, "abcdefghijklmnopqrstuvwxyz0123456789"), len);
     }
     assert_string_equal(kit.mdns.service, "_p2p-ab0100000000000000000000000000ff");
+    /* Who asks for another network gets no answer. */
+    const struct lp2p_multiaddr own = addr_of("/ip4/10.0.0.1/tcp/4001");
+    struct lp2p_mdns_dress dress;
+    uint8_t out[LP2P_MDNS_SEND_MAX];
+    lp2p_mdns_publish(&kit.mdns, &own, 1, NOW);
+    assert_true(lp2p_mdns_answer_due(&kit.mdns, NOW + LP2P_SEC(1)));
+    assert_int_equal(ask(&NEIGHBOUR, NOW, &dress), 0);
+    assert_int_equal(kit.mdns.answer_at, LP2P_NEVER);
+    (void)take(out, lp2p_mdns_write_query(kit.mdns.service, out), &NEIGHBOUR, NOW, &dress);
+    assert_int_not_equal(kit.mdns.answer_at, LP2P_NEVER);
 }
 
 static void test_mdns_only_lan_addresses(void **state)

@@ -172,9 +172,9 @@ def found():
     a, b = Node(0, "--mdns"), Node(1, "--mdns")
     a.wait_connected(b.peer)
     b.wait_connected(a.peer)
-    stats = [node.wait_stats(lambda s: s["peers"] >= 1) for node in (a, b)]
-    for each in stats:
-        assert each["queries"] >= 1 and each["answers"] >= 1 and each["packets"] >= 1 and each["invalid"] == 0, stats
+    for node in (a, b):
+        stats = node.wait_stats(lambda s: s["queries"] >= 1 and s["answers"] >= 1 and s["packets"] >= 1 and s["peers"] >= 1)
+        assert stats["invalid"] == 0 and stats["limited"] == 0, stats
     a.end()
     b.end()
 
@@ -200,6 +200,19 @@ def asked():
     node.end()
 
 
+def late_ip6():
+    """Without any IPv4 address, and the IPv6 ones come when both run already."""
+    for space, address in zip(SPACES, IPS):
+        ip("-n", space, "addr", "del", f"{address}/24", "dev", "lan")
+    a, b = (Node(n, "--listen", "/ip6/::/tcp/0", "--mdns") for n in (0, 1))
+    for n, space in enumerate(SPACES):
+        ip("-n", space, "addr", "add", f"fd77::{n + 1}/64", "dev", "lan", "nodad")
+    a.wait_connected(b.peer)
+    b.wait_connected(a.peer)
+    a.end()
+    b.end()
+
+
 def silent():
     """The negative control: without --mdns nobody listens, though what is sent arrives."""
     a, b = Node(0), Node(1)
@@ -218,7 +231,7 @@ def silent():
         node.end()
 
 
-TESTS = [silent, asked, found]
+TESTS = [silent, asked, found, late_ip6]  # the last one takes the addresses away
 
 
 def main():
