@@ -2,7 +2,6 @@
  * perf: see perf.h. With arguments it follows the old contract, without them the unified one. */
 #include "perf.h"
 
-#include <signal.h>
 #include <string.h>
 
 #define BLOCK_BYTES 65536u
@@ -68,6 +67,6 @@ void perf_transfer(struct lp2p_node *node, const char *peer, uint64_t upload, ui
 
 int main(int argc, char **argv)
 {
-    (void)signal(SIGPIPE, SIG_IGN);
+    contract_signals();
     return argc > 1 ? perf_old(argc, argv) : perf_unified();
 }

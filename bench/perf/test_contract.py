@@ -158,6 +158,8 @@ def unified():
             assert dialer.returncode == 0, err
             check_yaml(out, {'upload': 4, 'download': 10, 'latency': 7})
             assert listener.poll() is None, 'the listener ended by itself'
+            listener.terminate()
+            assert listener.wait(20) == 143, f'exit code {listener.returncode} after SIGTERM'
         finally:
             for process in (dialer, listener, redis):
                 stop(process)

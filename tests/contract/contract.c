@@ -2,10 +2,12 @@
 #include "contract.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 uint64_t contract_now_ns(void)
 {
@@ -18,6 +20,18 @@ void contract_die(const char *what, const char *detail)
 {
     (void)fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, detail != NULL ? detail : "");
     exit(1);
+}
+
+static void on_end(int number)
+{
+    _exit(128 + number);
+}
+
+void contract_signals(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGTERM, on_end);
+    (void)signal(SIGINT, on_end);
 }
 
 const char *contract_variable(const char *name, const char *otherwise)

@@ -14,6 +14,10 @@ uint64_t contract_now_ns(void);
 /** Says why on standard error and ends the program with 1. */
 _Noreturn void contract_die(const char *what, const char *detail);
 
+/** SIGTERM and SIGINT end the program at once; without a handler the first process of a container would not
+ * hear them. A peer that goes away does not. */
+void contract_signals(void);
+
 /** A variable of the environment; the default when it is not set, empty or "null". */
 const char *contract_variable(const char *name, const char *otherwise);
 /** The same as a number; dies when it is none. */

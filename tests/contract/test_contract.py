@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -143,6 +144,9 @@ def pair(spelling, case, dialer_argv, listener_argv, ip='127.0.0.1', late=False)
             assert dialer.returncode == 0, f'the dialer: {err}'
             assert listener.poll() is None, 'the listener ended by itself'
             check_result(spelling, out)
+            if listener_argv is OURS:  # its own handler, which a container's first process needs
+                listener.terminate()
+                assert listener.wait(LIMIT_S) == 128 + signal.SIGTERM, f'exit code {listener.returncode} after SIGTERM'
         finally:
             stop(dialer)
             stop(listener)

@@ -5,7 +5,6 @@
  * output carries that only. */
 #include "contract.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,7 +116,7 @@ static int dialer(const struct job *job)
 
 int main(void)
 {
-    (void)signal(SIGPIPE, SIG_IGN);
+    contract_signals();
     struct job job = read_job(contract_now_ns());
     return job.dialer ? dialer(&job) : listener(&job);
 }
