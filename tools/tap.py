@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Runs test programs, shows one line for each, prints failures in full, and counts every TAP case.
 
-tools/tap.py --build DIR [--suite NAME]... [--interop] [--fuzz SECONDS] [--label TEXT] [--totals FILE]
+tools/tap.py --build DIR [--suite NAME]... [--interop [REGEX]] [--fuzz SECONDS] [--label TEXT] [--totals FILE]
 The programs and their environments are those of meson (`meson introspect --tests`). A program that prints no TAP counts as one
 case (exit code 77 is a skip). The counts are added to FILE, which `tools/tap.py --sum FILE` turns into the closing line.
 """
@@ -162,8 +162,9 @@ def everything(options):
         if options.fuzz:
             tests += list(fuzz_tests(build, options.fuzz, work))
         if options.interop:
-            tests.append(Test("interop", [sys.executable, str(ROOT / "tests/interop/run.py"), "--build", str(build)],
-                              timeout_s=1500, parallel=False, live=True))
+            only = ["--only", options.interop] if options.interop != "all" else []
+            tests.append(Test("interop", [sys.executable, str(ROOT / "tests/interop/run.py"), "--build", str(build), *only],
+                              timeout_s=2400, parallel=False, live=True))
         print(f"== {options.label}: {len(tests)} programs", flush=True)
         start = time.monotonic()
         passed, failed, skipped = run_all(tests, os.cpu_count() or 1, options.scale)
@@ -188,7 +189,7 @@ def main():
     parser.add_argument("--suite", action="append", default=[], help="only tests of this suite; may be repeated")
     parser.add_argument("--no-programs", action="store_true", help="not the test programs of meson")
     parser.add_argument("--checks", action="store_true", help="the check scripts of tools/ too")
-    parser.add_argument("--interop", action="store_true", help="the interop cases too")
+    parser.add_argument("--interop", nargs="?", const="all", metavar="REGEX", help="the interop cases too: all, or those with such a name")
     parser.add_argument("--fuzz", type=int, metavar="SECONDS", help="each fuzz target for so long, too")
     parser.add_argument("--scale", type=float, default=1.0, help="stretch time limits by this")
     parser.add_argument("--label", default="tests")
