@@ -55,6 +55,15 @@ def remove_spaces():
         subprocess.run(["ip", "netns", "del", space], check=False, capture_output=True)
 
 
+def leave(status):
+    for process in Node.started:
+        if process.poll() is None:
+            process.kill()
+    remove_spaces()
+    sys.stdout.flush()
+    os._exit(status)
+
+
 class Node:
     """lp2pd in a namespace; its events, and its statistics by SIGUSR1."""
 
@@ -235,6 +244,7 @@ TESTS = [silent, asked, found, late_ip6]  # the last one takes the addresses awa
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: leave(1))  # a runner that lost patience
     print(f"1..{len(TESTS)}")
     failed = 0
     why = make_spaces()
@@ -249,12 +259,7 @@ def main():
             failed += 1
             print(f"not ok {number} - {test.__name__}")
             print("\n".join(f"# {line}" for line in f"{type(err).__name__}: {err}".splitlines()), flush=True)
-    for process in Node.started:
-        if process.poll() is None:
-            process.kill()
-    remove_spaces()
-    sys.stdout.flush()
-    os._exit(1 if failed else 0)
+    leave(1 if failed else 0)
 
 
 if __name__ == "__main__":
