@@ -66,6 +66,7 @@ struct lp2p_m_dial {
     struct lp2p_addrs *addrs; /* in any order */
     struct lp2p_addrs *own;   /* where this node listens: never dialed, and the ports to dial from; may be NULL */
     bool user;                /* somebody waits who asked for it: addresses that failed a moment ago are tried too */
+    bool trusted;             /* its names come from the user or the configuration: they may lead to private addresses */
     lp2p_time deadline;       /* absolute, for all attempts together */
 };
 /** dialer -> swarm (normal): the dial is over. reason OK: a connection was delivered. */

@@ -274,6 +274,7 @@ static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
     job->told = lp2p_addrs_ref(addrs);
     m->own = lp2p_swarm_own_addrs(swarm);
     m->user = job->user;
+    m->trusted = entry == NULL || entry->bootstrap;
     m->deadline = lp2p_time_add(lp2p_now(self), LP2P_DIAL_TIMEOUT_NS);
     lp2p_list_push_back(&swarm->dials, &job->list);
     swarm->dials_len++;
@@ -307,6 +308,7 @@ static void tell_more(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct 
         m->peer = entry->id;
         m->addrs = lp2p_addrs_new(news, len);
         m->user = job->user;
+        m->trusted = entry->bootstrap;
         struct lp2p_msg *msg = &m->msg;
         (void)lp2p_outbox_send(self, &swarm->outbox, lp2p_names(swarm->ctx)->dialer, &msg);
         lp2p_addrs_drop(&job->told);

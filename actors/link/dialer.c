@@ -219,6 +219,7 @@ static void on_dial(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct 
         dial = find_dial(dialer, m->dial);
         if (dial != NULL) {
             dial->user = dial->user || m->user;
+            dial->trusted = dial->trusted || m->trusted;
             lp2p_dial_add(self, dialer, dial, m->addrs);
         }
         return;
@@ -236,6 +237,7 @@ static void on_dial(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct 
     dial->number = m->dial;
     dial->peer = m->peer;
     dial->user = m->user;
+    dial->trusted = m->trusted;
     dial->own = m->own;
     m->own = NULL;
     dial->deadline = m->deadline != 0 ? m->deadline : lp2p_time_add(lp2p_now(self), LP2P_UPGRADE_OUT_NS);

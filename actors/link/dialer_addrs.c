@@ -283,7 +283,13 @@ void lp2p_dial_resolved(struct lp2p_actor *self, struct lp2p_dialer *dialer, con
         return;
     }
     for (uint32_t i = 0; i < m->addrs->len && i < m->names->len; i++) {
-        consider(self, dialer, dial, &m->addrs->items[i], &m->names->items[i]);
+        /* Whoever told the name decides where it leads: into our own network only if that was us. */
+        if (dial->user || dial->trusted || lp2p_multiaddr_scope(&m->addrs->items[i]) == LP2P_SCOPE_PUBLIC) {
+            consider(self, dialer, dial, &m->addrs->items[i], &m->names->items[i]);
+        } else {
+            pass_over(dial, &m->names->items[i], &m->addrs->items[i], LP2P_EUNSUPPORTED,
+                      "a name that was learned leads to an address that is not public");
+        }
     }
     rank(self, dial);
 }

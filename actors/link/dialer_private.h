@@ -25,7 +25,8 @@ struct lp2p_dial {
     uint64_t number;
     struct lp2p_peer_id peer; /* len 0: whoever answers */
     struct lp2p_addrs *own;
-    bool user, hurry; /* hurry: an attempt failed, the next one need not wait for its turn */
+    bool user, trusted; /* as in DIAL */
+    bool hurry;         /* an attempt failed, the next one need not wait for its turn */
     lp2p_time deadline;
     struct lp2p_candidate *candidates;
     size_t len, cap;

@@ -15,7 +15,7 @@ static bool is_control(uint8_t opcode)
 
 void lp2p_ws_init(struct lp2p_ws *ws, bool client, const struct lp2p_rand *rand)
 {
-    *ws = (struct lp2p_ws){.client = client};
+    *ws = (struct lp2p_ws){.client = client, .message_max = LP2P_WS_MESSAGE_IN_MAX};
     if (client) {
         lp2p_rand_seeded_init(&ws->masks, lp2p_rand_u64(rand));
     }
@@ -129,6 +129,13 @@ static enum lp2p_err begin_frame(struct lp2p_ws *ws, const struct lp2p_ws_frame 
     if (err != LP2P_OK) {
         return err;
     }
+    if (!is_control(frame->opcode)) {
+        ws->message_len = frame->opcode == OP_CONTINUATION ? ws->message_len : 0;
+        if (frame->len > ws->message_max - ws->message_len) {
+            return LP2P_EOVERSIZE;
+        }
+        ws->message_len += frame->len;
+    }
     ws->in_frame = true;
     ws->fin = frame->fin;
     ws->masked = frame->masked;
@@ -201,6 +208,13 @@ static enum lp2p_err read_payload(struct lp2p_ws *ws, struct lp2p_span *in, uint
     return ws->left == 0 ? on_frame_end(ws) : LP2P_OK;
 }
 
+static unsigned close_code_of(enum lp2p_err err)
+{
+    return err == LP2P_EPROTO      ? LP2P_WS_PROTOCOL_ERROR
+           : err == LP2P_EOVERSIZE ? LP2P_WS_TOO_BIG
+                                   : LP2P_WS_GOING_AWAY;
+}
+
 enum lp2p_err lp2p_ws_feed(struct lp2p_ws *ws, struct lp2p_span in, uint8_t *out, size_t *got, lp2p_time now)
 {
     (void)now;
@@ -209,7 +223,7 @@ enum lp2p_err lp2p_ws_feed(struct lp2p_ws *ws, struct lp2p_span in, uint8_t *out
         enum lp2p_err err = ws->in_frame ? read_payload(ws, &in, out, got) : read_header(ws, &in);
         if (err != LP2P_OK) {
             if (ws->state == LP2P_WS_OPEN) {
-                ws->close_code = err == LP2P_EPROTO ? LP2P_WS_PROTOCOL_ERROR : LP2P_WS_GOING_AWAY;
+                ws->close_code = close_code_of(err);
             }
             end(ws, LP2P_WS_FAILED, err, 0);
             return err;

@@ -13,19 +13,21 @@
 #define LP2P_WS_HEADER_MAX 14      /* bytes in front of a frame's payload */
 #define LP2P_WS_CONTROL_MAX 125    /* bytes of a control frame's payload (RFC 6455, 5.5) */
 #define LP2P_WS_MESSAGE_MAX 65536u /* bytes of payload that one of our messages carries */
+#define LP2P_WS_MESSAGE_IN_MAX (256u << 20) /* of one message of the peer's, which is never held as a whole; more: EOVERSIZE */
 #define LP2P_WS_DRAIN_MAX (2 * (LP2P_WS_HEADER_MAX + LP2P_WS_CONTROL_MAX)) /* bytes: all that drain can have to say */
 
 enum lp2p_ws_code { /* of close frames (RFC 6455, 7.4) */
     LP2P_WS_NORMAL = 1000,
     LP2P_WS_GOING_AWAY = 1001,
     LP2P_WS_PROTOCOL_ERROR = 1002,
+    LP2P_WS_TOO_BIG = 1009,
     LP2P_WS_NO_STATUS = 1005, /* never on the wire: a close frame without a code */
 };
 
 enum lp2p_ws_event_kind { LP2P_WS_NONE, LP2P_WS_CLOSED, LP2P_WS_FAILED };
 struct lp2p_ws_event {
     enum lp2p_ws_event_kind kind;
-    enum lp2p_err reason; /* CLOSED: EEOF (codes 1000 and 1005) or ECONNRESET (others); FAILED: EPROTO, ENOMEM */
+    enum lp2p_err reason; /* CLOSED: EEOF (codes 1000 and 1005) or ECONNRESET (others); FAILED: EPROTO, EOVERSIZE, ENOMEM */
     unsigned code;        /* CLOSED: the peer's code */
 };
 
@@ -44,6 +46,7 @@ struct lp2p_ws {
     bool masked, fin;               /* of the frame under way */
     uint8_t opcode, key[4];
     uint64_t at, left;              /* bytes of its payload that are through, and that it still lacks */
+    uint64_t message_len, message_max; /* bytes announced of the message under way; the limit, lifted by nobody but tests */
     uint8_t head_len, head[LP2P_WS_HEADER_MAX + 1]; /* the beginning of a header that is not complete yet */
     uint8_t *control;               /* a control frame's payload under way; NULL: none */
     struct lp2p_ws_pong *pong;      /* the answer to the latest ping; NULL: none is due */
@@ -58,7 +61,7 @@ void lp2p_ws_fini(struct lp2p_ws *ws);
 
 /** Takes all of `in` and writes its payload to `out`, which has room for in.len bytes and may be where `in` lies (then in.ptr
  *  == out, or behind it). *got: bytes of payload, also when an error or the end follows them. After the end OK and 0 bytes.
- *  EPROTO: the peer broke a rule, a close frame with 1002 waits to be drained; ENOMEM. */
+ *  EPROTO: the peer broke a rule, a close frame with 1002 waits to be drained; EOVERSIZE: a message is too long, 1009; ENOMEM. */
 enum lp2p_err lp2p_ws_feed(struct lp2p_ws *ws, struct lp2p_span in, uint8_t *out, size_t *got, lp2p_time now) LP2P_MUST_CHECK;
 /** CLOSED or FAILED, once. */
 void lp2p_ws_next(struct lp2p_ws *ws, struct lp2p_ws_event *event);

@@ -24,6 +24,7 @@ static void decode(bool client, struct lp2p_span in, size_t piece, bool in_place
     lp2p_rand_seeded_init(&gen, 1);
     struct lp2p_rand rand = lp2p_rand_seeded_source(&gen);
     lp2p_ws_init(&ws, client, &rand);
+    ws.message_max = UINT64_MAX; /* wslay below has no limit either */
     *out = (struct outcome){.payload = malloc(in.len + 1)};
     for (size_t at = 0; at < in.len && out->err == LP2P_OK; at += piece) {
         size_t part = LP2P_MIN(piece, in.len - at), got = 0;

@@ -11,7 +11,7 @@
 
 #define NODES_MAX 8
 #define PATIENCE_S 60
-#define CHILDREN 7
+#define CHILDREN 8
 
 struct node {
     struct world *world;
@@ -37,6 +37,7 @@ struct world {
     unsigned strangers;
     world_prepare prepare;
     void *prepare_arg;
+    bool resolves;
 };
 
 /* ---- the swarm of a few lines */
@@ -190,6 +191,37 @@ static enum lp2p_verdict swarm_on_msg(struct lp2p_actor *self, void *state, stru
 static const struct lp2p_actor_ops swarm_ops = {
     .name = "swarm", .state_size = sizeof(struct swarm), .init = swarm_init, .on_msg = swarm_on_msg};
 
+/* ---- a resolver that knows two machines */
+
+static enum lp2p_err resolver_init(struct lp2p_actor *self, void *state, const void *arg)
+{
+    (void)self, (void)state, (void)arg;
+    return LP2P_OK;
+}
+
+static enum lp2p_verdict resolver_on_msg(struct lp2p_actor *self, void *state, struct lp2p_msg **msg)
+{
+    (void)state;
+    struct lp2p_m_resolve *m = LP2P_IS(*msg, RESOLVE) ? LP2P_AS(*msg, RESOLVE, resolve) : NULL;
+    struct lp2p_m_resolved *answer = m != NULL ? LP2P_NEW(RESOLVED, resolved) : NULL;
+    if (answer != NULL) {
+        char text[LP2P_MULTIADDR_TEXT_MAX], why[128];
+        struct lp2p_multiaddr addr;
+        lp2p_multiaddr_text(&m->addr, text);
+        bool lan = strncmp(text, "/dns4/lan.", 10) == 0;
+        assert_int_equal(lp2p_multiaddr_from_text(lan ? "/ip4/10.0.9.9/tcp/1" : "/ip4/8.8.8.8/tcp/1", &addr, why), LP2P_OK);
+        answer->msg.tag = m->msg.tag;
+        answer->addrs = lp2p_addrs_new(&addr, 1);
+        answer->names = lp2p_addrs_new(&m->addr, 1);
+        struct lp2p_msg *reply = &answer->msg;
+        assert_int_equal(lp2p_reply(self, &m->msg, &reply), LP2P_OK);
+    }
+    return LP2P_CONTINUE;
+}
+
+static const struct lp2p_actor_ops resolver_ops = {
+    .name = "resolver", .state_size = 1, .init = resolver_init, .on_msg = resolver_on_msg};
+
 /* ---- nodes */
 
 static void fill(void *ctx, void *out, size_t len)
@@ -248,7 +280,10 @@ static void make_tree(struct node *node)
     node->children[n++] = (struct lp2p_child_spec){
         .id = "links", .ops = &lp2p_supervisor_ops, .arg = &node->links_sup, .restart = LP2P_PERMANENT};
     node->children[n++] = own("listener", &lp2p_listener_ops, &node->listener);
-    LP2P_CHECK(n == CHILDREN);
+    if (node->world->resolves) {
+        node->children[n++] = own("resolver", &resolver_ops, node);
+    }
+    LP2P_CHECK(n <= CHILDREN);
     node->root_sup = (struct lp2p_sup_spec){
         .restarts_max = 100, .period_ms = 1000, .children = node->children, .children_len = n};
     node->root = (struct lp2p_child_spec){.id = "root", .ops = &lp2p_supervisor_ops, .arg = &node->root_sup};
@@ -377,6 +412,11 @@ void world_prepare_nodes(struct world *world, world_prepare prepare, void *arg)
 {
     world->prepare = prepare;
     world->prepare_arg = arg;
+}
+
+void world_resolve(struct world *world)
+{
+    world->resolves = true;
 }
 
 const struct lp2p_net *world_machine(struct world *world, unsigned n)

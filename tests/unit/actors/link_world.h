@@ -56,6 +56,8 @@ struct node *world_node_with(struct world *world, const struct lp2p_mux_ops *mux
 /** Called for every node that is made from now on, before it starts. */
 typedef void (*world_prepare)(struct lp2p_context *ctx, struct lp2p_listener_arg *listener, void *arg);
 void world_prepare_nodes(struct world *world, world_prepare prepare, void *arg);
+/** Nodes made from now on have a resolver: /dns4/lan.* leads to 10.0.9.9, every other name to 8.8.8.8, port 1. */
+void world_resolve(struct world *world);
 /** A certain machine without a node (simulation): 10.0.(n / 256).(n % 256). */
 const struct lp2p_net *world_machine(struct world *world, unsigned n);
 /** The network of a machine without a node. */

@@ -309,6 +309,28 @@ static void test_dial_backoff(void **state)
     world_free(world);
 }
 
+/** Row AI8: a stranger's name must not send us into our own network; the user's and the configuration's may. */
+static void test_AI8_names_that_lead_inside(void **state)
+{
+    (void)state;
+    struct world *world = world_new(WORLD_SIM);
+    world_resolve(world);
+    struct node *a = world_node(world, &lp2p_yamux_ops);
+    const struct lp2p_multiaddr lan = addr("/dns4/lan.example/tcp/1"), wan = addr("/dns4/wan.example/tcp/1");
+    dial_unasked(a, 101, &lan, NULL, NULL);
+    WAIT_FOR(world, at_least_dials_ended, a, 1);
+    assert_int_equal(node_look(a).dial_reason, LP2P_EUNSUPPORTED);
+    assert_non_null(strstr(node_look(a).dial_text, "leads to an address that is not public"));
+    dial_unasked(a, 102, &wan, NULL, NULL);
+    WAIT_FOR(world, at_least_dials_ended, a, 2);
+    assert_non_null(strstr(node_look(a).dial_text, "connect: "));
+    node_dial(a, &lan, 1, NULL); /* somebody asks for it: it is tried */
+    WAIT_FOR(world, at_least_dials_ended, a, 3);
+    assert_int_equal(node_look(a).dial_reason, LP2P_ECONNREFUSED);
+    assert_non_null(strstr(node_look(a).dial_text, "connect: "));
+    world_free(world);
+}
+
 static void test_dial_own_address_is_passed_over(void **state)
 {
     (void)state;
@@ -367,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_dial_attempts_are_bounded),
         cmocka_unit_test(test_dial_failed_dialer_says_so),
         cmocka_unit_test(test_dial_backoff),
+        cmocka_unit_test(test_AI8_names_that_lead_inside),
         cmocka_unit_test(test_dial_own_address_is_passed_over),
         cmocka_unit_test(test_dial_crossed_connects_are_tried_again),
         cmocka_unit_test(test_listener_keeps_its_port),

@@ -160,6 +160,7 @@ static void test_websocket_huge_frames_stream(void **state)
     assert_int_equal(lp2p_ws_feed(&ws, lp2p_span(top_bit, sizeof(top_bit)), out.at, &got, 0), LP2P_EPROTO);
     lp2p_ws_fini(&ws);
     init_ws(&ws, true);
+    ws.message_max = UINT64_MAX;
     const uint8_t huge[] = {0x82, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     assert_int_equal(lp2p_ws_feed(&ws, lp2p_span(huge, sizeof(huge)), out.at, &got, 0), LP2P_OK);
     for (int i = 0; i < 100000; i++) {
@@ -173,6 +174,34 @@ static void test_websocket_huge_frames_stream(void **state)
 }
 
 /* A thousand pings in one read: one answer, to the last. */
+/* One byte more than a message may have, in one frame and in fragments; at the limit, and without it, the same is taken. */
+static void test_websocket_message_size_is_bounded(void **state)
+{
+    (void)state;
+    for (int fragments = 1; fragments <= 4; fragments += 3) {
+        for (int excess = 0; excess < 3; excess++) {
+            struct lp2p_ws ws;
+            reset();
+            init_ws(&ws, false);
+            ws.message_max = excess == 2 ? UINT64_MAX : 4000;
+            put_frame(&in, true, (struct frame){.opcode = BINARY, .len = 4000}); /* one before it does not count */
+            for (int i = 0; i < fragments; i++) {
+                size_t len = (size_t)4000 / (size_t)fragments + (i == fragments - 1 && excess > 0 ? 1 : 0);
+                put_frame(&in, true, (struct frame){.opcode = i == 0 ? BINARY : 0, .len = len, .unfinished = i < fragments - 1});
+            }
+            enum lp2p_err err = feed_ws(&ws, &in, 1000, true, &out);
+            assert_int_equal(err, excess == 1 ? LP2P_EOVERSIZE : LP2P_OK);
+            drain_ws(&ws);
+            if (excess == 1) {
+                assert_event(&ws, LP2P_WS_FAILED, LP2P_EOVERSIZE, 0);
+                assert_int_equal(said.len, 4);
+                assert_int_equal(said.at[2] << 8 | said.at[3], LP2P_WS_TOO_BIG);
+            }
+            lp2p_ws_fini(&ws);
+        }
+    }
+}
+
 static void test_websocket_ping_flood_is_answered_once(void **state)
 {
     (void)state;
@@ -339,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_websocket_frames_are_one_stream_in_any_cutting),
         cmocka_unit_test(test_websocket_broken_rules),
         cmocka_unit_test(test_websocket_huge_frames_stream),
+        cmocka_unit_test(test_websocket_message_size_is_bounded),
         cmocka_unit_test(test_websocket_ping_flood_is_answered_once),
         cmocka_unit_test(test_websocket_close_codes),
         cmocka_unit_test(test_websocket_another_implementation_reads_what_we_say),
