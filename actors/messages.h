@@ -353,6 +353,8 @@ struct lp2p_m_identified {
     struct lp2p_addrs *addrs;
     bool addrs_certified; /* from a signed record */
     uint64_t record_seq;
+    struct lp2p_slice record; /* that record as it came */
+    struct lp2p_slice key;    /* PublicKey protobuf, when the peer id is only its hash */
     struct lp2p_strings *protocols;
     struct lp2p_multiaddr observed;
     char agent[128], protocol_version[64];
@@ -389,7 +391,8 @@ struct lp2p_m_tag {
 /* ---- swarm <-> store */
 
 /** STORE_WRITE: swarm -> store (normal): changes to be written in one transaction (actors/store/db.h), answered by
- *  STORE_WRITTEN. STORE_LOADED: store -> swarm (normal): what is on disk, longest unseen first, in several messages. */
+ *  STORE_WRITTEN. STORE_LOADED: store -> swarm (normal): what is on disk, longest unseen first, in several messages; an empty
+ *  value in front of a peer says that its signed record is not good. */
 struct lp2p_m_store_batch {
     struct lp2p_msg msg;
     struct lp2p_buf *buf;

@@ -2,6 +2,7 @@
 #include "actors/control/peers.h"
 
 #include "base/check.h"
+#include "wire/multihash.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -29,6 +30,8 @@ static void entry_free(struct lp2p_peer_entry *entry)
 {
     lp2p_addrs_drop(&entry->addrs);
     lp2p_strings_drop(&entry->protocols);
+    lp2p_slice_drop(&entry->record);
+    lp2p_slice_drop(&entry->key);
     free(entry);
 }
 
@@ -249,12 +252,39 @@ bool lp2p_peer_entry_learn(struct lp2p_peer_entry *entry, const struct lp2p_addr
     return changed;
 }
 
-bool lp2p_peer_entry_certify(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, uint64_t seq, uint32_t now_s)
+void lp2p_peer_entry_keep_record(struct lp2p_peer_entry *entry, struct lp2p_span sealed)
+{
+    if (lp2p_span_eq(lp2p_slice_span(&entry->record), sealed)) {
+        return;
+    }
+    lp2p_slice_drop(&entry->record); /* also without memory for the new one: an old one beside its number would be a lie */
+    if (sealed.len > 0 && sealed.len <= LP2P_PEER_RECORD_MAX) {
+        entry->record = lp2p_slice_copy(sealed.ptr, sealed.len);
+    }
+}
+
+void lp2p_peer_entry_keep_key(struct lp2p_peer_entry *entry, struct lp2p_span protobuf)
+{
+    struct lp2p_public_key key;
+    struct lp2p_peer_id id;
+    bool wanted = protobuf.len > 0 && entry->key.len == 0 && entry->id.bytes[0] != LP2P_MH_IDENTITY;
+    if (!wanted || lp2p_public_key_parse(protobuf, &key) != LP2P_OK) {
+        return;
+    }
+    lp2p_peer_id_from_key(&key, &id);
+    if (lp2p_peer_id_eq(&id, &entry->id)) {
+        entry->key = lp2p_slice_copy(key.encoded, key.encoded_len);
+    }
+}
+
+bool lp2p_peer_entry_certify(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, uint64_t seq, struct lp2p_span sealed,
+                             uint32_t now_s)
 {
     if (seq < entry->record_seq) {
         return false;
     }
     entry->record_seq = seq;
+    lp2p_peer_entry_keep_record(entry, sealed);
     lp2p_peer_entry_learn(entry, addrs, LP2P_ADDR_CERTIFIED, now_s);
     return true;
 }

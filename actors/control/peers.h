@@ -14,6 +14,7 @@
 #define LP2P_PEER_ADDRS_MAX 64  /* addresses kept for one peer */
 #define LP2P_PEER_PROTOCOLS_GONE_MAX 20 /* protocols kept of a peer that is not connected */
 #define LP2P_PEER_TAGS_MAX 8
+#define LP2P_PEER_RECORD_MAX 2048 /* bytes of a signed record that is kept; of a larger one only what it says */
 #define LP2P_TAG_NAME_MAX 32 /* bytes with its NUL */
 
 /** Where an address comes from; the higher, the more it is trusted and the longer it is kept. */
@@ -49,6 +50,8 @@ struct lp2p_peer_entry {
     struct lp2p_multiaddr observed;
     char agent[128], protocol_version[64];
     uint64_t record_seq;             /* of the newest signed record; 0: none */
+    struct lp2p_slice record;        /* that record as it was signed; empty: too large, or not kept */
+    struct lp2p_slice key;           /* PublicKey protobuf of a peer whose id is only its hash; empty: not known */
     uint64_t connected_ms, last_seen_ms, rtt_ns;
     unsigned protects, failures;
     lp2p_time backoff_until;
@@ -82,8 +85,15 @@ bool lp2p_peer_entry_idle(const struct lp2p_peer_entry *entry);
  *  of these the oldest. now_s: wall clock. True if anything changed. */
 bool lp2p_peer_entry_learn(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, enum lp2p_addr_source source,
                            uint32_t now_s);
-/** What a signed record says: its addresses, unless a newer record of the peer is known. False: it is an old one. */
-bool lp2p_peer_entry_certify(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, uint64_t seq, uint32_t now_s);
+/** What a signed record says that the caller has verified: its addresses, unless a newer record of the peer is known. `sealed`,
+ *  the record itself, is copied unless it is there already; may be empty. False: it is an old one. */
+bool lp2p_peer_entry_certify(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, uint64_t seq, struct lp2p_span sealed,
+                             uint32_t now_s);
+/** Keeps a verified record in place of the one before, unless it is that one; nothing when it is empty or above
+ *  LP2P_PEER_RECORD_MAX. */
+void lp2p_peer_entry_keep_record(struct lp2p_peer_entry *entry, struct lp2p_span sealed);
+/** Keeps a PublicKey protobuf when the peer's id is its hash; anything else, and a second one, is ignored. */
+void lp2p_peer_entry_keep_key(struct lp2p_peer_entry *entry, struct lp2p_span protobuf);
 /** As learn for addresses whose age is known, one note for each: what was stored. They never replace anything. */
 bool lp2p_peer_entry_recall(struct lp2p_peer_entry *entry, const struct lp2p_multiaddr *items,
                             const struct lp2p_addr_note *notes, size_t len);

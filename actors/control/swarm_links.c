@@ -270,10 +270,11 @@ void lp2p_swarm_link_status(struct lp2p_swarm *swarm, const struct lp2p_m_link_s
 static void learn_identity(struct lp2p_peer_entry *entry, struct lp2p_m_identified *m, uint32_t now_s)
 {
     if (m->addrs != NULL && m->addrs_certified) {
-        (void)lp2p_peer_entry_certify(entry, m->addrs, m->record_seq, now_s);
+        (void)lp2p_peer_entry_certify(entry, m->addrs, m->record_seq, lp2p_slice_span(&m->record), now_s);
     } else if (m->addrs != NULL) {
         lp2p_peer_entry_learn(entry, m->addrs, LP2P_ADDR_IDENTIFY, now_s);
     }
+    lp2p_peer_entry_keep_key(entry, lp2p_slice_span(&m->key));
     if (m->protocols != NULL) {
         lp2p_strings_drop(&entry->protocols);
         entry->protocols = m->protocols;

@@ -57,7 +57,8 @@ static void forget_on_disk(struct lp2p_actor *self, struct lp2p_swarm *swarm, co
 /* Takes from the dirty entries what fits; they are clean then. *count: how many changes it holds. */
 static struct lp2p_buf *next_batch(struct lp2p_swarm *swarm, size_t *len, unsigned *count)
 {
-    size_t cap = LP2P_MIN((size_t)BATCH_MAX, (swarm->dirty_len + 1) * 2048 + swarm->forgotten_len * 64 + LP2P_STORE_PEER_MAX);
+    size_t wanted = (swarm->dirty_len + 1) * (2048 + LP2P_PEER_RECORD_MAX) + swarm->forgotten_len * 64 + LP2P_STORE_PEER_MAX;
+    size_t cap = LP2P_MIN((size_t)BATCH_MAX, wanted);
     struct lp2p_buf *buf = lp2p_buf_new(cap);
     uint8_t *scratch = malloc(LP2P_STORE_PEER_MAX);
     *len = 0;
@@ -233,8 +234,23 @@ static void recall_texts(struct lp2p_peer_entry *entry, const struct lp2p_stored
         lp2p_printable(stored->agent, entry->agent, sizeof(entry->agent));
         lp2p_printable(stored->protocol_version, entry->protocol_version, sizeof(entry->protocol_version));
     }
+    lp2p_peer_entry_keep_key(entry, stored->key);
     for (size_t i = 0; i < stored->tags_len; i++) {
         (void)!lp2p_peer_entry_tag(entry, stored->tags[i].name, stored->tags[i].value);
+    }
+}
+
+/* The record comes back unless this run has seen a newer one. Without the record itself nothing proves its addresses any more. */
+static void recall_record(struct lp2p_peer_entry *entry, struct lp2p_stored_peer *stored)
+{
+    if (stored->record_seq < entry->record_seq) {
+        lp2p_stored_peer_distrust(stored);
+    } else if (stored->record_seq > entry->record_seq || entry->record.len == 0) {
+        entry->record_seq = stored->record_seq;
+        lp2p_peer_entry_keep_record(entry, stored->record);
+    }
+    for (size_t i = 0; i < stored->addrs_len && stored->record.len == 0; i++) {
+        stored->notes[i].source = stored->notes[i].source == LP2P_ADDR_CERTIFIED ? LP2P_ADDR_IDENTIFY : stored->notes[i].source;
     }
 }
 
@@ -254,8 +270,8 @@ static void recall(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2
     for (size_t i = 0; i < stored->addrs_len; i++) {
         stored->notes[i].seen_s = LP2P_MIN(stored->notes[i].seen_s, now_s); /* the clock was ahead */
     }
+    recall_record(entry, stored);
     lp2p_peer_entry_recall(entry, stored->addrs, stored->notes, stored->addrs_len);
-    entry->record_seq = LP2P_MAX(entry->record_seq, stored->record_seq);
     entry->last_seen_ms = LP2P_MAX(entry->last_seen_ms, LP2P_MIN(stored->last_seen_ms, now_ms));
     recall_texts(entry, stored);
     if (!known) {
@@ -276,13 +292,22 @@ void lp2p_swarm_store_loaded(struct lp2p_actor *self, struct lp2p_swarm *swarm, 
     struct lp2p_stored_peer *stored = malloc(sizeof(*stored));
     struct lp2p_span rest = lp2p_span(m->buf->bytes, m->len), key, value;
     unsigned bad = 0;
+    bool distrusted = false;
     while (stored != NULL && rest.len > 0 && lp2p_batch_take(&rest, &key, &value) == LP2P_OK) {
+        if (value.len == 0) {
+            distrusted = true; /* the next one */
+            continue;
+        }
         enum lp2p_err err = lp2p_stored_peer_read(value, stored);
         if (err == LP2P_OK && lp2p_span_eq(key, lp2p_peer_id_span(&stored->id))) {
+            if (distrusted) {
+                lp2p_stored_peer_distrust(stored);
+            }
             recall(self, swarm, stored);
         } else {
             bad++;
         }
+        distrusted = false;
     }
     free(stored);
     if (bad > 0) {

@@ -127,6 +127,8 @@ static void drop_identified(struct lp2p_msg *msg)
 {
     lp2p_addrs_drop(&AS(identified)->addrs);
     lp2p_strings_drop(&AS(identified)->protocols);
+    lp2p_slice_drop(&AS(identified)->record);
+    lp2p_slice_drop(&AS(identified)->key);
 }
 
 static void drop_peer_found(struct lp2p_msg *msg)

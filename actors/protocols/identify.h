@@ -40,8 +40,8 @@ enum lp2p_err lp2p_identify_compose(struct lp2p_span message, const struct lp2p_
 /** Collects what a peer sends. */
 struct lp2p_identify_reader {
     struct lp2p_frame_reader frames;
-    uint8_t *bytes; /* the messages, one behind the other */
-    size_t len, cap;
+    struct lp2p_buf *buf; /* the messages, one behind the other; NULL: no byte yet */
+    size_t len;
     size_t ends[LP2P_IDENTIFY_MESSAGES_MAX]; /* where each of them ends */
     unsigned messages;
 };
@@ -56,6 +56,8 @@ struct lp2p_identify_info {
     struct lp2p_addrs *addrs; /* NULL: none were given */
     bool certified;           /* addrs are from a valid signed record */
     uint64_t record_seq;
+    struct lp2p_slice record; /* that record as it came, in the reader's memory, which it keeps; empty: none */
+    struct lp2p_slice key;    /* the same of the PublicKey protobuf, when the peer id is only its hash */
     struct lp2p_strings *protocols;        /* NULL: none were given */
     struct lp2p_multiaddr observed;        /* len 0: none, or not an address */
     char agent[128], protocol_version[64]; /* harmless for terminals */

@@ -135,6 +135,9 @@ static void report(struct id_state *state, uint64_t conn, const struct lp2p_peer
         info->protocols = NULL;
         m->addrs_certified = info->certified;
         m->record_seq = info->record_seq;
+        m->record = info->record;
+        m->key = info->key;
+        info->record = info->key = (struct lp2p_slice){0};
         m->observed = info->observed;
         memcpy(m->agent, info->agent, sizeof(m->agent));
         memcpy(m->protocol_version, info->protocol_version, sizeof(m->protocol_version));

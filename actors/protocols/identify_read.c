@@ -6,6 +6,7 @@
 
 #include "identify.pb.h"
 #include "wire/envelope.h"
+#include "wire/multihash.h"
 #include "wire/pb.h"
 
 #include <stddef.h>
@@ -23,7 +24,7 @@ void lp2p_identify_reader_init(struct lp2p_identify_reader *reader)
 void lp2p_identify_reader_fini(struct lp2p_identify_reader *reader)
 {
     lp2p_frame_reader_fini(&reader->frames);
-    free(reader->bytes);
+    lp2p_buf_drop(&reader->buf);
     memset(reader, 0, sizeof(*reader));
 }
 
@@ -33,16 +34,17 @@ static enum lp2p_err keep(struct lp2p_identify_reader *reader, struct lp2p_span 
         message.len > LP2P_IDENTIFY_TOTAL_MAX - reader->len) {
         return LP2P_EOVERSIZE;
     }
-    if (reader->len + message.len > reader->cap) {
-        uint8_t *bytes = realloc(reader->bytes, reader->len + message.len);
-        if (bytes == NULL) {
+    if (message.len > 0) {
+        struct lp2p_buf *buf = lp2p_buf_new(reader->len + message.len); /* mostly there is one message only */
+        if (buf == NULL) {
             return LP2P_ENOMEM;
         }
-        reader->bytes = bytes;
-        reader->cap = reader->len + message.len;
-    }
-    if (message.len > 0) {
-        memcpy(reader->bytes + reader->len, message.ptr, message.len);
+        if (reader->len > 0) {
+            memcpy(buf->bytes, reader->buf->bytes, reader->len);
+        }
+        memcpy(buf->bytes + reader->len, message.ptr, message.len);
+        lp2p_buf_drop(&reader->buf);
+        reader->buf = buf;
     }
     reader->len += message.len;
     reader->ends[reader->messages++] = reader->len;
@@ -243,7 +245,7 @@ static enum lp2p_err decode_all(const struct lp2p_identify_reader *reader, struc
             continue; /* an empty message says nothing; without any other there are no bytes at all */
         }
         /* Callbacks stay in place between messages, so that each of them adds to the same lists. */
-        struct lp2p_span message = lp2p_span(reader->bytes + start, reader->ends[i] - start);
+        struct lp2p_span message = lp2p_span(reader->buf->bytes + start, reader->ends[i] - start);
         enum lp2p_err err = lp2p_pb_decode(message, lp2p_idpb_Identify_fields, &pb);
         if (err != LP2P_OK) {
             return err;
@@ -253,7 +255,19 @@ static enum lp2p_err decode_all(const struct lp2p_identify_reader *reader, struc
     return LP2P_OK;
 }
 
-static enum lp2p_err take_fields(struct fields *fields, const struct lp2p_peer_id *peer,
+/* Keeps what was proven as it came: no copy, for it is known already more often than not. */
+static void keep_proofs(struct lp2p_buf *buf, const struct fields *fields, const struct lp2p_peer_id *peer,
+                        struct lp2p_identify_info *info)
+{
+    if (info->certified) {
+        info->record = lp2p_slice_of(buf, buf->bytes + (fields->record.ptr - buf->bytes), fields->record.len);
+    }
+    if (fields->key.len > 0 && peer->bytes[0] != LP2P_MH_IDENTITY) {
+        info->key = lp2p_slice_of(buf, buf->bytes + (fields->key.ptr - buf->bytes), fields->key.len);
+    }
+}
+
+static enum lp2p_err take_fields(struct lp2p_buf *buf, struct fields *fields, const struct lp2p_peer_id *peer,
                                  const struct lp2p_multiaddr *remote, struct lp2p_identify_info *info)
 {
     enum lp2p_err err = check_key(fields->key, peer);
@@ -270,6 +284,7 @@ static enum lp2p_err take_fields(struct fields *fields, const struct lp2p_peer_i
     if (fields->observed.len == 0 || lp2p_multiaddr_parse(fields->observed, &info->observed) != LP2P_OK) {
         info->observed.len = 0;
     }
+    keep_proofs(buf, fields, peer, info);
     lp2p_printable(fields->agent, info->agent, sizeof(info->agent));
     lp2p_printable(fields->version, info->protocol_version, sizeof(info->protocol_version));
     return LP2P_OK;
@@ -294,7 +309,7 @@ enum lp2p_err lp2p_identify_reader_finish(struct lp2p_identify_reader *reader,
     memset(fields, 0, offsetof(struct fields, addr_items)); /* the lists behind it say how long they are */
     enum lp2p_err err = decode_all(reader, fields);
     if (err == LP2P_OK) {
-        err = take_fields(fields, peer, remote, info);
+        err = take_fields(reader->buf, fields, peer, remote, info);
     }
     free(fields);
     if (err != LP2P_OK) {
@@ -307,5 +322,7 @@ void lp2p_identify_info_drop(struct lp2p_identify_info *info)
 {
     lp2p_addrs_drop(&info->addrs);
     lp2p_strings_drop(&info->protocols);
+    lp2p_slice_drop(&info->record);
+    lp2p_slice_drop(&info->key);
     memset(info, 0, sizeof(*info));
 }

@@ -4,7 +4,8 @@
 #include "base/check.h"
 #include "wire/varint.h"
 
-#define VERSION 1
+#define VERSION 2
+#define VERSION_BARE 1 /* without record and key */
 
 /* ---- writing: into a buffer that may turn out to be too small */
 
@@ -68,6 +69,8 @@ enum lp2p_err lp2p_stored_peer_write(const struct lp2p_peer_entry *entry, uint8_
             put_number(&w, (uint32_t)entry->tags[i].value);
         }
     }
+    put_bytes(&w, lp2p_slice_span(&entry->record));
+    put_bytes(&w, lp2p_slice_span(&entry->key));
     *len = w.len;
     return w.len <= cap ? LP2P_OK : LP2P_ELIMIT;
 }
@@ -133,10 +136,10 @@ static void take_tag(struct reader *r, struct lp2p_stored_peer *out)
     memcpy(tag->name, name.ptr, name.len);
 }
 
-static enum lp2p_err take_head(struct reader *r, uint64_t *seen)
+static enum lp2p_err take_head(struct reader *r, uint64_t *version, uint64_t *seen)
 {
-    uint64_t version = take_number(r, INT64_MAX);
-    if (!r->bad && version != VERSION) {
+    *version = take_number(r, INT64_MAX);
+    if (!r->bad && *version != VERSION && *version != VERSION_BARE) {
         return LP2P_EVERSION;
     }
     *seen = take_number(r, INT64_MAX);
@@ -146,8 +149,10 @@ static enum lp2p_err take_head(struct reader *r, uint64_t *seen)
 enum lp2p_err lp2p_stored_peer_read(struct lp2p_span in, struct lp2p_stored_peer *out)
 {
     struct reader r = {in, in.len > LP2P_STORE_PEER_MAX};
+    uint64_t version;
     out->addrs_len = out->protocols_len = out->tags_len = 0;
-    enum lp2p_err err = take_head(&r, &out->last_seen_ms);
+    out->record = out->key = lp2p_span(NULL, 0);
+    enum lp2p_err err = take_head(&r, &version, &out->last_seen_ms);
     if (err != LP2P_OK) {
         return err;
     }
@@ -169,12 +174,63 @@ enum lp2p_err lp2p_stored_peer_read(struct lp2p_span in, struct lp2p_stored_peer
     for (uint64_t n = take_number(&r, LP2P_PEER_TAGS_MAX); n > 0 && !r.bad; n--) {
         take_tag(&r, out);
     }
+    if (version != VERSION_BARE) {
+        out->record = take_bytes(&r, LP2P_PEER_RECORD_MAX);
+        out->key = take_bytes(&r, LP2P_PUBLIC_KEY_MAX);
+    }
     return r.bad || r.in.len > 0 ? LP2P_EMALFORMED : LP2P_OK;
 }
 
 uint64_t lp2p_stored_peer_seen(struct lp2p_span in)
 {
     struct reader r = {in, false};
-    uint64_t seen = 0;
-    return take_head(&r, &seen) == LP2P_OK ? seen : 0;
+    uint64_t version, seen = 0;
+    return take_head(&r, &version, &seen) == LP2P_OK ? seen : 0;
+}
+
+/* ---- what the record proves */
+
+static bool lists(const struct lp2p_peer_record *record, const struct lp2p_multiaddr *addr)
+{
+    for (size_t i = 0; i < record->addrs_len; i++) {
+        struct lp2p_multiaddr told = record->addrs[i];
+        struct lp2p_peer_id named;
+        if (lp2p_multiaddr_peer(&told, &named) == LP2P_OK && lp2p_peer_id_eq(&named, &record->peer)) {
+            lp2p_multiaddr_strip_peer(&told); /* as it is kept in an entry */
+        }
+        if (lp2p_multiaddr_eq(&told, addr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool lp2p_stored_peer_genuine(const struct lp2p_stored_peer *peer, struct lp2p_peer_record *scratch)
+{
+    if (peer->record.len == 0) {
+        return true;
+    }
+    if (lp2p_peer_record_open(peer->record, scratch) != LP2P_OK || !lp2p_peer_id_eq(&scratch->peer, &peer->id) ||
+        LP2P_MIN(scratch->seq, (uint64_t)INT64_MAX) != peer->record_seq) {
+        return false;
+    }
+    bool good = true;
+    for (size_t i = 0; i < peer->addrs_len; i++) {
+        good = good && (peer->notes[i].source != LP2P_ADDR_CERTIFIED || lists(scratch, &peer->addrs[i]));
+    }
+    return good;
+}
+
+void lp2p_stored_peer_distrust(struct lp2p_stored_peer *peer)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < peer->addrs_len; i++) {
+        if (peer->notes[i].source != LP2P_ADDR_CERTIFIED) {
+            peer->addrs[len] = peer->addrs[i];
+            peer->notes[len++] = peer->notes[i];
+        }
+    }
+    peer->addrs_len = len;
+    peer->record = lp2p_span(NULL, 0);
+    peer->record_seq = 0;
 }

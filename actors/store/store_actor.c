@@ -9,6 +9,8 @@
 
 #define PEERS_KEPT_MAX (2 * LP2P_PEERS_MAX) /* on disk; beyond: those unseen for longest go, down to LP2P_PEERS_MAX */
 #define CHUNK (128u * 1024)                 /* bytes of one STORE_LOADED, or a little less than one peer more */
+#define CHUNK_CAP (CHUNK + LP2P_STORE_PEER_MAX + 128u)
+#define CHECKS_MS_MAX 2000 /* for the signatures of all peers: the node may be about to stop */
 #define WRITES_BETWEEN_PRUNES 64
 
 struct store {
@@ -30,6 +32,10 @@ struct index {
     size_t len, cap;
     bool short_of_memory;
     struct lp2p_ref to; /* loading: to whom */
+    struct lp2p_stored_peer *peer; /* loading: the peer that is being checked */
+    struct lp2p_peer_record *record;
+    uint64_t check_until_ms; /* wall clock: no signature is checked any more */
+    unsigned distrusted;
 };
 
 static void index_add(void *user, struct lp2p_span key, struct lp2p_span value)
@@ -101,10 +107,38 @@ static void prune(struct store *store)
 
 /* ---- loading */
 
+/* Signatures are checked here and not by the swarm: slow kinds of keys by the thousand would hold it up. What cannot be read at
+ * all is the swarm's to count. */
+static bool genuine(struct index *index, struct lp2p_span value)
+{
+    if (index->peer == NULL || index->record == NULL) {
+        return false;
+    }
+    if (lp2p_stored_peer_read(value, index->peer) != LP2P_OK || index->peer->record.len == 0) {
+        return true;
+    }
+    return lp2p_wall_ms(index->store->self) < index->check_until_ms && lp2p_stored_peer_genuine(index->peer, index->record);
+}
+
+static void put_peer(struct index *index, const struct index_entry *entry, struct lp2p_m_store_batch *m, size_t *len)
+{
+    if (entry->value.len == 0 || entry->value.len > LP2P_STORE_PEER_MAX) {
+        return;
+    }
+    enum lp2p_err err = LP2P_OK;
+    if (!genuine(index, entry->value)) {
+        index->distrusted++;
+        err = lp2p_batch_put(m->buf->bytes, CHUNK_CAP, len, entry->key, lp2p_span(NULL, 0));
+    }
+    if (err == LP2P_OK && lp2p_batch_put(m->buf->bytes, CHUNK_CAP, len, entry->key, entry->value) == LP2P_OK) {
+        m->count++;
+    }
+}
+
 static bool send_chunk(struct index *index, size_t *at)
 {
     struct lp2p_m_store_batch *m = LP2P_NEW(STORE_LOADED, store_batch);
-    struct lp2p_buf *buf = lp2p_buf_new(CHUNK + LP2P_STORE_PEER_MAX + 64);
+    struct lp2p_buf *buf = lp2p_buf_new(CHUNK_CAP);
     if (m == NULL || buf == NULL) {
         lp2p_buf_drop(&buf);
         struct lp2p_msg *msg = m == NULL ? NULL : &m->msg;
@@ -114,11 +148,7 @@ static bool send_chunk(struct index *index, size_t *at)
     m->buf = buf;
     size_t len = 0;
     for (; *at < index->len && len < CHUNK; (*at)++) {
-        const struct index_entry *entry = &index->entries[*at];
-        if (entry->value.len <= LP2P_STORE_PEER_MAX &&
-            lp2p_batch_put(buf->bytes, CHUNK + LP2P_STORE_PEER_MAX + 64, &len, entry->key, entry->value) == LP2P_OK) {
-            m->count++;
-        }
+        put_peer(index, &index->entries[*at], m, &len);
     }
     m->len = (uint32_t)len;
     m->last = *at == index->len;
@@ -154,15 +184,24 @@ static void send_all(void *user)
     } while (good && at < index->len);
     lp2p_log(index->store->ctx, good ? LP2P_LOG_INFO : LP2P_LOG_WARN, "store", "%zu peers loaded%s", at,
              good ? "" : "; the rest did not fit");
+    if (index->distrusted > 0) {
+        lp2p_log(index->store->ctx, LP2P_LOG_WARN, "store", "the signed records of %u peers on disk were dropped",
+                 index->distrusted);
+    }
 }
 
 static void load(struct store *store, struct lp2p_ref to)
 {
     struct index index = {.store = store, .to = to};
+    index.peer = malloc(sizeof(*index.peer));
+    index.record = malloc(sizeof(*index.record));
+    index.check_until_ms = lp2p_wall_ms(store->self) + CHECKS_MS_MAX;
     enum lp2p_err err = lp2p_db_each(store->ctx->db, index_add, &index, send_all);
     if (err != LP2P_OK) {
         lp2p_log(store->ctx, LP2P_LOG_ERROR, "store", "cannot be read: %s", lp2p_strerror(err));
     }
+    free(index.peer);
+    free(index.record);
     free(index.entries);
 }
 

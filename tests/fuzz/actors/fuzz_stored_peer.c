@@ -34,9 +34,34 @@ static void recall(const struct lp2p_stored_peer *stored, struct lp2p_peer_entry
     entry->last_seen_ms = stored->last_seen_ms;
     lp2p_peer_entry_recall(entry, stored->addrs, stored->notes, stored->addrs_len);
     entry->protocols = lp2p_strings_new(stored->protocols, stored->protocols_len);
+    lp2p_peer_entry_keep_record(entry, stored->record);
+    lp2p_peer_entry_keep_key(entry, stored->key);
     for (size_t i = 0; i < stored->tags_len; i++) {
         (void)!lp2p_peer_entry_tag(entry, stored->tags[i].name, stored->tags[i].value);
     }
+}
+
+static void forget(struct lp2p_peer_entry *entry)
+{
+    lp2p_addrs_drop(&entry->addrs);
+    lp2p_strings_drop(&entry->protocols);
+    lp2p_slice_drop(&entry->record);
+    lp2p_slice_drop(&entry->key);
+}
+
+/* A record that proves nothing takes the certified addresses with it; one that does is this peer's. */
+static void check_record(struct lp2p_stored_peer *stored)
+{
+    static struct lp2p_peer_record record;
+    if (lp2p_stored_peer_genuine(stored, &record)) {
+        LP2P_CHECK(stored->record.len == 0 || lp2p_peer_id_eq(&record.peer, &stored->id));
+        return;
+    }
+    lp2p_stored_peer_distrust(stored);
+    for (size_t i = 0; i < stored->addrs_len; i++) {
+        LP2P_CHECK(stored->notes[i].source != LP2P_ADDR_CERTIFIED);
+    }
+    LP2P_CHECK(stored->record.len == 0 && stored->record_seq == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -48,6 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     LP2P_CHECK(lp2p_stored_peer_seen(lp2p_span(data, size)) == stored.last_seen_ms);
+    LP2P_CHECK(stored.record.len <= LP2P_PEER_RECORD_MAX && stored.key.len <= LP2P_PUBLIC_KEY_MAX);
     struct lp2p_peer_entry entry = {.rtt_ns = 1}, other = {.rtt_ns = 1};
     lp2p_list_init(&entry.links);
     lp2p_list_init(&other.links);
@@ -58,9 +84,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     recall(&again, &other);
     LP2P_CHECK(lp2p_stored_peer_write(&other, twice, sizeof(twice), &len_twice) == LP2P_OK);
     LP2P_CHECK(lp2p_span_eq(lp2p_span(out, len), lp2p_span(twice, len_twice)));
-    lp2p_addrs_drop(&entry.addrs);
-    lp2p_strings_drop(&entry.protocols);
-    lp2p_addrs_drop(&other.addrs);
-    lp2p_strings_drop(&other.protocols);
+    check_record(&again);
+    forget(&entry);
+    forget(&other);
     return 0;
 }

@@ -225,7 +225,7 @@ static void test_AI4_newer_records_replace_older(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct lp2p_multiaddr one = addr(rows[i].last, 1);
         struct lp2p_addrs *addrs = lp2p_addrs_new(&one, 1);
-        assert_int_equal(lp2p_peer_entry_certify(entry, addrs, rows[i].seq, (uint32_t)i), rows[i].taken);
+        assert_int_equal(lp2p_peer_entry_certify(entry, addrs, rows[i].seq, lp2p_span(NULL, 0), (uint32_t)i), rows[i].taken);
         lp2p_addrs_drop(&addrs);
         expected = rows[i].taken ? rows[i].last : expected;
         assert_int_equal(entry->addrs->len, 1);
@@ -235,6 +235,64 @@ static void test_AI4_newer_records_replace_older(void **state)
     struct lp2p_multiaddr old = addr(11, 1);
     learn(entry, &old, 1, LP2P_ADDR_CERTIFIED, 99, true);
     assert_true(knows(entry, 11, LP2P_ADDR_CERTIFIED));
+    lp2p_peers_fini(&peers);
+}
+
+/* The newest record is kept as it came; told again, it is not copied again. */
+static void test_peers_records(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[LP2P_PEER_RECORD_MAX + 1] = {1, 2, 3};
+    struct lp2p_peers peers;
+    setup_peers(&peers, 3);
+    struct lp2p_peer_id me = peer(1);
+    struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &me);
+    struct lp2p_multiaddr one = addr(1, 1);
+    struct lp2p_addrs *addrs = lp2p_addrs_new(&one, 1);
+    assert_true(lp2p_peer_entry_certify(entry, addrs, 5, lp2p_span(bytes, 100), 1));
+    const uint8_t *kept = entry->record.ptr;
+    assert_true(lp2p_span_eq(lp2p_slice_span(&entry->record), lp2p_span(bytes, 100)));
+    assert_ptr_not_equal(kept, bytes);
+    assert_true(lp2p_peer_entry_certify(entry, addrs, 5, lp2p_span(bytes, 100), 2));
+    assert_ptr_equal(entry->record.ptr, kept);
+    assert_false(lp2p_peer_entry_certify(entry, addrs, 4, lp2p_span(bytes, 70), 3)); /* an older one */
+    assert_int_equal(entry->record.len, 100);
+    assert_true(lp2p_peer_entry_certify(entry, addrs, 6, lp2p_span(bytes, LP2P_PEER_RECORD_MAX), 4));
+    assert_int_equal(entry->record.len, LP2P_PEER_RECORD_MAX);
+    assert_true(lp2p_peer_entry_certify(entry, addrs, 7, lp2p_span(bytes, LP2P_PEER_RECORD_MAX + 1), 5));
+    assert_int_equal(entry->record.len, 0); /* too large; and the old one is no longer the newest */
+    assert_int_equal(entry->record_seq, 7);
+    assert_true(lp2p_peer_entry_certify(entry, addrs, 8, lp2p_span(bytes, 9), 6)); /* freed with the entry */
+    lp2p_addrs_drop(&addrs);
+    lp2p_peers_fini(&peers);
+}
+
+/* A key is kept when the id is its hash, and only then. */
+static void test_peers_keys(void **state)
+{
+    (void)state;
+    static struct lp2p_private_key keys[3];
+    static const enum lp2p_key_type types[] = {LP2P_KEY_ECDSA, LP2P_KEY_ECDSA, LP2P_KEY_ED25519};
+    struct lp2p_peer_id ids[3];
+    struct lp2p_peers peers;
+    setup_peers(&peers, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(lp2p_private_key_generate_type(types[i], 0, &rand_source, &keys[i]), LP2P_OK);
+        lp2p_peer_id_from_key(&keys[i].public_key, &ids[i]);
+    }
+    struct lp2p_span right = lp2p_public_key_encoded(&keys[0].public_key), inlined = lp2p_public_key_encoded(&keys[2].public_key);
+    struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &ids[0]), *other = lp2p_peers_add(&peers, &ids[2]);
+    lp2p_peer_entry_keep_key(entry, lp2p_public_key_encoded(&keys[1].public_key));
+    lp2p_peer_entry_keep_key(entry, lp2p_span(right.ptr, right.len - 1));
+    lp2p_peer_entry_keep_key(entry, lp2p_span(NULL, 0));
+    assert_int_equal(entry->key.len, 0);
+    lp2p_peer_entry_keep_key(entry, right);
+    assert_true(lp2p_span_eq(lp2p_slice_span(&entry->key), right));
+    const uint8_t *kept = entry->key.ptr;
+    lp2p_peer_entry_keep_key(entry, right);
+    assert_ptr_equal(entry->key.ptr, kept);
+    lp2p_peer_entry_keep_key(other, inlined); /* it is in the id */
+    assert_int_equal(other->key.len, 0);
     lp2p_peers_fini(&peers);
 }
 
@@ -299,6 +357,8 @@ int main(void)
         cmocka_unit_test(test_peers_addrs_expire),
         cmocka_unit_test(test_AI2_protocols_after_disconnect),
         cmocka_unit_test(test_AI4_newer_records_replace_older),
+        cmocka_unit_test(test_peers_records),
+        cmocka_unit_test(test_peers_keys),
         cmocka_unit_test(test_peers_tags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

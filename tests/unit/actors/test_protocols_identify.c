@@ -187,8 +187,8 @@ static void test_identify_round_trip(void **state)
         struct lp2p_identify_info info;
         assert_int_equal(read_stream(lp2p_slice_span(&out), cut, &ctx.self, "/ip4/127.0.0.1/tcp/1", &info),
                          LP2P_OK);
-        assert_true(info.certified);
-        assert_int_equal(info.record_seq, 42);
+        assert_true(info.certified && info.record_seq == 42);
+        assert_true(lp2p_span_eq(lp2p_slice_span(&info.record), lp2p_span(record, record_len)) && info.key.len == 0);
         assert_addrs(&info, certified, 1);
         assert_int_equal(info.protocols->len, 3);
         assert_string_equal(info.protocols->items[2], "/protocol/of/some/length/2");
@@ -199,6 +199,34 @@ static void test_identify_round_trip(void **state)
     }
     lp2p_slice_drop(&out);
     lp2p_slice_drop(&message);
+}
+
+/* The key of a peer whose id is only its hash is handed on; a record that is not good is not. */
+static void test_identify_hashed_key(void **state)
+{
+    (void)state;
+    static struct lp2p_private_key key;
+    static struct bytes message, stream;
+    struct lp2p_identify_info info;
+    struct lp2p_rand_seeded gen;
+    struct lp2p_rand rand = lp2p_rand_seeded_source(&gen);
+    struct lp2p_peer_id id;
+    uint8_t record[1024];
+    lp2p_rand_seeded_init(&gen, 4);
+    assert_int_equal(lp2p_private_key_generate_type(LP2P_KEY_ECDSA, 0, &rand, &key), LP2P_OK);
+    lp2p_peer_id_from_key(&key.public_key, &id);
+    size_t len = seal(&key, &id, 3, (const char *const[]){"/ip4/10.0.0.9/tcp/1"}, 1, record, sizeof(record));
+    for (int good = 1; good >= 0; good--) {
+        message.len = stream.len = 0;
+        record[len - 1] ^= good == 0;
+        put_field(&message, 1, lp2p_public_key_encoded(&key.public_key));
+        put_field(&message, 8, lp2p_span(record, len));
+        put_frame(&stream, &message);
+        assert_int_equal(read_stream(lp2p_span(stream.data, stream.len), 100, &id, "/ip4/127.0.0.1/tcp/1", &info), LP2P_OK);
+        assert_true(lp2p_span_eq(lp2p_slice_span(&info.key), lp2p_public_key_encoded(&key.public_key)));
+        assert_int_equal(info.record.len, good * len);
+        lp2p_identify_info_drop(&info);
+    }
 }
 
 /* One message while the sum is below 2048 bytes; a second one for the record otherwise, and the first always
@@ -554,6 +582,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_identify_round_trip),
+        cmocka_unit_test(test_identify_hashed_key),
         cmocka_unit_test(test_identify_two_messages),
         cmocka_unit_test(test_identify_encode_stays_small),
         cmocka_unit_test(test_identify_merges_messages),

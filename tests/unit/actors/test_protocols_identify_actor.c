@@ -4,6 +4,7 @@
 #include "protocols_stage.h"
 
 #include "actors/protocols/identify.h"
+#include "wire/envelope.h"
 
 #include <string.h>
 
@@ -55,6 +56,21 @@ static void self_changed(struct stage *stage, uint64_t version)
     STAGE_POST(stage, m);
 }
 
+static size_t peer_signs(const struct stage *stage, uint8_t *out, size_t cap)
+{
+    static struct lp2p_private_key key;
+    static struct lp2p_peer_record record;
+    struct lp2p_rand_seeded gen;
+    lp2p_rand_seeded_init(&gen, 2); /* as the stage made the peer */
+    struct lp2p_rand rand = lp2p_rand_seeded_source(&gen);
+    size_t len = 0;
+    lp2p_private_key_generate(&rand, &key);
+    record = (struct lp2p_peer_record){.peer = stage->peer, .seq = 6, .addrs_len = 1};
+    assert_int_equal(lp2p_multiaddr_from_text("/ip4/127.0.0.1/tcp/7", &record.addrs[0], NULL), LP2P_OK);
+    assert_int_equal(lp2p_peer_record_seal(&key, &record, out, cap, &len), LP2P_OK);
+    return len;
+}
+
 /* What the remote peer says of itself, with or without the push protocol. */
 static struct lp2p_slice peer_says(const struct stage *stage, bool push)
 {
@@ -63,9 +79,11 @@ static struct lp2p_slice peer_says(const struct stage *stage, bool push)
     struct lp2p_strings *protocols = lp2p_strings_new(ids, push ? 2 : 1);
     struct lp2p_multiaddr none = {0};
     struct lp2p_slice message, out;
+    uint8_t record[512];
+    size_t record_len = peer_signs(stage, record, sizeof(record));
     snprintf(peer.config.agent, sizeof(peer.config.agent), "peer/9");
     assert_int_equal(lp2p_identify_encode(&peer, NULL, protocols, &message), LP2P_OK);
-    assert_int_equal(lp2p_identify_compose(lp2p_slice_span(&message), &none, (struct lp2p_span){0}, &out),
+    assert_int_equal(lp2p_identify_compose(lp2p_slice_span(&message), &none, lp2p_span(record, record_len), &out),
                      LP2P_OK);
     lp2p_slice_drop(&message);
     lp2p_strings_drop(&protocols);
@@ -91,6 +109,11 @@ static void assert_identified(struct stage *stage, enum lp2p_err result, bool pu
     if (result == LP2P_OK) {
         assert_string_equal(m->agent, "peer/9");
         assert_non_null(m->protocols);
+        uint8_t record[512];
+        size_t len = peer_signs(stage, record, sizeof(record));
+        assert_true(m->addrs_certified && m->record_seq == 6);
+        assert_true(lp2p_span_eq(lp2p_slice_span(&m->record), lp2p_span(record, len)));
+        assert_int_equal(m->key.len, 0); /* it is in the id */
     }
     STAGE_DROP(m);
     STAGE_NONE(stage, IDENTIFIED);

@@ -52,6 +52,7 @@ static struct lp2p_multiaddr addr(unsigned n)
 /* The largest entry that there can be. */
 static void fill(struct lp2p_peer_entry *entry)
 {
+    static const uint8_t most[LP2P_PEER_RECORD_MAX] = {7, 8, 9};
     static char texts[LP2P_STORE_PROTOCOLS_MAX + 5][LP2P_PROTOCOL_ID_MAX];
     struct lp2p_span protocols[LP2P_STORE_PROTOCOLS_MAX + 5];
     *entry = (struct lp2p_peer_entry){.id = peer(7),
@@ -80,12 +81,16 @@ static void fill(struct lp2p_peer_entry *entry)
     for (char name[2] = "a"; name[0] < 'i'; name[0]++) {
         assert_int_equal(lp2p_peer_entry_tag(entry, name, name[0] == 'a' ? -5 : INT32_MAX), LP2P_OK);
     }
+    entry->record = lp2p_slice_copy(most, LP2P_PEER_RECORD_MAX);
+    entry->key = lp2p_slice_copy(most, LP2P_PUBLIC_KEY_MAX);
 }
 
 static void empty(struct lp2p_peer_entry *entry)
 {
     lp2p_addrs_drop(&entry->addrs);
     lp2p_strings_drop(&entry->protocols);
+    lp2p_slice_drop(&entry->record);
+    lp2p_slice_drop(&entry->key);
 }
 
 static void test_store_record(void **state)
@@ -115,6 +120,8 @@ static void test_store_record(void **state)
     assert_true(lp2p_span_eq_str(read.protocols[3], entry.protocols->items[3]));
     assert_int_equal(read.tags_len, LP2P_PEER_TAGS_MAX);
     assert_int_equal(read.tags[0].value, -5);
+    assert_true(lp2p_span_eq(read.record, lp2p_slice_span(&entry.record)));
+    assert_true(lp2p_span_eq(read.key, lp2p_slice_span(&entry.key)));
     assert_true(lp2p_stored_peer_seen(lp2p_span(out, len)) == entry.last_seen_ms);
     for (size_t cut = 0; cut < len; cut++) {
         uint8_t *part = malloc(cut + 1);
@@ -124,9 +131,71 @@ static void test_store_record(void **state)
     }
     out[len] = 0;
     assert_int_equal(lp2p_stored_peer_read(lp2p_span(out, len + 1), &read), LP2P_EMALFORMED);
-    out[0] = 2;
-    assert_int_equal(lp2p_stored_peer_read(lp2p_span(out, len), &read), LP2P_EVERSION);
+    for (uint8_t version = 0; version <= 3; version += 3) {
+        out[0] = version;
+        assert_int_equal(lp2p_stored_peer_read(lp2p_span(out, len), &read), LP2P_EVERSION);
+    }
     empty(&entry);
+}
+
+/* What the version before wrote has no record and no key at its end. */
+static void test_store_record_of_version_1(void **state)
+{
+    (void)state;
+    static struct lp2p_peer_entry entry;
+    static struct lp2p_stored_peer read;
+    static uint8_t out[LP2P_STORE_PEER_MAX];
+    size_t len = 0;
+    fill(&entry);
+    lp2p_slice_drop(&entry.record);
+    lp2p_slice_drop(&entry.key);
+    assert_int_equal(lp2p_stored_peer_write(&entry, out, sizeof(out), &len), LP2P_OK);
+    assert_int_equal(out[0], 2);
+    out[0] = 1;
+    assert_int_equal(lp2p_stored_peer_read(lp2p_span(out, len), &read), LP2P_EMALFORMED);
+    assert_int_equal(lp2p_stored_peer_read(lp2p_span(out, len - 2), &read), LP2P_OK); /* two lengths of 0 */
+    assert_int_equal(read.addrs_len, LP2P_PEER_ADDRS_MAX);
+    assert_int_equal(read.tags_len, LP2P_PEER_TAGS_MAX);
+    assert_true(read.record_seq == entry.record_seq && read.record.len == 0 && read.key.len == 0);
+    empty(&entry);
+}
+
+/* A record counts when its signature, its signer, its number and its addresses are those of the peer. */
+static void test_store_record_is_proven_again(void **state)
+{
+    (void)state;
+    static struct lp2p_private_key key;
+    static struct lp2p_peer_record record, scratch;
+    static struct lp2p_stored_peer good, bad;
+    static uint8_t sealed[LP2P_PEER_RECORD_MAX];
+    const uint8_t seed[32] = {5};
+    size_t len = 0;
+    lp2p_private_key_from_seed(seed, &key);
+    lp2p_peer_id_from_key(&key.public_key, &record.peer);
+    record.seq = 9;
+    record.addrs[0] = record.addrs[1] = addr(1);
+    record.addrs_len = 2;
+    assert_int_equal(lp2p_multiaddr_add_peer(&record.addrs[1], &record.peer), LP2P_OK);
+    assert_int_equal(lp2p_peer_record_seal(&key, &record, sealed, sizeof(sealed), &len), LP2P_OK);
+    good = (struct lp2p_stored_peer){.id = record.peer, .record_seq = 9, .addrs_len = 2, .record = lp2p_span(sealed, len)};
+    good.addrs[0] = addr(1);
+    good.notes[0].source = LP2P_ADDR_CERTIFIED;
+    good.addrs[1] = addr(2);
+    good.notes[1].source = LP2P_ADDR_PROVEN;
+    assert_true(lp2p_stored_peer_genuine(&good, &scratch));
+    for (int kind = 0; kind < 4; kind++) {
+        bad = good;
+        bad.id = kind == 0 ? peer(1) : bad.id;
+        bad.record_seq += kind == 1;
+        bad.notes[1].source = kind == 2 ? LP2P_ADDR_CERTIFIED : bad.notes[1].source;
+        sealed[len - 1] ^= kind == 3;
+        assert_false(lp2p_stored_peer_genuine(&bad, &scratch));
+    }
+    lp2p_stored_peer_distrust(&bad);
+    assert_true(bad.record.len == 0 && bad.record_seq == 0 && bad.addrs_len == 1);
+    assert_true(lp2p_multiaddr_eq(&bad.addrs[0], &good.addrs[1]));
+    assert_int_equal(bad.notes[0].source, LP2P_ADDR_PROVEN);
+    assert_true(lp2p_stored_peer_genuine(&bad, &scratch)); /* none is no bad one */
 }
 
 /* ---- the file */
@@ -295,6 +364,129 @@ static void test_store_of_a_node(void **state)
     lp2p_node_free(a);
 }
 
+/* What is on disk of one peer. */
+struct on_disk {
+    struct lp2p_peer_id id;
+    uint8_t value[LP2P_STORE_PEER_MAX];
+    size_t len;
+    struct lp2p_stored_peer peer;
+};
+
+static void find_peer(void *user, struct lp2p_span key, struct lp2p_span value)
+{
+    struct on_disk *disk = user;
+    if (lp2p_span_eq(key, lp2p_peer_id_span(&disk->id))) {
+        assert_in_range(value.len, 1, sizeof(disk->value));
+        memcpy(disk->value, value.ptr, value.len);
+        disk->len = value.len;
+    }
+}
+
+static void read_disk(struct on_disk *disk)
+{
+    struct lp2p_db *db = open_db();
+    disk->len = 0;
+    assert_int_equal(lp2p_db_each(db, find_peer, disk, NULL), LP2P_OK);
+    lp2p_db_close(db);
+    assert_int_equal(lp2p_stored_peer_read(lp2p_span(disk->value, disk->len), &disk->peer), LP2P_OK);
+}
+
+static void write_disk(const struct on_disk *disk)
+{
+    static uint8_t batch[LP2P_STORE_PEER_MAX + 64];
+    struct lp2p_db *db = open_db();
+    size_t len = 0;
+    assert_int_equal(lp2p_batch_put(batch, sizeof(batch), &len, lp2p_peer_id_span(&disk->id), lp2p_span(disk->value, disk->len)),
+                     LP2P_OK);
+    assert_int_equal(lp2p_db_write(db, lp2p_span(batch, len)), LP2P_OK);
+    lp2p_db_close(db);
+}
+
+/* Starts the node that keeps its peers, and returns how many addresses of one of them it has loaded. */
+static size_t loaded(struct lp2p_node **node, const char *peer_text, bool *signed_record)
+{
+    struct lp2p_peer *known = NULL;
+    enum lp2p_err err = LP2P_ENOTFOUND;
+    *node = start(true, "/ip4/127.0.0.1/tcp/0");
+    for (int i = 0; i < 400 && err != LP2P_OK; i++) {
+        err = lp2p_node_peer(*node, peer_text, &known);
+        usleep(err == LP2P_OK ? 0 : 20000);
+    }
+    assert_int_equal(err, LP2P_OK);
+    size_t len = known->addrs_len;
+    *signed_record = known->signed_record;
+    lp2p_peers_free(known, 1);
+    return len;
+}
+
+static struct lp2p_node *start_rsa(void)
+{
+    struct lp2p_config *config = lp2p_config_new();
+    struct lp2p_node *node = NULL;
+    char detail[LP2P_DETAIL_MAX];
+    assert_int_equal(lp2p_config_listen(config, "/ip4/127.0.0.1/tcp/0"), LP2P_OK);
+    assert_int_equal(lp2p_config_listen(config, "/ip4/127.0.0.1/tcp/0/ws"), LP2P_OK); /* certified, but never dialed */
+    assert_int_equal(lp2p_config_key_type(config, "rsa"), LP2P_OK);
+    if (lp2p_node_new(config, &node, detail) != LP2P_OK || lp2p_node_start(node, detail) != LP2P_OK) {
+        fail_msg("%s", detail);
+    }
+    lp2p_config_free(config);
+    return node;
+}
+
+/* The record and the key of a peer are on disk, come back, and are written again; a record that was damaged there goes with the
+ * addresses that it certified. */
+static void test_store_keeps_records_and_keys(void **state)
+{
+    (void)state;
+    static struct on_disk disk, again;
+    static struct lp2p_peer_record record;
+    struct lp2p_public_key key;
+    struct lp2p_peer_id id;
+    struct lp2p_op *op = NULL;
+    bool has_record = false;
+    char peer_b[LP2P_PEER_TEXT_MAX];
+    struct lp2p_node *a = start(true, "/ip4/127.0.0.1/tcp/0"), *b = start_rsa();
+    (void)snprintf(peer_b, sizeof(peer_b), "%s", lp2p_node_peer_id(b));
+    assert_int_equal(lp2p_peer_id_from_text(lp2p_span_str(peer_b), &disk.id), LP2P_OK);
+    dial(a, b);
+    lp2p_node_free(a);
+    lp2p_node_free(b);
+    read_disk(&disk);
+    assert_int_equal(lp2p_public_key_parse(disk.peer.key, &key), LP2P_OK);
+    lp2p_peer_id_from_key(&key, &id);
+    assert_true(key.type == LP2P_KEY_RSA && lp2p_peer_id_eq(&id, &disk.id));
+    assert_true(disk.peer.record.len > 0 && lp2p_stored_peer_genuine(&disk.peer, &record));
+    assert_true(record.addrs_len >= 2);
+
+    assert_int_equal(loaded(&a, peer_b, &has_record), disk.peer.addrs_len);
+    assert_true(has_record);
+    assert_int_equal(lp2p_node_tag(a, peer_b, "known", 1, &op), LP2P_OK);
+    done(op, LP2P_OK); /* it is written again */
+    lp2p_node_free(a);
+    again.id = disk.id;
+    read_disk(&again);
+    assert_int_equal(again.peer.tags_len, 1);
+    assert_true(lp2p_span_eq(again.peer.key, disk.peer.key) && lp2p_span_eq(again.peer.record, disk.peer.record));
+    assert_true(again.peer.record_seq == disk.peer.record_seq);
+
+    size_t certified = 0;
+    for (size_t i = 0; i < again.peer.addrs_len; i++) {
+        certified += again.peer.notes[i].source == LP2P_ADDR_CERTIFIED;
+    }
+    assert_true(certified > 0);
+    again.value[(size_t)(again.peer.record.ptr - again.value) + again.peer.record.len - 1] ^= 1;
+    again.value[(size_t)(again.peer.key.ptr - again.value) + again.peer.key.len - 1] ^= 1;
+    write_disk(&again);
+    assert_int_equal(loaded(&a, peer_b, &has_record), again.peer.addrs_len - certified);
+    assert_false(has_record);
+    assert_int_equal(lp2p_node_tag(a, peer_b, "known", 2, &op), LP2P_OK);
+    done(op, LP2P_OK);
+    lp2p_node_free(a);
+    read_disk(&again);
+    assert_true(again.peer.record.len == 0 && again.peer.key.len == 0); /* the key is none of this id */
+}
+
 /* A swarm that failed and was restarted knows its peers again. */
 static void test_store_after_a_restart_of_the_swarm(void **state)
 {
@@ -318,6 +510,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_store_record),
+        cmocka_unit_test(test_store_record_of_version_1),
+        cmocka_unit_test(test_store_record_is_proven_again),
+        cmocka_unit_test_setup_teardown(test_store_keeps_records_and_keys, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_store_file, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_store_of_a_node, make_dir, remove_dir),
         cmocka_unit_test_setup_teardown(test_store_after_a_restart_of_the_swarm, make_dir, remove_dir),
