@@ -434,6 +434,37 @@ static struct lp2p_node *start_rsa(void)
     return node;
 }
 
+static size_t certified_of(const struct lp2p_stored_peer *stored)
+{
+    size_t certified = 0;
+    for (size_t i = 0; i < stored->addrs_len; i++) {
+        certified += stored->notes[i].source == LP2P_ADDR_CERTIFIED;
+    }
+    return certified;
+}
+
+/* The same peer as the version before wrote it: all its addresses come back, but nothing certifies them. */
+static void load_version_1(struct on_disk *disk, const char *peer_text)
+{
+    struct lp2p_node *node;
+    struct lp2p_op *op = NULL;
+    bool has_record;
+    assert_true(disk->peer.record.len >= 128 && certified_of(&disk->peer) > 0);
+    disk->len = (size_t)(disk->peer.record.ptr - disk->value) - 2; /* and its length */
+    disk->value[0] = 1;
+    write_disk(disk);
+    size_t addrs_len = disk->peer.addrs_len;
+    assert_int_equal(loaded(&node, peer_text, &has_record), addrs_len);
+    assert_int_equal(lp2p_node_tag(node, peer_text, "old", 1, &op), LP2P_OK);
+    done(op, LP2P_OK);
+    lp2p_node_free(node);
+    read_disk(disk);
+    assert_int_equal(disk->value[0], 2);
+    assert_int_equal(disk->peer.addrs_len, addrs_len);
+    assert_int_equal(certified_of(&disk->peer), 0);
+    assert_true(disk->peer.record_seq > 0 && disk->peer.record.len == 0 && disk->peer.key.len == 0);
+}
+
 /* The record and the key of a peer are on disk, come back, and are written again; a record that was damaged there goes with the
  * addresses that it certified. */
 static void test_store_keeps_records_and_keys(void **state)
@@ -470,10 +501,7 @@ static void test_store_keeps_records_and_keys(void **state)
     assert_true(lp2p_span_eq(again.peer.key, disk.peer.key) && lp2p_span_eq(again.peer.record, disk.peer.record));
     assert_true(again.peer.record_seq == disk.peer.record_seq);
 
-    size_t certified = 0;
-    for (size_t i = 0; i < again.peer.addrs_len; i++) {
-        certified += again.peer.notes[i].source == LP2P_ADDR_CERTIFIED;
-    }
+    size_t certified = certified_of(&again.peer);
     assert_true(certified > 0);
     again.value[(size_t)(again.peer.record.ptr - again.value) + again.peer.record.len - 1] ^= 1;
     again.value[(size_t)(again.peer.key.ptr - again.value) + again.peer.key.len - 1] ^= 1;
@@ -485,6 +513,7 @@ static void test_store_keeps_records_and_keys(void **state)
     lp2p_node_free(a);
     read_disk(&again);
     assert_true(again.peer.record.len == 0 && again.peer.key.len == 0); /* the key is none of this id */
+    load_version_1(&disk, peer_b);
 }
 
 /* A swarm that failed and was restarted knows its peers again. */
