@@ -85,9 +85,12 @@ def visit(address, stop):
 
 def killed():
     kills = int(os.environ.get("LP2P_KILLS", "20"))
-    acknowledged, chance = set(), random.Random(int(os.environ.get("LP2P_SEED", "1")))
-    with tempfile.TemporaryDirectory() as folder:
+    acknowledged, total, chance = set(), 0, random.Random(int(os.environ.get("LP2P_SEED", "1")))
+    with tempfile.TemporaryDirectory() as base:
+        folder = os.path.join(base, "0")
         for number in range(kills + 1):
+            if len(acknowledged) > 2000:  # the store holds 4,096: before it has to let peers go, begin a new one
+                total, acknowledged, folder = total + len(acknowledged), set(), os.path.join(base, str(number))
             node = Node(folder)
             address = node.address()
             assert node.is_loaded.wait(PATIENCE)
@@ -103,8 +106,9 @@ def killed():
             acknowledged |= node.kept
             for visitor in visitors:
                 visitor.join()
-        assert len(acknowledged) >= kills // 4, f"only {len(acknowledged)} peers were ever kept"
-    print(f"# {kills} kills, {len(acknowledged)} peers acknowledged, none lost")
+        total += len(acknowledged)
+        assert total >= kills // 4, f"only {total} peers were ever kept"
+    print(f"# {kills} kills, {total} peers acknowledged, none lost")
 
 
 def free_port():
