@@ -17,7 +17,7 @@ int main(void)
     struct lp2p_event *event = NULL;
     struct lp2p_handler chat = {.size = sizeof(chat), .name = "chat", .handle_message = on_chat};
     const struct lp2p_message hello = {.type = "data-message", .protocol = "chat", .payload = "{\"text\":\"hello, Alice\"}"};
-    struct lp2p_config *config = lp2p_config_new(); /* noise, yamux, a new identity for each node */
+    struct lp2p_config *config = lp2p_config_new(); /* noise and tls, yamux, a new identity for each node */
     lp2p_config_listen(config, "/ip4/127.0.0.1/tcp/0");
     int bad = lp2p_node_new(config, &alice, detail) || lp2p_node_new(config, &bob, detail) || lp2p_node_register(alice, &chat) ||
               lp2p_node_start(alice, detail) || lp2p_node_start(bob, detail) || lp2p_node_addrs(alice, addr, 1) == 0;
