@@ -108,9 +108,9 @@ int perf_old(int argc, char **argv)
     if (server) {
         struct lp2p_node *node = contract_start(&(struct contract_setup){
             .listen = addr, .serve = "perf", .key = FIXED_KEY, .key_len = sizeof(FIXED_KEY)});
-        (void)pause(); /* until it is killed */
+        int code = contract_wait_end(UINT64_MAX); /* until it is killed */
         lp2p_node_free(node);
-        return 0;
+        return code;
     }
     struct lp2p_node *node = contract_start(&(struct contract_setup){.listen = NULL});
     told.begun = told.last = contract_now_ns();

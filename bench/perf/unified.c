@@ -102,9 +102,9 @@ int perf_unified(void)
         struct lp2p_node *node = contract_start(&(struct contract_setup){
             .listen = listen, .security = security, .muxers = muxer, .serve = "perf", .log = log});
         contract_redis_set(redis, key, contract_published(node), contract_now_ns() + REDIS_WAIT_NS);
-        (void)pause(); /* the harness ends it */
+        int code = contract_wait_end(UINT64_MAX); /* the harness ends it */
         lp2p_node_free(node);
-        return 0;
+        return code;
     }
     struct lp2p_node *node =
         contract_start(&(struct contract_setup){.security = security, .muxers = muxer, .log = log});

@@ -34,6 +34,24 @@ void contract_signals(void)
     (void)signal(SIGINT, on_end);
 }
 
+int contract_wait_end(uint64_t end_ns)
+{
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &ends, NULL); /* from here on they are taken below, not by on_end */
+    for (uint64_t now = contract_now_ns(); now < end_ns; now = contract_now_ns()) {
+        uint64_t left = end_ns - now;
+        struct timespec limit = {.tv_sec = (time_t)(left / 1000000000u), .tv_nsec = (long)(left % 1000000000u)};
+        int number = sigtimedwait(&ends, NULL, &limit);
+        if (number > 0) {
+            return 128 + number;
+        }
+    }
+    return 0;
+}
+
 const char *contract_variable(const char *name, const char *otherwise)
 {
     const char *value = getenv(name);

@@ -17,6 +17,9 @@ _Noreturn void contract_die(const char *what, const char *detail);
 /** SIGTERM and SIGINT end the program at once; without a handler the first process of a container would not
  * hear them. A peer that goes away does not. */
 void contract_signals(void);
+/** Waits until SIGTERM or SIGINT, which then leave the program to its caller, who frees the node: 128 and the
+ * signal's number, the exit code. 0 when `end_ns` has come. */
+int contract_wait_end(uint64_t end_ns);
 
 /** A variable of the environment; the default when it is not set, empty or "null". */
 const char *contract_variable(const char *name, const char *otherwise);

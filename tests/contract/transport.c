@@ -79,12 +79,12 @@ static int listener(const struct job *job)
     const char *addr = contract_published(node);
     (void)fprintf(stderr, "listening on %s\n", addr);
     contract_redis_push(job->redis, job->key, addr, job->end_ns);
-    for (int left; (left = left_ms(job)) > 0;) { /* the harness ends it before */
-        (void)nanosleep(&(struct timespec){.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000L}, NULL);
-    }
+    int code = contract_wait_end(job->end_ns); /* the harness ends it before */
     lp2p_node_free(node);
-    (void)fprintf(stderr, "not ended within the time limit\n");
-    return 1;
+    if (code == 0) {
+        contract_die("listener", "not ended within the time limit");
+    }
+    return code;
 }
 
 static int dialer(const struct job *job)
