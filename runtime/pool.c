@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime/pool.h"
 
-#include <ck_stack.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -18,7 +17,7 @@
 
 /* A free piece. The first one of a batch also carries the batch through the global stack. */
 struct piece {
-    ck_stack_entry_t batch;
+    struct piece *below; /* the next batch of the stack */
     struct piece *next;
     size_t count;
 };
@@ -49,10 +48,13 @@ struct thread_caches {
 };
 
 static __thread struct thread_caches caches;
-static struct {
-    ck_stack_t stack;
-    uint32_t batches; /* atomic, approximate bound */
-} global[CLASSES_LEN];
+
+/* The batch that came last leaves first: its memory is the most likely to be in a cache still. */
+static struct global {
+    char busy; /* atomic: somebody has the stack; nobody waits for that, because its thread may not be running */
+    struct piece *top;
+    uint32_t batches; /* read without it, too: atomic */
+} __attribute__((aligned(64))) global[CLASSES_LEN];
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
 
@@ -76,36 +78,49 @@ static void free_chain(struct piece *piece)
     }
 }
 
-static void spill(size_t class, struct piece *chain, size_t count)
+static bool enter(struct global *stack)
 {
-    if (__atomic_fetch_add(&global[class].batches, 1, __ATOMIC_RELAXED) >= classes[class].batches_max) {
-        __atomic_fetch_sub(&global[class].batches, 1, __ATOMIC_RELAXED);
-        free_chain(chain);
-        return;
-    }
-    chain->count = count;
-    ck_stack_push_upmc(&global[class].stack, &chain->batch);
+    return !__atomic_test_and_set(&stack->busy, __ATOMIC_ACQUIRE);
 }
 
-/* Takes one batch: all are taken and all but the first put back, because only "take all" is free of ABA. */
+static void leave(struct global *stack)
+{
+    __atomic_clear(&stack->busy, __ATOMIC_RELEASE);
+}
+
+static void spill(size_t class, struct piece *chain, size_t count)
+{
+    struct global *stack = &global[class];
+    bool kept = false;
+    if (enter(stack)) {
+        kept = stack->batches < classes[class].batches_max;
+        if (kept) {
+            chain->count = count;
+            chain->below = stack->top;
+            stack->top = chain;
+            __atomic_store_n(&stack->batches, stack->batches + 1, __ATOMIC_RELAXED);
+        }
+        leave(stack);
+    }
+    if (!kept) {
+        free_chain(chain);
+    }
+}
+
 static void refill(size_t class, struct cache *cache)
 {
-    if (__atomic_load_n(&global[class].batches, __ATOMIC_RELAXED) == 0) {
+    struct global *stack = &global[class];
+    if (__atomic_load_n(&stack->batches, __ATOMIC_RELAXED) == 0 || !enter(stack)) {
         return;
     }
-    ck_stack_entry_t *entry = ck_stack_batch_pop_upmc(&global[class].stack);
-    if (entry == NULL) {
-        return;
+    struct piece *chain = stack->top;
+    if (chain != NULL) {
+        stack->top = chain->below;
+        __atomic_store_n(&stack->batches, stack->batches - 1, __ATOMIC_RELAXED);
+        cache->head = chain;
+        cache->count = (unsigned)chain->count;
     }
-    ck_stack_entry_t *next = entry->next;
-    cache->head = (struct piece *)(void *)entry;
-    cache->count = (unsigned)cache->head->count;
-    __atomic_fetch_sub(&global[class].batches, 1, __ATOMIC_RELAXED);
-    while (next != NULL) {
-        entry = next;
-        next = entry->next;
-        ck_stack_push_upmc(&global[class].stack, entry);
-    }
+    leave(stack);
 }
 
 static void *take(size_t class)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Memory that travels between threads: messages and slabs. Each thread keeps a few free pieces of each size; what is
- * more goes in batches through a global lock-free stack (pushed and taken whole, so there is no ABA), bounded as well.
+ * more goes in batches through a global stack, bounded as well; nobody waits for it: who finds it in use asks the heap.
  * Under AddressSanitizer and ThreadSanitizer everything comes from malloc, so that leaks and races are found. */
 #ifndef LP2P_RUNTIME_POOL_H
 #define LP2P_RUNTIME_POOL_H

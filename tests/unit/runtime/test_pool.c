@@ -136,6 +136,50 @@ static void test_pool_one_owner(void **state)
     }
 }
 
+static pthread_barrier_t all_there;
+
+/** Takes more of each size than a thread keeps, marks them as its own, and gives them back. */
+static void *mark_and_give(void *arg)
+{
+    static const size_t caps[] = {900, 4000, 16000, 60000}; /* those of which a thread keeps few */
+    enum { EACH = 20 };
+    const uint8_t mark = *(const uint8_t *)arg;
+    (void)pthread_barrier_wait(&all_there);
+    for (unsigned round = 0; round < 20000; round++) {
+        struct lp2p_buf *bufs[LP2P_ARRAY_LEN(caps) * EACH];
+        for (size_t i = 0; i < LP2P_ARRAY_LEN(bufs); i++) {
+            bufs[i] = lp2p_pool_buf(caps[i % LP2P_ARRAY_LEN(caps)]);
+            LP2P_CHECK(bufs[i] != NULL);
+            bufs[i]->bytes[0] = bufs[i]->bytes[caps[i % LP2P_ARRAY_LEN(caps)] - 1] = mark;
+        }
+        for (size_t i = 0; i < LP2P_ARRAY_LEN(bufs); i++) {
+            if (bufs[i]->bytes[0] != mark || bufs[i]->bytes[caps[i % LP2P_ARRAY_LEN(caps)] - 1] != mark) {
+                return bufs[i]; /* another thread has it as well */
+            }
+            lp2p_buf_drop(&bufs[i]);
+        }
+    }
+    return NULL;
+}
+
+static void test_pool_one_owner_among_threads(void **state)
+{
+    (void)state;
+    pthread_t threads[6];
+    uint8_t marks[LP2P_ARRAY_LEN(threads)];
+    assert_int_equal(pthread_barrier_init(&all_there, NULL, LP2P_ARRAY_LEN(threads)), 0);
+    for (unsigned i = 0; i < LP2P_ARRAY_LEN(threads); i++) {
+        marks[i] = (uint8_t)(i + 1);
+        assert_int_equal(pthread_create(&threads[i], NULL, mark_and_give, &marks[i]), 0);
+    }
+    for (unsigned i = 0; i < LP2P_ARRAY_LEN(threads); i++) {
+        void *wrong = NULL;
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+    }
+    pthread_barrier_destroy(&all_there);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +187,7 @@ int main(void)
         cmocka_unit_test(test_pool_slabs),
         cmocka_unit_test(test_pool_between_threads),
         cmocka_unit_test(test_pool_one_owner),
+        cmocka_unit_test(test_pool_one_owner_among_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
