@@ -66,12 +66,16 @@ static int check_crt(const mbedtls_rsa_context *rsa, const struct lp2p_span part
     return rc;
 }
 
+/** EBADKEY: numbers that no key of ours has; their exact bounds are lp2p_public_key_make's business. */
 static enum lp2p_err make_public(struct lp2p_span n, struct lp2p_span e, struct lp2p_public_key *out)
 {
     static const uint8_t algorithm[] = {0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86,
                                         0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00};
     uint8_t der[LP2P_PUBLIC_KEY_MAX];
     struct lp2p_der_out at = {der, sizeof(der), sizeof(der)};
+    if (n.len > LP2P_SIGNATURE_MAX || e.len > sizeof(uint64_t)) {
+        return LP2P_EBADKEY; /* they come from a file: they have to fit into `der` */
+    }
     lp2p_der_put_positive(&at, e);
     lp2p_der_put_positive(&at, n);
     lp2p_der_wrap(&at, LP2P_DER_SEQUENCE, sizeof(der));

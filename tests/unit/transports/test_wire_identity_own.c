@@ -232,6 +232,32 @@ static void test_own_keys_refused(void **state)
     assert_int_equal(lp2p_private_key_parse(lp2p_span(huge, sizeof(huge)), &key), LP2P_EOVERSIZE);
 }
 
+/* An RSA key whose modulus is longer than any public key that we can write is refused like any other: it comes
+ * from a file, and must not end the process. */
+static void test_own_rsa_modulus_too_long(void **state)
+{
+    (void)state;
+    enum { MODULUS = 2000, NUMBERS = 3 + 4 + MODULUS + 7 * 3, FRONT = 2 + 3 + 4 };
+    static const uint8_t version[] = {0x02, 0x01, 0x00}, small[] = {0x02, 0x01, 0x03};
+    static uint8_t file[FRONT + NUMBERS];
+    uint8_t *at = file;
+    struct lp2p_private_key key;
+    const uint8_t front[FRONT] = {0x08, 0x00, 0x12, 0x80 | ((NUMBERS + 4) & 0x7f), (NUMBERS + 4) >> 7,
+                                  0x30, 0x82, NUMBERS >> 8, NUMBERS & 0xff};
+    const uint8_t modulus[] = {0x02, 0x82, MODULUS >> 8, MODULUS & 0xff};
+    memcpy(at, front, sizeof(front));
+    memcpy(at += sizeof(front), version, sizeof(version));
+    memcpy(at += sizeof(version), modulus, sizeof(modulus));
+    memset(at += sizeof(modulus), 0x7f, MODULUS);
+    at += MODULUS;
+    for (int i = 0; i < 7; i++) {
+        memcpy(at, small, sizeof(small));
+        at += sizeof(small);
+    }
+    assert_int_equal(at - file, sizeof(file));
+    assert_int_equal(lp2p_private_key_parse(lp2p_span(file, sizeof(file)), &key), LP2P_EBADKEY);
+}
+
 /* ---- a secret that is elsewhere */
 
 struct outside {
@@ -278,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_own_secp256k1_is_low_s),
         cmocka_unit_test(test_own_keys_with_a_wrong_byte),
         cmocka_unit_test(test_own_keys_refused),
+        cmocka_unit_test(test_own_rsa_modulus_too_long),
         cmocka_unit_test(test_own_key_outside),
     };
     return cmocka_run_group_tests_name("wire identity own", tests, setup, NULL);
