@@ -5,6 +5,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
@@ -23,7 +24,12 @@ struct manners {
     bool old_version, no_certificate, two_certificates, tickets, no_alpn;
     struct lp2p_span alpn;
     size_t padding; /* bytes of an extension that nobody knows */
-    bool no_extension, bad_word, old_dates, ed25519;
+    bool no_extension, bad_word, old_dates;
+    const char *key; /* of the certificate, by its name in OpenSSL; NULL: P-256 */
+    const char *groups, *suites;
+    bool no_compat;      /* without the empty records that old middleboxes want to see */
+    unsigned fragment;   /* bytes of a record; 0: as many as there are */
+    unsigned block;      /* records are filled up to a multiple of it */
     enum lp2p_err err;     /* what ours says of it as the listener */
     bool also_as_listener; /* the same of ours as the dialer */
 };
@@ -65,14 +71,43 @@ static int choose(SSL *ssl, const unsigned char **out, unsigned char *out_len, c
     return SSL_TLSEXT_ERR_OK;
 }
 
-/** A certificate with an Ed25519 key, made by OpenSSL. */
-static void load_ed25519(struct peer *peer)
+static EVP_PKEY *make_key(const char *name)
+{
+    if (strncmp(name, "RSA", 3) == 0) {
+        return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+    }
+    return strcmp(name, "ED25519") == 0 ? EVP_PKEY_Q_keygen(NULL, NULL, name)
+                                        : EVP_PKEY_Q_keygen(NULL, NULL, "EC", name);
+}
+
+/** With the hash that belongs to the key; "RSA-PSS" names the padding. */
+static int sign_certificate(X509 *x, EVP_PKEY *pkey, const char *name)
+{
+    const EVP_MD *md = strcmp(name, "ED25519") == 0 ? NULL
+                       : strcmp(name, "P-384") == 0 ? EVP_sha384()
+                       : strcmp(name, "P-521") == 0 ? EVP_sha512()
+                                                    : EVP_sha256();
+    EVP_PKEY_CTX *options = NULL; /* belongs to the digest's context */
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    assert_int_equal(EVP_DigestSignInit(ctx, &options, md, NULL, pkey), 1);
+    if (strcmp(name, "RSA-PSS") == 0) {
+        assert_int_equal(EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING), 1);
+        assert_int_equal(EVP_PKEY_CTX_set_rsa_pss_saltlen(options, RSA_PSS_SALTLEN_DIGEST), 1);
+    }
+    int len = X509_sign_ctx(x, ctx);
+    EVP_MD_CTX_free(ctx);
+    return len;
+}
+
+/** A certificate with a key of another kind, made by OpenSSL. */
+static void load_other_key(struct peer *peer, const char *name)
 {
     static const uint8_t prefix[] = "libp2p-tls-handshake:";
-    uint8_t statement[100], signature[64], *info = NULL;
+    uint8_t statement[600], signature[64], *info = NULL;
     struct craft_bytes *value = calloc(1, sizeof(*value));
-    EVP_PKEY *pkey = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    EVP_PKEY *pkey = make_key(name);
     int len = i2d_PUBKEY(pkey, &info);
+    assert_in_range(len, 1, sizeof(statement) - 21);
     memcpy(statement, prefix, 21);
     memcpy(statement + 21, info, (size_t)len);
     crypto_sign_detached(signature, NULL, statement, 21 + (size_t)len, peer->node.sk);
@@ -90,7 +125,7 @@ static void load_ed25519(struct peer *peer)
     ASN1_OCTET_STRING_set(octets, value->bytes, (int)value->len);
     X509_EXTENSION *extension = X509_EXTENSION_create_by_OBJ(NULL, oid, 1, octets);
     X509_add_ext(x, extension, -1);
-    assert_true(X509_sign(x, pkey, NULL) > 0);
+    assert_true(sign_certificate(x, pkey, name) > 0);
     assert_int_equal(SSL_CTX_use_certificate(peer->ctx, x), 1);
     assert_int_equal(SSL_CTX_use_PrivateKey(peer->ctx, pkey), 1);
     X509_EXTENSION_free(extension);
@@ -154,10 +189,25 @@ static void peer_init(struct peer *peer, const struct manners *how, bool server)
     SSL_CTX_set_cert_verify_callback(peer->ctx, anything, NULL);
     SSL_CTX_set_verify(peer->ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_alpn_select_cb(peer->ctx, choose, NULL);
-    if (how->ed25519) {
-        load_ed25519(peer);
+    if (how->key != NULL) {
+        load_other_key(peer, how->key);
     } else if (!how->no_certificate) {
         load_certificate(peer, how);
+    }
+    if (how->groups != NULL) {
+        assert_int_equal(SSL_CTX_set1_groups_list(peer->ctx, how->groups), 1);
+    }
+    if (how->suites != NULL) {
+        assert_int_equal(SSL_CTX_set_ciphersuites(peer->ctx, how->suites), 1);
+    }
+    if (how->no_compat) {
+        SSL_CTX_clear_options(peer->ctx, SSL_OP_ENABLE_MIDDLEBOX_COMPAT);
+    }
+    if (how->fragment > 0) {
+        assert_int_equal(SSL_CTX_set_max_send_fragment(peer->ctx, how->fragment), 1);
+    }
+    if (how->block > 0) {
+        assert_int_equal(SSL_CTX_set_block_padding(peer->ctx, how->block), 1);
     }
     peer->ssl = SSL_new(peer->ctx);
     SSL_set_bio(peer->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
@@ -349,12 +399,57 @@ static void test_tls_peers_ed25519_certificate(void **state)
         enum lp2p_err err;
         struct manners how = GOOD;
         bool able = strcmp(kit_backends[i]->name, "openssl") == 0;
-        how.ed25519 = true;
+        how.key = "ED25519";
         kit_node_init(&ours.node, 1, kit_backends[i], YAMUX, 1);
         struct lp2p_secure_event event = meet(&ours, &how, false, &err);
         assert_int_equal(event.kind, able ? LP2P_SECURE_ESTABLISHED : LP2P_SECURE_FAILED);
         if (!able) {
             assert_int_not_equal(err, LP2P_OK);
+        }
+        lp2p_tls_identity_wipe(&ours.node.identity);
+    }
+}
+
+/** Whoever speaks TLS 1.3 in another way than go, js and rust do is a good peer as well. */
+static void test_tls_peers_odd_but_legal(void **state)
+{
+    (void)state;
+    static uint8_t long_alpn[3 * 251 + 13]; /* three protocols that nobody knows, then ours: a first message in two records */
+    for (size_t i = 0; i < 3; i++) {
+        long_alpn[i * 251] = 250;
+        memset(long_alpn + i * 251 + 1, 'x', 250);
+    }
+    memcpy(long_alpn + sizeof(long_alpn) - 13, ALPN_BOTH, 13);
+    static const struct manners odd[] = {
+        {.name = "key P-384", .key = "P-384"},
+        {.name = "key P-521", .key = "P-521"},
+        {.name = "key RSA", .key = "RSA"},
+        {.name = "key RSA, signed with PSS", .key = "RSA-PSS"},
+        {.name = "P-256 only", .groups = "P-256"},
+        {.name = "P-384 only", .groups = "P-384"},
+        {.name = "a first guess that we do not have", .groups = "X448:P-521:P-256"},
+        {.name = "ChaCha20 only", .suites = "TLS_CHACHA20_POLY1305_SHA256"},
+        {.name = "AES-256 first", .suites = "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256"},
+        {.name = "no middlebox mode", .no_compat = true},
+        {.name = "messages in many records", .fragment = 512, .padding = 4000},
+        {.name = "first message in many records", .fragment = 512, .alpn = {long_alpn, sizeof(long_alpn)}},
+        {.name = "padded records", .block = 500},
+        {.name = "padded pieces and another group", .block = 300, .fragment = 512, .groups = "P-521:P-384"},
+    };
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
+        struct listener ours;
+        kit_node_init(&ours.node, 1, kit_backends[i], YAMUX, 1);
+        for (size_t k = 0; k < LP2P_ARRAY_LEN(odd); k++) {
+            for (int dial = 0; dial < 2; dial++) {
+                enum lp2p_err err;
+                struct lp2p_secure_event event = meet(&ours, &odd[k], dial != 0, &err);
+                if (event.kind != LP2P_SECURE_ESTABLISHED) {
+                    print_message("# %s, %s, dial %d: %s\n", kit_backends[i]->name, odd[k].name, dial,
+                                  lp2p_errname(event.reason));
+                }
+                assert_int_equal(event.kind, LP2P_SECURE_ESTABLISHED);
+                assert_int_equal(event.muxer, 0);
+            }
         }
         lp2p_tls_identity_wipe(&ours.node.identity);
     }
@@ -404,6 +499,7 @@ int main(void)
         cmocka_unit_test(test_AH11_tls_bad_peers),
         cmocka_unit_test(test_AH11_tls_control_without_limits),
         cmocka_unit_test(test_tls_peers_ed25519_certificate),
+        cmocka_unit_test(test_tls_peers_odd_but_legal),
         cmocka_unit_test(test_tls_client_hello),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
