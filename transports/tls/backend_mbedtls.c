@@ -359,8 +359,15 @@ static enum lp2p_err reason(const struct lp2p_tls_engine *engine, int rc)
     }
 }
 
-static uint8_t alert_for(enum lp2p_err err)
+/** What is wrong with the certificate (RFC 8446 section 6.2), or with something else: that must not read like a
+ * refusal of the certificate. */
+static uint8_t alert_for(const struct lp2p_tls_engine *engine, enum lp2p_err err)
 {
+    if (engine->verdict == LP2P_OK && err != LP2P_EPROTO) {
+        return err == LP2P_ENOMEM  ? MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR
+               : err == LP2P_EAUTH ? MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR
+                                   : MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR;
+    }
     switch (err) {
     case LP2P_EEXPIRED:
         return MBEDTLS_SSL_ALERT_MSG_CERT_EXPIRED;
@@ -384,7 +391,7 @@ static void say_alert(struct lp2p_tls_engine *engine, size_t out_len, enum lp2p_
         return;
     }
     out->len = LP2P_MIN(out->len, out->at + out_len);
-    size_t len = lp2p_tls_alert_record(&engine->secrets, alert_for(err), record);
+    size_t len = lp2p_tls_alert_record(&engine->secrets, alert_for(engine, err), record);
     (void)(lp2p_tls_buffer_append(out, lp2p_span(record, len)) == LP2P_OK); /* or it is not said */
 }
 
@@ -396,8 +403,8 @@ static enum lp2p_err shake_on(struct lp2p_tls_engine *engine)
     if (rc == MBEDTLS_ERR_SSL_WANT_READ || rc == MBEDTLS_ERR_SSL_WANT_WRITE) {
         return LP2P_EAGAIN;
     }
-    if (rc != 0) {
-        return reason(engine, rc);
+    if (rc != 0 || engine->verdict != LP2P_OK) {
+        return reason(engine, rc); /* whatever the library makes of a certificate that we refused */
     }
     if (engine->task.peer == LP2P_TLS_PEER_ASKED && engine->certificates == 0) {
         return LP2P_EPROTO;

@@ -215,6 +215,34 @@ static void test_tls_refused_client_certificate(void **state)
     }
 }
 
+/** The dialer's last flight is damaged on its way: the dialer hears of that, and not that its certificate was
+ * no good. */
+static void test_tls_damage_is_no_refusal(void **state)
+{
+    (void)state;
+    FOR_PAIRS(i, j)
+    {
+        struct pair pair;
+        uint8_t wire[8192];
+        struct lp2p_span plain;
+        size_t used = 0, size = 0;
+        bool moved;
+        pair_init(&pair, i, j, YAMUX, 1, YAMUX, 1);
+        pair_start(&pair, &pair.b.id);
+        assert_int_equal(kit_carry(pair.sa, pair.sb, 9999, &moved), LP2P_OK);
+        assert_int_equal(kit_carry(pair.sb, pair.sa, 9999, &moved), LP2P_OK);
+        assert_int_equal(kit_next(pair.sa).kind, LP2P_SECURE_ESTABLISHED);
+        size_t len = lp2p_tls_secure.drain(pair.sa, wire, sizeof(wire), 0);
+        wire[len - 1] ^= 1;
+        assert_int_equal(lp2p_tls_secure.feed(pair.sb, lp2p_span(wire, len), 0, &used), LP2P_EAUTH);
+        len = lp2p_tls_secure.drain(pair.sb, wire, sizeof(wire), 0);
+        assert_int_equal(lp2p_tls_secure.frame_size(lp2p_span(wire, len), &size), LP2P_OK);
+        assert_int_equal(size, len);
+        assert_int_equal(lp2p_tls_secure.open(pair.sa, wire, len, &plain), LP2P_ECONNRESET);
+        pair_fini(&pair);
+    }
+}
+
 /** The dialer's first frame may come in one piece with the end of its handshake: not a byte of it is taken.
  */
 static void test_tls_leaves_the_first_frame(void **state)
@@ -308,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_tls_no_common_alpn),
         cmocka_unit_test(test_tls_wrong_peer),
         cmocka_unit_test(test_tls_refused_client_certificate),
+        cmocka_unit_test(test_tls_damage_is_no_refusal),
         cmocka_unit_test(test_tls_leaves_the_first_frame),
         cmocka_unit_test(test_tls_changed_handshake),
     };
