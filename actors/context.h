@@ -23,7 +23,7 @@ enum { LP2P_GROUP_IO, LP2P_GROUP_UPGRADE, LP2P_GROUP_SERVICE, LP2P_GROUPS };
 struct lp2p_counters {
     uint64_t bytes_in, bytes_out;
     uint64_t connections_opened, connections_closed, connections_trimmed, connections_refused;
-    uint64_t dials, dials_failed, upgrades_failed, upgrades_pending; /* upgrades_pending goes up and down */
+    uint64_t dials, dials_failed, dials_limited, upgrades_failed, upgrades_pending; /* upgrades_pending goes up and down */
     uint64_t messages_in, messages_out, messages_invalid, messages_duplicate, messages_dropped;
     uint64_t streams_opened, streams_refused, streams_reset, streams_open; /* streams_open goes up and down */
     uint64_t dht_requests_in, dht_requests_refused, dht_records, dht_providers, dht_peers; /* the last three are gauges */
@@ -62,6 +62,7 @@ struct lp2p_context {
     size_t muxers_len;
     const struct lp2p_net *net;
     const struct lp2p_mss_limits *negotiation; /* of inbound negotiations; NULL: the defaults */
+    const struct lp2p_dial_limits *dial_limits; /* NULL: the defaults */
     struct lp2p_names names; /* written once by the swarm's first init, before the other actors start */
     bool names_known;
     struct lp2p_rt *rt;      /* for lp2p_post from foreign threads only */

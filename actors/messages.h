@@ -63,10 +63,11 @@ struct lp2p_m_dial {
     uint64_t dial;
     struct lp2p_peer_id peer; /* expected; len 0: whoever answers (only for tools) */
     bool more;                /* addresses for a dial that is under way; for nothing when it has ended */
-    struct lp2p_addrs *addrs; /* in any order */
+    struct lp2p_addrs *named; /* given by the user or the configuration: tried without a budget, and names among them may
+                                 lead to private addresses; may be NULL */
+    struct lp2p_addrs *addrs; /* the others, in any order; those of `named` again do no harm; may be NULL */
     struct lp2p_addrs *own;   /* where this node listens: never dialed, and the ports to dial from; may be NULL */
     bool user;                /* somebody waits who asked for it: addresses that failed a moment ago are tried too */
-    bool trusted;             /* its names come from the user or the configuration: they may lead to private addresses */
     lp2p_time deadline;       /* absolute, for all attempts together */
 };
 /** dialer -> swarm (normal): the dial is over. reason OK: a connection was delivered. */

@@ -345,6 +345,7 @@ struct lp2p_stats {
     unsigned connections, inbound, outbound, connections_min, connections_max, streams, known_peers, dht_peers;
     unsigned upgrades_pending, dials_pending;
     uint64_t connections_opened, connections_closed, connections_trimmed, connections_refused, dials, dials_failed;
+    uint64_t dials_limited;    /* attempts not made: others wanted that address, or its network, tried too often */
     uint64_t upgrades_failed;  /* inbound ones, before a connection existed */
     uint64_t bytes_in, bytes_out; /* of sockets */
     uint64_t messages_in, messages_out, messages_invalid, messages_duplicate, messages_dropped;

@@ -149,6 +149,7 @@ static void fill_counters(const struct lp2p_context *ctx, struct lp2p_stats *out
     out->connections_refused = LP2P_READ(ctx, connections_refused);
     out->dials = LP2P_READ(ctx, dials);
     out->dials_failed = LP2P_READ(ctx, dials_failed);
+    out->dials_limited = LP2P_READ(ctx, dials_limited);
     out->upgrades_failed = LP2P_READ(ctx, upgrades_failed);
     out->bytes_in = LP2P_READ(ctx, bytes_in);
     out->bytes_out = LP2P_READ(ctx, bytes_out);

@@ -20,6 +20,7 @@
 #define LP2P_SWARM_PROTOCOLS_MAX 256
 #define LP2P_SWARM_WAITERS_MAX 16384
 #define LP2P_SWARM_DIALS_MAX 256
+#define LP2P_SWARM_DIALS_RESERVED 64 /* of these: for the user only */
 #define LP2P_SWARM_CONN_BUCKETS 256 /* numbers are ours and sequential: no keyed hash needed */
 #define LP2P_LINKS_PER_PEER_MAX 4
 #define LP2P_DIAL_TIMEOUT_NS LP2P_SEC(15)
@@ -121,9 +122,10 @@ void lp2p_swarm_stream_open(struct lp2p_actor *self, struct lp2p_swarm *swarm, s
 void lp2p_swarm_dial_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_dial_ended *m);
 /** Who wants a dial. Only the user's may exceed the hard maximum of connections. */
 enum lp2p_dial_reason { LP2P_DIAL_USER, LP2P_DIAL_INTERNAL, LP2P_DIAL_POPULATION };
-/** Starts a dial to a known peer unless one is under way. ENOADDR, ELIMIT (too many connections or dials). */
+/** Starts a dial to a known peer unless one is under way. `given`: addresses that the user names for it; may be NULL. ENOADDR,
+ *  ELIMIT (too many connections or dials). */
 enum lp2p_err lp2p_swarm_dial_peer(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry,
-                                   enum lp2p_dial_reason why);
+                                   const struct lp2p_addrs *given, enum lp2p_dial_reason why);
 /** Ends jobs that the dialer must have lost with a restart of its own. */
 void lp2p_swarm_dials_sweep(struct lp2p_actor *self, struct lp2p_swarm *swarm);
 struct lp2p_dial_job *lp2p_swarm_dial_find(struct lp2p_swarm *swarm, uint64_t id);

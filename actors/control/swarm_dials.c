@@ -168,7 +168,8 @@ void lp2p_swarm_stream_open(struct lp2p_actor *self, struct lp2p_swarm *swarm, s
         return;
     }
     enum lp2p_dial_reason why = open->internal ? LP2P_DIAL_INTERNAL : LP2P_DIAL_USER;
-    enum lp2p_err err = lp2p_list_empty(&entry->links) ? lp2p_swarm_dial_peer(self, swarm, entry, why) : LP2P_OK;
+    const struct lp2p_addrs *given = open->internal ? NULL : open->hints;
+    enum lp2p_err err = lp2p_list_empty(&entry->links) ? lp2p_swarm_dial_peer(self, swarm, entry, given, why) : LP2P_OK;
     lp2p_time deadline = open->deadline != 0 ? open->deadline : lp2p_time_add(lp2p_now(self), LP2P_DIAL_TIMEOUT_NS);
     if (err == LP2P_OK) {
         err = waiter_add(self, swarm, &entry->waiters, deadline, NULL, &open);
@@ -243,13 +244,30 @@ void lp2p_swarm_dials_sweep(struct lp2p_actor *self, struct lp2p_swarm *swarm)
     }
 }
 
-/** Asks the dialer; on failure there is no job. */
+/** The addresses of a peer that the user gave just now, or the configuration; NULL: none. */
+static struct lp2p_addrs *named_of(const struct lp2p_peer_entry *entry, const struct lp2p_addrs *given)
+{
+    struct lp2p_multiaddr named[2 * LP2P_PEER_ADDRS_MAX];
+    size_t len = 0;
+    for (uint32_t i = 0; given != NULL && i < given->len && len < LP2P_PEER_ADDRS_MAX; i++) {
+        named[len++] = given->items[i];
+    }
+    for (uint32_t i = 0; entry != NULL && entry->addrs != NULL && i < entry->addrs->len; i++) {
+        if (entry->notes[i].source == LP2P_ADDR_MANUAL && !lp2p_addrs_have(given, &entry->addrs->items[i])) {
+            named[len++] = entry->addrs->items[i];
+        }
+    }
+    return len > 0 ? lp2p_addrs_new(named, len) : NULL;
+}
+
+/** Asks the dialer; on failure there is no job. `given`: addresses that the user gave just now; may be NULL. */
 static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry,
-                          struct lp2p_addrs *addrs, enum lp2p_dial_reason why, struct lp2p_dial_job **out)
+                          const struct lp2p_addrs *given, enum lp2p_dial_reason why, struct lp2p_dial_job **out)
 {
     lp2p_swarm_dials_sweep(self, swarm);
     bool full = swarm->links_len + swarm->dials_len >= lp2p_population_hard_max(&swarm->population);
-    if (swarm->dials_len >= LP2P_SWARM_DIALS_MAX || (full && why != LP2P_DIAL_USER)) {
+    unsigned max = LP2P_SWARM_DIALS_MAX - (why == LP2P_DIAL_USER ? 0 : LP2P_SWARM_DIALS_RESERVED);
+    if (swarm->dials_len >= max || (full && why != LP2P_DIAL_USER)) {
         return LP2P_ELIMIT;
     }
     struct lp2p_dial_job *job = calloc(1, sizeof(*job));
@@ -270,11 +288,11 @@ static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
         m->peer = entry->id;
         entry->dial = job->id;
     }
-    m->addrs = lp2p_addrs_ref(addrs);
-    job->told = lp2p_addrs_ref(addrs);
+    m->addrs = lp2p_addrs_ref(entry != NULL ? entry->addrs : NULL);
+    job->told = lp2p_addrs_ref(m->addrs);
+    m->named = named_of(entry, given);
     m->own = lp2p_swarm_own_addrs(swarm);
     m->user = job->user;
-    m->trusted = entry == NULL || entry->bootstrap;
     m->deadline = lp2p_time_add(lp2p_now(self), LP2P_DIAL_TIMEOUT_NS);
     lp2p_list_push_back(&swarm->dials, &job->list);
     swarm->dials_len++;
@@ -290,25 +308,26 @@ static enum lp2p_err dial(struct lp2p_actor *self, struct lp2p_swarm *swarm, str
     return LP2P_OK;
 }
 
-/** Addresses that were learned since a dial began take part in it. */
+/** Addresses that were learned since a dial began take part in it; for the user also those that were passed over. */
 static void tell_more(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_dial_job *job,
-                      const struct lp2p_peer_entry *entry)
+                      const struct lp2p_peer_entry *entry, const struct lp2p_addrs *given, bool for_user)
 {
     struct lp2p_multiaddr news[LP2P_PEER_ADDRS_MAX];
     size_t len = 0;
     for (uint32_t i = 0; entry->addrs != NULL && i < entry->addrs->len && len < LP2P_PEER_ADDRS_MAX; i++) {
-        if (!lp2p_addrs_have(job->told, &entry->addrs->items[i])) {
+        if ((for_user && !job->user) || !lp2p_addrs_have(job->told, &entry->addrs->items[i])) {
             news[len++] = entry->addrs->items[i];
         }
     }
-    struct lp2p_m_dial *m = len > 0 ? LP2P_NEW(DIAL, dial) : NULL;
+    job->user = job->user || for_user; /* the dial that is under way now serves the user too */
+    struct lp2p_m_dial *m = len > 0 || given != NULL ? LP2P_NEW(DIAL, dial) : NULL;
     if (m != NULL) {
         m->dial = job->id;
         m->more = true;
         m->peer = entry->id;
         m->addrs = lp2p_addrs_new(news, len);
+        m->named = named_of(entry, given);
         m->user = job->user;
-        m->trusted = entry->bootstrap;
         struct lp2p_msg *msg = &m->msg;
         (void)lp2p_outbox_send(self, &swarm->outbox, lp2p_names(swarm->ctx)->dialer, &msg);
         lp2p_addrs_drop(&job->told);
@@ -317,16 +336,15 @@ static void tell_more(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct 
 }
 
 enum lp2p_err lp2p_swarm_dial_peer(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry,
-                                   enum lp2p_dial_reason why)
+                                   const struct lp2p_addrs *given, enum lp2p_dial_reason why)
 {
     lp2p_swarm_dials_sweep(self, swarm);
     struct lp2p_dial_job *job = entry->dial != 0 ? lp2p_swarm_dial_find(swarm, entry->dial) : NULL;
     if (job != NULL) {
-        job->user |= why == LP2P_DIAL_USER; /* the dial that is under way now serves the user too */
-        tell_more(self, swarm, job, entry);
+        tell_more(self, swarm, job, entry, given, why == LP2P_DIAL_USER);
         return LP2P_OK;
     }
-    return entry->addrs == NULL ? LP2P_ENOADDR : dial(self, swarm, entry, entry->addrs, why, &job);
+    return entry->addrs == NULL && given == NULL ? LP2P_ENOADDR : dial(self, swarm, entry, given, why, &job);
 }
 
 void lp2p_swarm_dial_answered(struct lp2p_swarm *swarm, struct lp2p_dial_job *job, struct lp2p_peer_entry *entry)
@@ -370,7 +388,7 @@ void lp2p_swarm_connect(struct lp2p_actor *self, struct lp2p_swarm *swarm, struc
     struct lp2p_link *link = lp2p_swarm_best_link(entry);
     /* Links that are not up are just coming or just closing; when a closing one has ended, who waits gets a new dial. */
     bool none = link == NULL && lp2p_list_empty(&entry->links);
-    enum lp2p_err err = none ? lp2p_swarm_dial_peer(self, swarm, entry, LP2P_DIAL_USER) : LP2P_OK;
+    enum lp2p_err err = none ? lp2p_swarm_dial_peer(self, swarm, entry, m->addrs, LP2P_DIAL_USER) : LP2P_OK;
     if (err == LP2P_OK && m->op != NULL) {
         lp2p_time deadline = lp2p_time_add(lp2p_now(self), 2 * LP2P_DIAL_TIMEOUT_NS);
         err = waiter_add(self, swarm, &entry->waiters, deadline, &m->op, NULL);

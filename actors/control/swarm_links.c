@@ -236,7 +236,7 @@ void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, ui
     }
     /* Who asked for the peer while we were closing gets a fresh connection. */
     bool wanted = lp2p_list_empty(&entry->links) && !lp2p_list_empty(&entry->waiters);
-    if (wanted && entry->dial == 0 && !(we_closed && lp2p_swarm_dial_peer(self, swarm, entry, LP2P_DIAL_USER) == LP2P_OK)) {
+    if (wanted && entry->dial == 0 && !(we_closed && lp2p_swarm_dial_peer(self, swarm, entry, NULL, LP2P_DIAL_USER) == LP2P_OK)) {
         enum lp2p_err told = reason == LP2P_OK ? LP2P_ECLOSED : reason;
         lp2p_swarm_waiters_fail(self, swarm, &entry->waiters, told, "the connection ended before it could be used");
     }

@@ -44,7 +44,7 @@ static void grow(struct lp2p_actor *self, struct lp2p_swarm *swarm)
         if (entry == NULL) {
             entry = choose(swarm, lp2p_now(self), false);
         }
-        if (entry == NULL || lp2p_swarm_dial_peer(self, swarm, entry, LP2P_DIAL_POPULATION) != LP2P_OK) {
+        if (entry == NULL || lp2p_swarm_dial_peer(self, swarm, entry, NULL, LP2P_DIAL_POPULATION) != LP2P_OK) {
             return;
         }
     }

@@ -17,6 +17,12 @@ static enum lp2p_err dialer_init(struct lp2p_actor *self, void *state, const voi
     dialer->rand = *lp2p_actor_rand(self);
     lp2p_list_init(&dialer->dials);
     lp2p_backoffs_init(&dialer->backoffs, &dialer->rand);
+    const struct lp2p_dial_limits defaults = {{LP2P_DIAL_TARGET_NS, LP2P_DIAL_TARGET_BURST},
+                                              {LP2P_DIAL_NET_NS, LP2P_DIAL_NET_BURST},
+                                              LP2P_DIALS_RESERVED};
+    const struct lp2p_dial_limits *limits = dialer->ctx->dial_limits != NULL ? dialer->ctx->dial_limits : &defaults;
+    lp2p_budget_init(&dialer->budget, limits, &dialer->rand);
+    dialer->reserved = limits->reserved;
     lp2p_outbox_init(&dialer->outbox, TIMER_OUTBOX, 2 * LP2P_DIALS_MAX);
     return LP2P_OK;
 }
@@ -142,9 +148,27 @@ static enum lp2p_err start_attempt(struct lp2p_actor *self, struct lp2p_dialer *
     return LP2P_OK;
 }
 
+/** Peers that nobody answers for, told by strangers, must not take the places of a dial that somebody waits for. */
 static bool may_start(const struct lp2p_dialer *dialer, const struct lp2p_dial *dial)
 {
-    return dial->running < LP2P_DIAL_PARALLEL && dialer->attempts_len < LP2P_DIALS_PARALLEL;
+    size_t places = LP2P_DIALS_PARALLEL - (dial->user ? 0 : dialer->reserved);
+    return dial->running < LP2P_DIAL_PARALLEL && dialer->attempts_len < places;
+}
+
+/** A candidate's turn has come, but not at the cost of whom it leads to. */
+static bool is_withheld(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial,
+                        struct lp2p_candidate *candidate)
+{
+    const char *why = candidate->named ? NULL : lp2p_budget_take(&dialer->budget, &candidate->addr, lp2p_now(self));
+    if (why == NULL) {
+        return false;
+    }
+    LP2P_COUNT(dialer->ctx, dials_limited, 1);
+    candidate->state = LP2P_CANDIDATE_OVER;
+    candidate->withheld = true;
+    lp2p_dial_note(dial, &candidate->shown, &candidate->addr, "address", why);
+    lp2p_dial_remember(dial, LP2P_EBACKOFF, false);
+    return true;
 }
 
 /** Starts what may be started of one dial, and ends it when nothing is left to hope for. True: the dial is gone. */
@@ -156,6 +180,9 @@ static bool pump(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2
         bool turn = next->start <= lp2p_now(self) || dial->hurry || (dial->running == 0 && !next->any_port);
         if (!turn) {
             break;
+        }
+        if (is_withheld(self, dialer, dial, next)) {
+            continue;
         }
         dial->hurry = false;
         enum lp2p_err err = start_attempt(self, dialer, dial, next);
@@ -219,8 +246,7 @@ static void on_dial(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct 
         dial = find_dial(dialer, m->dial);
         if (dial != NULL) {
             dial->user = dial->user || m->user;
-            dial->trusted = dial->trusted || m->trusted;
-            lp2p_dial_add(self, dialer, dial, m->addrs);
+            lp2p_dial_add(self, dialer, dial, m);
         }
         return;
     }
@@ -237,13 +263,12 @@ static void on_dial(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct 
     dial->number = m->dial;
     dial->peer = m->peer;
     dial->user = m->user;
-    dial->trusted = m->trusted;
     dial->own = m->own;
     m->own = NULL;
     dial->deadline = m->deadline != 0 ? m->deadline : lp2p_time_add(lp2p_now(self), LP2P_UPGRADE_OUT_NS);
     lp2p_list_push_back(&dialer->dials, &dial->link);
     dialer->dials_len++;
-    lp2p_dial_add(self, dialer, dial, m->addrs);
+    lp2p_dial_add(self, dialer, dial, m);
 }
 
 static struct lp2p_attempt *find_attempt(struct lp2p_dialer *dialer, struct lp2p_ref upgrade)
@@ -304,6 +329,9 @@ static void attempt_over(struct lp2p_actor *self, struct lp2p_dialer *dialer, st
         lp2p_multiaddr_strip_peer(&bare);
         lp2p_backoff_worked(&dialer->backoffs, &dial->peer, &bare);
         lp2p_backoff_worked(&dialer->backoffs, NULL, &bare);
+        if (!candidate->named && dial->peer.len > 0) {
+            lp2p_budget_worked(&dialer->budget, &bare);
+        }
         finish(self, dialer, dial, LP2P_OK);
         return;
     }

@@ -106,10 +106,15 @@ static bool is_own(const struct lp2p_dial *dial, const struct lp2p_endpoint *end
     return false;
 }
 
-static bool is_known(const struct lp2p_dial *dial, const struct lp2p_multiaddr *addr)
+/** It is a candidate already. When somebody names it only now, it is not withheld any more. */
+static bool is_known(struct lp2p_dial *dial, const struct lp2p_multiaddr *addr, bool named)
 {
     for (size_t i = 0; i < dial->len; i++) {
-        if (lp2p_multiaddr_eq(&dial->candidates[i].addr, addr)) {
+        struct lp2p_candidate *candidate = &dial->candidates[i];
+        if (lp2p_multiaddr_eq(&candidate->addr, addr)) {
+            candidate->named = candidate->named || named;
+            candidate->state = named && candidate->withheld ? LP2P_CANDIDATE_WAITING : candidate->state;
+            candidate->withheld = candidate->withheld && !named;
             return true;
         }
     }
@@ -141,7 +146,7 @@ static struct lp2p_candidate *new_candidate(struct lp2p_dial *dial)
 }
 
 static void consider(struct lp2p_actor *self, const struct lp2p_dialer *dialer, struct lp2p_dial *dial,
-                     const struct lp2p_multiaddr *addr, const struct lp2p_multiaddr *shown)
+                     const struct lp2p_multiaddr *addr, const struct lp2p_multiaddr *shown, bool named)
 {
     struct lp2p_endpoint end = lp2p_endpoint_of(addr);
     const char *why = unusable(addr, &end, &dial->peer);
@@ -153,7 +158,7 @@ static void consider(struct lp2p_actor *self, const struct lp2p_dialer *dialer, 
     if (dial->peer.len > 0) {
         lp2p_multiaddr_strip_peer(&bare); /* so that the same address is met once */
     }
-    if (is_known(dial, &bare)) {
+    if (is_known(dial, &bare, named)) {
         return;
     }
     if (is_own(dial, &end)) {
@@ -169,7 +174,7 @@ static void consider(struct lp2p_actor *self, const struct lp2p_dialer *dialer, 
         pass_over(dial, shown, addr, LP2P_ELIMIT, "not tried: too many addresses");
         return;
     }
-    *candidate = (struct lp2p_candidate){.addr = bare, .shown = *shown};
+    *candidate = (struct lp2p_candidate){.addr = bare, .shown = *shown, .named = named};
 }
 
 /* ---- whose turn */
@@ -217,10 +222,11 @@ struct lp2p_candidate *lp2p_dial_next(const struct lp2p_dial *dial)
 
 /* ---- names */
 
-static void ask(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial, const struct lp2p_multiaddr *addr)
+static void ask(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial, const struct lp2p_multiaddr *addr,
+                bool named)
 {
     struct lp2p_m_resolve *m = dialer->resolving_len < LP2P_RESOLVING_MAX ? LP2P_NEW(RESOLVE, resolve) : NULL;
-    struct lp2p_peer_id named;
+    struct lp2p_peer_id meant;
     if (m == NULL) {
         pass_over(dial, addr, NULL, LP2P_ELIMIT, "too many names are looked up at this time");
         return;
@@ -231,7 +237,7 @@ static void ask(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p
     m->deadline = dial->deadline;
     /* The records of a /dnsaddr are chosen by the peer id at its end, which is not kept with a known peer's addresses. */
     if (dial->peer.len > 0 && lp2p_endpoint_of(addr).transport == LP2P_TRANSPORT_NAME &&
-        lp2p_multiaddr_peer(addr, &named) != LP2P_OK && lp2p_multiaddr_add_peer(&m->addr, &dial->peer) != LP2P_OK) {
+        lp2p_multiaddr_peer(addr, &meant) != LP2P_OK && lp2p_multiaddr_add_peer(&m->addr, &dial->peer) != LP2P_OK) {
         m->addr = *addr;
     }
     struct lp2p_msg *msg = &m->msg;
@@ -240,22 +246,32 @@ static void ask(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p
         pass_over(dial, addr, NULL, LP2P_EUNSUPPORTED, "names are not looked up");
         return;
     }
-    dialer->resolving[dialer->resolving_len++] = (struct lp2p_resolving){tag, dial, *addr};
+    dialer->resolving[dialer->resolving_len++] = (struct lp2p_resolving){tag, dial, *addr, named};
     dial->resolving++;
 }
 
-void lp2p_dial_add(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial, const struct lp2p_addrs *addrs)
+static void take_in(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial, const struct lp2p_addrs *addrs,
+                    const struct lp2p_addrs *except, bool named)
 {
     for (uint32_t i = 0; addrs != NULL && i < addrs->len; i++) {
         const struct lp2p_multiaddr *addr = &addrs->items[i];
+        if (lp2p_addrs_have(except, addr)) {
+            continue;
+        }
         struct lp2p_endpoint end = lp2p_endpoint_of(addr);
         bool known_kind = end.transport == LP2P_TRANSPORT_NAME || unusable(addr, &end, &dial->peer) == NULL;
         if (lp2p_endpoint_is_name(&end) && known_kind) {
-            ask(self, dialer, dial, addr);
+            ask(self, dialer, dial, addr, named);
         } else {
-            consider(self, dialer, dial, addr, addr);
+            consider(self, dialer, dial, addr, addr, named);
         }
     }
+}
+
+void lp2p_dial_add(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial, const struct lp2p_m_dial *m)
+{
+    take_in(self, dialer, dial, m->named, NULL, true);
+    take_in(self, dialer, dial, m->addrs, m->named, false);
     rank(self, dial);
 }
 
@@ -275,6 +291,7 @@ void lp2p_dial_resolved(struct lp2p_actor *self, struct lp2p_dialer *dialer, con
     }
     struct lp2p_dial *dial = dialer->resolving[at].dial;
     const struct lp2p_multiaddr asked = dialer->resolving[at].addr;
+    const bool named = dialer->resolving[at].named;
     forget_name(dialer, at);
     dial->resolving--;
     if (m->reason != LP2P_OK) {
@@ -284,8 +301,8 @@ void lp2p_dial_resolved(struct lp2p_actor *self, struct lp2p_dialer *dialer, con
     }
     for (uint32_t i = 0; i < m->addrs->len && i < m->names->len; i++) {
         /* Whoever told the name decides where it leads: into our own network only if that was us. */
-        if (dial->user || dial->trusted || lp2p_multiaddr_scope(&m->addrs->items[i]) == LP2P_SCOPE_PUBLIC) {
-            consider(self, dialer, dial, &m->addrs->items[i], &m->names->items[i]);
+        if (named || lp2p_multiaddr_scope(&m->addrs->items[i]) == LP2P_SCOPE_PUBLIC) {
+            consider(self, dialer, dial, &m->addrs->items[i], &m->names->items[i], named);
         } else {
             pass_over(dial, &m->names->items[i], &m->addrs->items[i], LP2P_EUNSUPPORTED,
                       "a name that was learned leads to an address that is not public");

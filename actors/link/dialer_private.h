@@ -6,6 +6,7 @@
 
 #include "actors/context.h"
 #include "actors/link/dialer_backoff.h"
+#include "actors/link/dialer_budget.h"
 #include "actors/link/limits.h"
 
 enum lp2p_candidate_state { LP2P_CANDIDATE_WAITING, LP2P_CANDIDATE_RUNNING, LP2P_CANDIDATE_OVER };
@@ -16,6 +17,8 @@ struct lp2p_candidate {
     struct lp2p_multiaddr shown; /* what people know it by: with the name that led to it */
     enum lp2p_candidate_state state;
     bool ranked;
+    bool named;    /* the user or the configuration gave it, or the name that led to it: no budget */
+    bool withheld; /* over, because others wanted it tried too often */
     bool any_port; /* not from the port that we listen on: that was tried */
     lp2p_time start; /* its turn */
 };
@@ -25,7 +28,7 @@ struct lp2p_dial {
     uint64_t number;
     struct lp2p_peer_id peer; /* len 0: whoever answers */
     struct lp2p_addrs *own;
-    bool user, trusted; /* as in DIAL */
+    bool user; /* as in DIAL */
     bool hurry;         /* an attempt failed, the next one need not wait for its turn */
     lp2p_time deadline;
     struct lp2p_candidate *candidates;
@@ -51,6 +54,7 @@ struct lp2p_resolving {
     uint64_t tag;
     struct lp2p_dial *dial;
     struct lp2p_multiaddr addr;
+    bool named; /* as of a candidate */
 };
 
 struct lp2p_dialer {
@@ -61,6 +65,8 @@ struct lp2p_dialer {
     struct lp2p_outbox outbox;
     struct lp2p_rand rand;
     struct lp2p_backoffs backoffs;
+    struct lp2p_budget budget;
+    unsigned reserved; /* attempts that only dials with `user` may make */
     size_t attempts_len, resolving_len;
     struct lp2p_attempt attempts[LP2P_DIALS_PARALLEL];
     struct lp2p_resolving resolving[LP2P_RESOLVING_MAX];
@@ -75,7 +81,7 @@ void lp2p_dial_note(struct lp2p_dial *dial, const struct lp2p_multiaddr *shown, 
  *  someone else rather than that a port was closed. */
 void lp2p_dial_remember(struct lp2p_dial *dial, enum lp2p_err reason, bool tried);
 /** Takes in the addresses: those that cannot be dialed are noted, names go to the resolver, the rest gets its turn. */
-void lp2p_dial_add(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial, const struct lp2p_addrs *addrs);
+void lp2p_dial_add(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial, const struct lp2p_m_dial *m);
 void lp2p_dial_resolved(struct lp2p_actor *self, struct lp2p_dialer *dialer, const struct lp2p_m_resolved *m);
 /** The names that a dial asked for are of no interest any more. */
 void lp2p_dial_forget_names(struct lp2p_dialer *dialer, const struct lp2p_dial *dial);

@@ -31,6 +31,13 @@
 #define LP2P_REDIAL_SPREAD_NS LP2P_MS(250) /* before an address is tried again from another port: at random up to this */
 #define LP2P_DIALS_PARALLEL 64            /* attempts of all dials at one time; beyond: they wait */
 #define LP2P_DIALS_MAX 1024               /* dials that run or wait; beyond: ELIMIT at once */
+/* Addresses that others told us (not the user or the configuration); beyond: told as not tried, dials_limited. To one host and
+ * port, and to one IPv4 /24 or IPv6 /48; loopback exempt. */
+#define LP2P_DIAL_TARGET_NS LP2P_SEC(20) /* between two attempts on average: with the burst 6 in any minute at the most */
+#define LP2P_DIAL_TARGET_BURST 3
+#define LP2P_DIAL_NET_NS LP2P_SEC(2)
+#define LP2P_DIAL_NET_BURST 30
+#define LP2P_DIALS_RESERVED 16           /* of LP2P_DIALS_PARALLEL: only for dials that somebody asked for */
 #define LP2P_UPGRADE_OUT_NS LP2P_SEC(15)  /* one attempt, never beyond the dial's own deadline */
 
 /* ---- Interfaces */

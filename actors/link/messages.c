@@ -35,6 +35,7 @@ static void drop_upgraded(struct lp2p_msg *msg)
 
 static void drop_dial(struct lp2p_msg *msg)
 {
+    lp2p_addrs_drop(&AS(dial)->named);
     lp2p_addrs_drop(&AS(dial)->addrs);
     lp2p_addrs_drop(&AS(dial)->own);
 }

@@ -492,7 +492,7 @@ uint64_t node_dial(struct node *node, const struct lp2p_multiaddr *addrs, size_t
 {
     struct lp2p_m_dial *m = LP2P_NEW(DIAL, dial);
     m->dial = ++node->dials;
-    m->addrs = lp2p_addrs_new(addrs, len);
+    m->named = lp2p_addrs_new(addrs, len);
     m->deadline = world_now(node->world) + LP2P_SEC(20);
     m->user = true;
     if (peer != NULL) {
