@@ -2,6 +2,7 @@
 #include "actors/link/rate.h"
 
 #include "base/check.h"
+#include "wire/endpoint.h"
 #include "wire/multihash.h"
 
 #include <sodium.h>
@@ -134,6 +135,13 @@ bool lp2p_rate_shared_take(struct lp2p_rate_shared *shared, const struct lp2p_ra
         return false;
     }
     return take_shared(&shared->all, all, now);
+}
+
+bool lp2p_rate_source(const struct lp2p_multiaddr *remote, struct lp2p_ip_port *from)
+{
+    const struct lp2p_endpoint end = lp2p_endpoint_of(remote);
+    return lp2p_multiaddr_scope(remote) != LP2P_SCOPE_LOOPBACK && end.transport != LP2P_TRANSPORT_RELAY &&
+           lp2p_endpoint_ip(&end, from);
 }
 
 bool lp2p_verify_was_costly(const struct lp2p_peer_id *peer, enum lp2p_err reason)

@@ -61,6 +61,10 @@ bool lp2p_rate_shared_allows(struct lp2p_rate_shared *shared, const struct lp2p_
 void lp2p_rate_shared_charge(struct lp2p_rate_shared *shared, const struct lp2p_rate *each, const struct lp2p_ip_port *from,
                              lp2p_time now);
 
+/** The source of a connection with this remote address, whatever carries it (TCP, WebSocket, secure WebSocket). False: nobody's
+ *  limits count, because it is loopback or has no IP address. */
+bool lp2p_rate_source(const struct lp2p_multiaddr *remote, struct lp2p_ip_port *from);
+
 /** Identify pushes that the node takes: from one /24 or /48, and from everybody. */
 #define LP2P_PUSH_RATE ((struct lp2p_rate){LP2P_SEC(5), 10})
 #define LP2P_PUSH_RATE_ALL ((struct lp2p_rate){LP2P_US(500), 200})

@@ -116,9 +116,7 @@ static enum lp2p_err negotiated(struct lp2p_upgrade *upgrade, int *index)
 /** Who pays for the verification of an inbound handshake; false: nobody (our own dial, loopback). */
 static bool payer(const struct lp2p_upgrade *upgrade, struct lp2p_ip_port *from)
 {
-    const struct lp2p_multiaddr *remote = &upgrade->arg->remote;
-    return !upgrade->arg->outbound && lp2p_multiaddr_scope(remote) != LP2P_SCOPE_LOOPBACK &&
-           lp2p_multiaddr_ip_tcp(remote, from) == LP2P_OK;
+    return !upgrade->arg->outbound && lp2p_rate_source(&upgrade->arg->remote, from);
 }
 
 static enum lp2p_err step_security(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand, lp2p_time now)

@@ -321,7 +321,7 @@ static bool admit_push(struct id_state *state, const struct lp2p_m_stream_opened
         return false;
     }
     struct lp2p_ip_port from;
-    bool known = lp2p_multiaddr_scope(&m->remote) != LP2P_SCOPE_LOOPBACK && lp2p_multiaddr_ip_tcp(&m->remote, &from) == LP2P_OK;
+    bool known = lp2p_rate_source(&m->remote, &from);
     return lp2p_rate_shared_take(&state->ctx->push_rates, &each, &all, known ? &from : NULL, lp2p_now(state->self));
 }
 

@@ -125,6 +125,29 @@ static void test_AH9_shared_by_all_upgrades(void **state)
         lp2p_rate_shared_allows(&shared, &rate, &from, LP2P_SEC(12))); /* its debt is one burst at the most */
 }
 
+/* Who comes by WebSocket is the same source as over bare TCP: an address does not escape its limits by another
+ * carrier. */
+static void test_AH9_source_of_every_carrier(void **state)
+{
+    (void)state;
+    static const char *const remotes[] = {"/ip4/5.6.7.8/tcp/9", "/ip4/5.6.7.8/tcp/9/ws", "/ip4/5.6.7.8/tcp/9/tls/ws",
+                                          "/ip4/5.6.7.8/tcp/0/wss"};
+    struct lp2p_multiaddr remote;
+    struct lp2p_ip_port from;
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(remotes); i++) {
+        assert_int_equal(lp2p_multiaddr_from_text(remotes[i], &remote, NULL), LP2P_OK);
+        from = (struct lp2p_ip_port){0};
+        assert_true(lp2p_rate_source(&remote, &from));
+        assert_int_equal(from.ip_len, 4);
+        assert_memory_equal(from.ip, "\x05\x06\x07\x08", 4);
+    }
+    static const char *const exempt[] = {"/ip4/127.0.0.1/tcp/9/ws", "/ip6/::1/tcp/9", "/dns4/example.org/tcp/9/ws"};
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(exempt); i++) {
+        assert_int_equal(lp2p_multiaddr_from_text(exempt[i], &remote, NULL), LP2P_OK);
+        assert_false(lp2p_rate_source(&remote, &from));
+    }
+}
+
 /* 64 peers push 1000 times a second each, for 10 s, from 64 networks or from one; how many are taken. */
 static unsigned pushes_taken(struct lp2p_rate each, struct lp2p_rate all, bool one_net)
 {
@@ -158,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_rate_table_is_bounded),
         cmocka_unit_test(test_AH9_rsa_verifications_by_address),
         cmocka_unit_test(test_AH9_shared_by_all_upgrades),
+        cmocka_unit_test(test_AH9_source_of_every_carrier),
         cmocka_unit_test(test_AI5_push_storm),
     };
     return cmocka_run_group_tests_name("link rate", tests, NULL, NULL);
