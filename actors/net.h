@@ -32,7 +32,7 @@ struct lp2p_multicast {
 
 struct lp2p_net {
     void *ctx;
-    /** Listens on a TCP address (port 0: any); *fd and the bound address come back. EADDRINUSE, EADDRNOTAVAIL, EIO... */
+    /** Listens on a TCP address (port 0: any); *fd and the bound address come back. EADDRINUSE, EADDRNOTAVAIL, EACCES, EIO... */
     enum lp2p_err (*listen)(void *ctx, const struct lp2p_ip_port *addr, int backlog, int *fd, struct lp2p_ip_port *bound);
     /** Accepts one connection: *fd, remote and local address. EAGAIN: none waits; ELIMIT: out of descriptors; EIO. */
     enum lp2p_err (*accept)(void *ctx, int listen_fd, int *fd, struct lp2p_ip_port *remote, struct lp2p_ip_port *local);

@@ -53,6 +53,8 @@ enum lp2p_err lp2p_config_announce(struct lp2p_config *config, const char *multi
 enum lp2p_err lp2p_config_append_announce(struct lp2p_config *config, const char *multiaddr); /* add; published besides; up to 16 */
 enum lp2p_err lp2p_config_bootstrap(struct lp2p_config *config, const char *multiaddr); /* add; must end in /p2p/ID; up to 64 */
 enum lp2p_err lp2p_config_connections(struct lp2p_config *config, unsigned min, unsigned max); /* defaults 10, 50 */
+/** What is set now: by the call above, by lp2p_config_load_env, or the defaults. */
+void lp2p_config_connections_of(const struct lp2p_config *config, unsigned *min, unsigned *max);
 /** Tell and believe only public addresses: identify and the signed record leave out what is private or loopback (not what `announce`
  *  and `append_announce` name), and the DHT keeps no peer without a public address. For nodes of a public network; default false. */
 enum lp2p_err lp2p_config_public_only(struct lp2p_config *config, bool public_only);
@@ -68,7 +70,8 @@ enum lp2p_err lp2p_config_tls_files(struct lp2p_config *config, const char *cert
 /** Comma separated list of IP addresses and networks (10.0.0.0/8) of proxies: what these say about where a connection comes from
  *  (PROXY protocol 1 and 2, X-Forwarded-For) is believed, and limits and identify go by it. Up to 16; default none. */
 enum lp2p_err lp2p_config_trusted_proxies(struct lp2p_config *config, const char *list);
-/** A private network: its pre-shared key file (/key/swarm/psk/1.0.0/). The node then speaks to nobody without that key. */
+/** A private network: its pre-shared key file (/key/swarm/psk/1.0.0/). The node then speaks to nobody without that key. EINVAL: it
+ *  is no such file; ENOTFOUND, EIO: it cannot be read. */
 enum lp2p_err lp2p_config_swarm_key_file(struct lp2p_config *config, const char *path);
 /** Comma separated list in order of preference: "yamux", "mplex" or both (default "yamux"). */
 enum lp2p_err lp2p_config_muxers(struct lp2p_config *config, const char *list);
@@ -126,7 +129,7 @@ const char *lp2p_config_detail(const struct lp2p_config *config);
 
 /** Creates a node; the configuration is copied. The peer id exists from here on. `detail` (may be NULL, LP2P_DETAIL_MAX bytes). */
 enum lp2p_err lp2p_node_new(const struct lp2p_config *config, struct lp2p_node **out, char *detail);
-/** Starts threads and listeners. EADDRINUSE, EADDRNOTAVAIL..., with the address and the reason in `detail`. */
+/** Starts threads and listeners. EADDRINUSE, EADDRNOTAVAIL, EACCES..., with the address and the reason in `detail`. */
 enum lp2p_err lp2p_node_start(struct lp2p_node *node, char *detail);
 /** Closes connections and stops all threads; idempotent. Waits; not to be called from a callback (ESTATE). Operations that
  *  are still running finish with ECLOSED, streams end with it. ETIMEDOUT: a callback did not return within its time; its thread

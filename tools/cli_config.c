@@ -82,15 +82,17 @@ static void set_connections(const struct cli *cli, struct lp2p_config *config)
         check(cli, config, lp2p_config_load_env(config, cli->text[OPT_ENV]), "env");
     }
     if (has(cli, OPT_MIN_CONNECTIONS) || has(cli, OPT_MAX_CONNECTIONS)) {
-        unsigned min = 10, max = 50;
+        unsigned min, max; /* what is not given here stays as the file or the defaults have it */
+        lp2p_config_connections_of(config, &min, &max);
         min = has(cli, OPT_MIN_CONNECTIONS) ? (unsigned)cli->number[OPT_MIN_CONNECTIONS] : min;
         max = has(cli, OPT_MAX_CONNECTIONS) ? (unsigned)cli->number[OPT_MAX_CONNECTIONS]
               : min > max                   ? min
                                             : max;
         if (!has(cli, OPT_MIN_CONNECTIONS) && min > max) {
-            min = max; /* a maximum alone, below the default minimum */
+            min = max; /* a maximum alone, below that minimum */
         }
-        check(cli, config, lp2p_config_connections(config, min, max), "min-connections");
+        check(cli, config, lp2p_config_connections(config, min, max),
+              has(cli, OPT_MIN_CONNECTIONS) ? "min-connections" : "max-connections");
     }
 }
 
@@ -123,6 +125,23 @@ static void set_addresses(const struct cli *cli, struct lp2p_config *config)
     }
 }
 
+static void set_tls_files(const struct cli *cli, struct lp2p_config *config)
+{
+    bool used = false;
+    if (!has(cli, OPT_TLS_CERT) || !has(cli, OPT_TLS_KEY)) {
+        bool key = has(cli, OPT_TLS_KEY);
+        cli_usage(cli, "option --tls-%s: expected --tls-%s FILE beside it", key ? "key" : "cert", key ? "cert" : "key");
+    }
+    check(cli, config, lp2p_config_tls_files(config, cli->text[OPT_TLS_CERT], cli->text[OPT_TLS_KEY]), "tls-cert");
+    for (size_t i = 0; i < cli->listen.len; i++) {
+        used = used || strstr(cli->listen.items[i], "/wss") != NULL || strstr(cli->listen.items[i], "/tls/") != NULL;
+    }
+    if (!used) {
+        fprintf(stderr, "%s: warning: --tls-cert and --tls-key are not used: no --listen address ends in /wss or /tls/ws\n",
+                cli->program);
+    }
+}
+
 struct lp2p_config *cli_config(const struct cli *cli)
 {
     struct lp2p_config *config = lp2p_config_new();
@@ -144,7 +163,7 @@ struct lp2p_config *cli_config(const struct cli *cli)
         check(cli, config, lp2p_config_security(config, cli->text[OPT_SECURITY]), "security");
     }
     if (has(cli, OPT_TLS_CERT) || has(cli, OPT_TLS_KEY)) {
-        check(cli, config, lp2p_config_tls_files(config, cli->text[OPT_TLS_CERT], cli->text[OPT_TLS_KEY]), "tls-cert");
+        set_tls_files(cli, config);
     }
     if (has(cli, OPT_TRUSTED_PROXIES)) {
         check(cli, config, lp2p_config_trusted_proxies(config, cli->text[OPT_TRUSTED_PROXIES]), "trusted-proxies");
@@ -238,7 +257,8 @@ void cli_config_identity(const struct cli *cli, struct lp2p_config *config)
     (void)snprintf(path, sizeof(path), "%s/identity.key", dir);
     enum lp2p_err err = lp2p_config_key_file(config, path, true);
     if (err != LP2P_OK) {
-        exit(cli_fail_code(cli, err, "%s", lp2p_config_detail(config)));
+        exit(cli_fail_code(cli, err, "%s; give another directory with --data-dir, or another identity with --key",
+                           lp2p_config_detail(config)));
     }
     if (lp2p_config_detail(config)[0] != '\0') {
         fprintf(stderr, "%s: warning: %s\n", cli->program, lp2p_config_detail(config));

@@ -175,10 +175,10 @@ void print_actors(struct lp2p_node *node)
     struct lp2p_stats s;
     if (lp2p_node_stats(node, &s) == LP2P_OK) {
         fprintf(stderr,
-                "%zu actors, %llu threads, %llu restarts; %u connections (%u in, %u out), %u streams, %u "
-                "known peers; up %.1f s\n",
+                "%zu actors, %llu threads, %llu restarts; %u connections (%u in, %u out; %u to %u wanted), %u streams, "
+                "%u known peers; up %.1f s\n",
                 len, (unsigned long long)s.threads, (unsigned long long)s.restarts, s.connections, s.inbound,
-                s.outbound, s.streams, s.known_peers, (double)s.uptime_ms / 1e3);
+                s.outbound, s.connections_min, s.connections_max, s.streams, s.known_peers, (double)s.uptime_ms / 1e3);
         fprintf(stderr, "mdns: %llu queries, %llu answers, %llu packets, %llu invalid, %llu limited, %llu peers\n",
                 (unsigned long long)s.mdns_queries, (unsigned long long)s.mdns_answers, (unsigned long long)s.mdns_packets,
                 (unsigned long long)s.mdns_invalid, (unsigned long long)s.mdns_limited, (unsigned long long)s.mdns_peers);
@@ -195,10 +195,15 @@ static void fill_signals(sigset_t *set)
     sigaddset(set, SIGINT);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGUSR1);
+    sigaddset(set, SIGHUP);
 }
+
+/* Whoever closes the terminal that a program runs in wants it to end; SIGHUP to a daemon asks it to read its files again. */
+static bool in_terminal;
 
 void cli_block_signals(void)
 {
+    in_terminal = isatty(STDOUT_FILENO) || isatty(STDIN_FILENO);
     sigset_t set;
     fill_signals(&set);
     (void)sigprocmask(SIG_BLOCK, &set, NULL);
@@ -232,6 +237,27 @@ static bool runs(struct lp2p_node *node)
     return lp2p_node_stats(node, &stats) == LP2P_OK && stats.actors > 0;
 }
 
+/* The reason to end, or NULL. */
+static const char *on_signal(const struct cli *cli, struct lp2p_node *node, int number)
+{
+    switch (number) {
+    case SIGTERM:
+        return "SIGTERM";
+    case SIGINT:
+        return "SIGINT";
+    case SIGHUP:
+        if (cli->command != NULL || in_terminal) {
+            return "SIGHUP";
+        }
+        fprintf(stderr, "%s: SIGHUP: certificates are read again whenever their files change; everything else takes a restart\n",
+                cli->program);
+        return NULL;
+    default:
+        print_actors(node);
+        return NULL;
+    }
+}
+
 int run_until_signal(const struct cli *cli, struct lp2p_node *node)
 {
     sigset_t set;
@@ -244,10 +270,7 @@ int run_until_signal(const struct cli *cli, struct lp2p_node *node)
         print_waiting(cli, node);
         struct signalfd_siginfo info;
         if ((fds[0].revents & POLLIN) != 0 && read(fds[0].fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-            reason = info.ssi_signo == SIGTERM ? "SIGTERM" : info.ssi_signo == SIGINT ? "SIGINT" : NULL;
-            if (info.ssi_signo == SIGUSR1) {
-                print_actors(node);
-            }
+            reason = on_signal(cli, node, (int)info.ssi_signo);
         } else if (!runs(node) || ferror(stdout)) {
             reason = "failure";
         }

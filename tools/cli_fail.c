@@ -20,7 +20,7 @@ static const char *stage_name(const char *word, size_t len)
 {
     static const struct {
         const char *word, *stage;
-    } table[] = {{"address", "address"},      {"connect", "connect"}, {"still trying", "connect"},
+    } table[] = {{"address", "address"},      {"dns", "address"}, {"connect", "connect"}, {"still trying", "connect"},
                  {"ws", "connect"},           {"wss", "connect"},      {"pnet", "security"},
                  {"multistream", "security"}, {"noise", "security"},  {"tls", "security"},
                  {"muxer", "muxer"},
@@ -107,6 +107,41 @@ static const char *stage_of_code(enum lp2p_err code)
     }
 }
 
+/* What the user can do about it, by how far it came; NULL: nothing that the text does not say. */
+static const char *hint_of(enum lp2p_err code, const char *stage)
+{
+    static const char *const strange[] = {"connect", "security"};
+    static const struct {
+        const char *stage;
+        enum lp2p_err code;
+        const char *hint;
+    } table[] = {
+        {"address", LP2P_ENOTFOUND, "check the name, or give other name servers with --dns-servers"},
+        {"address", LP2P_EUNSUPPORTED, "TCP, /ws and /wss addresses can be dialed"},
+        {"connect", LP2P_ECONNREFUSED, "nobody listens there, or a firewall refuses: check the address, and that the peer runs"},
+        {"connect", LP2P_ETIMEDOUT, "nothing answers there: check the address and the firewalls in between"},
+        {"connect", LP2P_EUNREACHABLE, "this machine has no route there: check its network, and the kind of the address (/ip4, /ip6)"},
+        {"security", LP2P_EWRONGPEER, "if this is the right machine, end the address in /p2p/ and the id that it proved"},
+        {"security", LP2P_ENEGOTIATION, "--security noise,tls offers all secure channels"},
+        {"muxer", LP2P_ENEGOTIATION, "--muxers yamux,mplex offers all muxers"},
+        {"protocol", LP2P_ENEGOTIATION, "the peer does not serve this protocol; `lp2p identify` shows what it speaks"},
+    };
+    for (size_t i = 0; stage != NULL && i < sizeof(table) / sizeof(table[0]); i++) {
+        if (table[i].code == code && strcmp(table[i].stage, stage) == 0) {
+            return table[i].hint;
+        }
+    }
+    /* It answers, but not as expected. */
+    bool answered = code == LP2P_EMALFORMED || code == LP2P_ETRUNCATED || code == LP2P_EEOF || code == LP2P_ECONNRESET;
+    if (answered && stage != NULL && strcmp(stage, strange[0]) == 0) {
+        return "no WebSocket of this kind is there: is it plain TCP, or /ws in place of /wss, or the other way round?";
+    }
+    if (answered && stage != NULL && strcmp(stage, strange[1]) == 0) {
+        return "what is there does not speak so: is it a WebSocket (/ws, /wss), or in a private network (--psk-file)?";
+    }
+    return NULL;
+}
+
 void failure_of_op(struct failure *failure, const struct lp2p_op *op, const char *target)
 {
     *failure = (struct failure){.code = lp2p_op_result(op), .address = target};
@@ -137,6 +172,7 @@ int cli_fail(const struct cli *cli, const struct failure *failure, struct line *
     size_t len = attempts == NULL ? 0 : parse_attempts(failure->detail, target, attempts, ATTEMPTS_MAX);
     const char *stage = len > 0 ? attempts[len - 1].stage : failure->stage;
     const char *address = len > 0 ? attempts[len - 1].address : target;
+    const char *hint = hint_of(failure->code, stage);
     progress_end(cli);
     if (cli->json) {
         struct line own = line_new("error");
@@ -147,6 +183,7 @@ int cli_fail(const struct cli *cli, const struct failure *failure, struct line *
         line_str(&own, "stage", stage);
         line_str(&own, "address", address);
         line_str(&own, "detail", failure->detail);
+        line_str(&own, "hint", hint);
         if (len > 1) {
             add_attempts(&own, attempts, len);
         }
@@ -164,7 +201,7 @@ int cli_fail(const struct cli *cli, const struct failure *failure, struct line *
         }
         line_print(&own);
     }
-    fprintf(stderr, "%s %s: %s", cli->program, cli->command == NULL ? "" : cli->command,
+    fprintf(stderr, "%s%s%s: %s", cli->program, cli->command == NULL ? "" : " ", cli->command == NULL ? "" : cli->command,
             lp2p_strerror(failure->code));
     if (address[0] != '\0' || stage != NULL) {
         fprintf(stderr, " (");
@@ -172,11 +209,16 @@ int cli_fail(const struct cli *cli, const struct failure *failure, struct line *
         fprintf(stderr, "%s%s%s)", address[0] != '\0' && stage != NULL ? ", " : "",
                 stage != NULL ? "stage " : "", stage != NULL ? stage : "");
     }
-    if (failure->detail[0] != '\0' && strcmp(failure->detail, lp2p_strerror(failure->code)) != 0) {
+    /* Of one address everything but the reason is told already. */
+    const char *detail = len == 1 ? attempts[0].text : failure->detail;
+    if (detail[0] != '\0' && strcmp(detail, lp2p_strerror(failure->code)) != 0) {
         fprintf(stderr, ": ");
-        put_clean(stderr, failure->detail, strlen(failure->detail));
+        put_clean(stderr, detail, strlen(detail));
     }
     fputc('\n', stderr);
+    if (hint != NULL) {
+        fprintf(stderr, "hint: %s\n", hint);
+    }
     if (line != NULL) {
         yyjson_mut_doc_free(line->doc);
     }

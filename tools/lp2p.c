@@ -24,7 +24,7 @@ static const struct command {
      command_echo},
     {"perf", "MA [--up BYTES] [--down BYTES]", "measure throughput by /perf/1.0.0", 1, 1,
      NODE | CLI_BIT(OPT_UP) | CLI_BIT(OPT_DOWN), command_perf},
-    {"send", "MA --protocol NAME [--type T] [--payload JSON] [--count N]", "send Lotus messages", 1, 1,
+    {"send", "MA [--protocol NAME] [--type T] [--payload JSON] [--count N]", "send Lotus messages", 1, 1,
      NODE | CLI_BIT(OPT_PROTOCOL) | CLI_BIT(OPT_TYPE) | CLI_BIT(OPT_PAYLOAD) | CLI_BIT(OPT_COUNT) |
          CLI_BIT(OPT_PROTOCOL_ID),
      command_send},
@@ -64,6 +64,7 @@ static void help_command(const struct command *command)
 {
     printf("usage: lp2p %s %s\n\n%s\n\n", command->name, command->args, command->help);
     cli_help_options(command->options);
+    printf("\nNumbers may end in K, M or G (1024, ...). Exit status: 0 done, 1 it failed, 2 wrong usage. See lp2p(1).\n");
 }
 
 /* How many words of argv are the command's name; 0: they are not. */

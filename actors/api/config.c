@@ -198,6 +198,12 @@ enum lp2p_err lp2p_config_connections(struct lp2p_config *config, unsigned min, 
     return LP2P_OK;
 }
 
+void lp2p_config_connections_of(const struct lp2p_config *config, unsigned *min, unsigned *max)
+{
+    *min = config == NULL ? LP2P_CONNECTIONS_MIN_DEFAULT : config->connections_min;
+    *max = config == NULL ? LP2P_CONNECTIONS_MAX_DEFAULT : config->connections_max;
+}
+
 enum lp2p_err lp2p_config_io_threads(struct lp2p_config *config, unsigned threads)
 {
     if (config == NULL) {

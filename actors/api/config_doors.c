@@ -47,7 +47,7 @@ enum lp2p_err lp2p_config_tls_files(struct lp2p_config *config, const char *cert
     }
     if (!fits(certificate) || !fits(key)) {
         return lp2p_config_fail(config, LP2P_EINVAL,
-                                "certificate and key: expected two paths of PEM files, each below %d bytes", LP2P_PATH_MAX);
+                                "certificate and key: expected two paths of PEM files, each shorter than %d bytes", LP2P_PATH_MAX);
     }
     (void)snprintf(config->web_certificate, sizeof(config->web_certificate), "%s", certificate);
     (void)snprintf(config->web_key, sizeof(config->web_key), "%s", key);
@@ -113,17 +113,25 @@ enum lp2p_err lp2p_config_swarm_key_file(struct lp2p_config *config, const char 
     }
     FILE *file = path == NULL ? NULL : fopen(path, "rbe");
     if (file == NULL) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "swarm key %.300s: %s", path == NULL ? "" : path,
-                                path == NULL ? "expected a path" : strerror(errno));
+        int reason = path == NULL ? EINVAL : errno;
+        return lp2p_config_fail(config, path == NULL ? LP2P_EINVAL : reason == ENOENT ? LP2P_ENOTFOUND : LP2P_EIO,
+                                "swarm key %.300s: %s", path == NULL ? "" : path,
+                                path == NULL ? "expected a path" : strerror(reason));
     }
     size_t len = fread(text, 1, sizeof(text), file);
+    int reason = ferror(file) ? errno : 0;
     (void)fclose(file);
+    if (reason != 0) {
+        sodium_memzero(text, sizeof(text));
+        return lp2p_config_fail(config, LP2P_EIO, "swarm key %.300s: %s", path, strerror(reason));
+    }
     struct lp2p_pnet_key key;
     enum lp2p_err err = lp2p_pnet_key_read(lp2p_span(text, len), &key); /* what fills `text` is too long */
     sodium_memzero(text, sizeof(text));
     if (err != LP2P_OK) { /* a key that was read before stays */
-        return lp2p_config_fail(config, LP2P_EINVAL, "swarm key %.300s: expected a file that begins with /key/swarm/psk/1.0.0/",
-                                path);
+        return lp2p_config_fail(config, LP2P_EINVAL,
+                                "swarm key %.300s: expected three lines: /key/swarm/psk/1.0.0/, then /base16/, /base64/ or /bin/, "
+                                "then 32 bytes written so", path);
     }
     config->swarm_key = key;
     config->has_swarm_key = true;

@@ -119,9 +119,10 @@ static enum lp2p_err load(struct lp2p_config *config, const char *path, uint8_t 
     while (got < LP2P_PRIVATE_KEY_MAX && (n = read(fd, bytes + got, LP2P_PRIVATE_KEY_MAX - got)) > 0) {
         got += (size_t)n;
     }
+    int reason = errno;
     (void)close(fd);
     if (n < 0) {
-        return lp2p_config_fail(config, LP2P_EIO, "key file %.300s: cannot be read", path);
+        return lp2p_config_fail(config, LP2P_EIO, "key file %.300s: %s", path, strerror(reason));
     }
     *len = got;
     if ((st.st_mode & 077) != 0) {

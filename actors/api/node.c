@@ -5,6 +5,7 @@
 #include "actors/api/security.h"
 #include "actors/api/system_rand.h"
 #include "actors/control/tree.h"
+#include "actors/link/web_files.h"
 #include "actors/store/store.h"
 #include "noise/aead.h"
 
@@ -217,18 +218,33 @@ static void on_root_failed(void *user)
     lp2p_events_set_ended(&node->events, true);
 }
 
+/* What the user can do about a listener that did not start. */
+static void advise(const struct lp2p_config *config, enum lp2p_err err, char *out, size_t cap)
+{
+    switch (err) {
+    case LP2P_EADDRINUSE:
+        (void)snprintf(out, cap, "choose another port or 0 for any");
+        break;
+    case LP2P_EADDRNOTAVAIL:
+        (void)snprintf(out, cap, "choose an address of an interface of this machine, or 0.0.0.0");
+        break;
+    case LP2P_EACCES:
+        (void)snprintf(out, cap, "choose a port from 1024 up, or give the process the right to this one (CAP_NET_BIND_SERVICE)");
+        break;
+    default:
+        lp2p_web_files_explain(config, err, out, cap);
+    }
+}
+
 /* What a failed start was about: a listener's address, or another component. */
 static void explain(const struct lp2p_node *node, enum lp2p_err err, const char *failed_id, char *detail)
 {
     unsigned index = 0;
-    char text[LP2P_DETAIL_MAX], addr[LP2P_MULTIADDR_TEXT_MAX];
+    char text[LP2P_DETAIL_MAX], addr[LP2P_MULTIADDR_TEXT_MAX], advice[256];
     if (sscanf(failed_id, "listener-%u", &index) == 1 && index < node->ctx.config.listen_len) {
         lp2p_multiaddr_text(&node->ctx.config.listen[index], addr);
-        const char *advice = err == LP2P_EADDRINUSE ? "; choose another port or 0 for any"
-                             : err == LP2P_EADDRNOTAVAIL
-                                 ? "; choose an address of an interface of this machine, or 0.0.0.0"
-                                 : "";
-        (void)snprintf(text, sizeof(text), "listen on %.400s: %s%s", addr, lp2p_strerror(err), advice);
+        advise(&node->ctx.config, err, advice, sizeof(advice));
+        (void)snprintf(text, sizeof(text), "listen on %.200s: %s%s%s", addr, lp2p_strerror(err), advice[0] == '\0' ? "" : "; ", advice);
     } else {
         (void)snprintf(text, sizeof(text), "%s did not start: %s",
                        failed_id[0] == '\0' ? "the runtime" : failed_id, lp2p_strerror(err));

@@ -401,6 +401,18 @@ void lp2p_swarm_connect(struct lp2p_actor *self, struct lp2p_swarm *swarm, struc
     }
 }
 
+/** An operator has to learn that a bootstrap peer does not answer, but not each time: at the 1st, 2nd, 4th, 8th .. failure. */
+static void tell_bootstrap(const struct lp2p_swarm *swarm, const struct lp2p_peer_entry *entry, const char *why, uint64_t wait_ns)
+{
+    char peer[LP2P_PEER_ID_TEXT_MAX], text[LP2P_DETAIL_MAX];
+    if (entry->bootstrap && (entry->failures & (entry->failures - 1)) == 0 && lp2p_list_empty(&entry->links)) {
+        lp2p_peer_id_text(&entry->id, peer);
+        lp2p_printable(lp2p_span_str(why), text, sizeof(text));
+        lp2p_log(swarm->ctx, LP2P_LOG_WARN, "swarm", "bootstrap peer %s cannot be reached (failure %u, next try in %llu s): %s",
+                 peer, entry->failures, (unsigned long long)(wait_ns / LP2P_SEC(1)), text);
+    }
+}
+
 void lp2p_swarm_dial_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_dial_ended *m)
 {
     struct lp2p_dial_job *job = lp2p_swarm_dial_find(swarm, m->dial);
@@ -411,8 +423,9 @@ void lp2p_swarm_dial_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, co
     if (m->reason != LP2P_OK) {
         if (entry != NULL) {
             entry->failures++;
-            entry->backoff_until =
-                lp2p_time_add(lp2p_now(self), lp2p_population_backoff(entry->failures, &swarm->rand));
+            uint64_t wait_ns = lp2p_population_backoff(entry->failures, &swarm->rand);
+            entry->backoff_until = lp2p_time_add(lp2p_now(self), wait_ns);
+            tell_bootstrap(swarm, entry, m->text, wait_ns);
         }
         struct lp2p_list *waiters = entry != NULL ? &entry->waiters : &job->waiters;
         /* A connection from the other side may be coming up meanwhile; then its end decides. */

@@ -153,7 +153,7 @@ static enum lp2p_err net_listen(void *ctx, const struct lp2p_ip_port *addr, int 
     if (setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         (addr->ip_len == 16 && setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
         bind(*fd, &raw.any, len) != 0 || listen(*fd, backlog) != 0) {
-        err = errno == EACCES || errno == EPERM ? LP2P_EADDRNOTAVAIL : LP2P_OK; /* a port below 1024 */
+        err = errno == EACCES || errno == EPERM ? LP2P_EACCES : LP2P_OK; /* a port below 1024 */
         enum lp2p_err other = fail_close(fd, errno);
         return err != LP2P_OK ? err : other;
     }

@@ -5,9 +5,11 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #define FILE_BYTES_MAX (256u * 1024)
+#define WHY_MAX 320
 
 /** A whole file, to be wiped and freed. NULL: it cannot be read, or is too large; errno says which. */
 static uint8_t *read_file(const char *path, size_t *len)
@@ -16,15 +18,17 @@ static uint8_t *read_file(const char *path, size_t *len)
     uint8_t *bytes = file == NULL ? NULL : malloc(FILE_BYTES_MAX + 1);
     if (bytes != NULL) {
         *len = fread(bytes, 1, FILE_BYTES_MAX + 1, file);
+        int reason = ferror(file) ? errno : EFBIG;
         if (ferror(file) || *len > FILE_BYTES_MAX) {
-            errno = ferror(file) ? EIO : EFBIG;
             sodium_memzero(bytes, *len);
             free(bytes);
             bytes = NULL;
         }
-    }
-    if (file != NULL) {
         (void)fclose(file);
+        errno = reason;
+    } else if (file != NULL) {
+        (void)fclose(file);
+        errno = ENOMEM;
     }
     return bytes;
 }
@@ -66,19 +70,51 @@ static enum lp2p_err read_files(const struct lp2p_context *ctx, const struct lp2
     size_t chain_len = 0, key_len = 0;
     uint8_t *chain = read_file(config->web_certificate, &chain_len);
     uint8_t *key = chain == NULL ? NULL : read_file(config->web_key, &key_len);
-    enum lp2p_err err = LP2P_EIO;
-    if (key == NULL) {
-        lp2p_log(ctx, LP2P_LOG_ERROR, "listener", "cannot read %s", chain == NULL ? config->web_certificate : config->web_key);
-    } else {
-        err = lp2p_tls_web_server(NULL, lp2p_span(chain, chain_len), lp2p_span(key, key_len), rand, out);
-        if (err != LP2P_OK) {
-            lp2p_log(ctx, LP2P_LOG_ERROR, "listener", "no certificate and key in %s and %s: %s", config->web_certificate,
-                     config->web_key, lp2p_strerror(err));
-        }
-    }
+    enum lp2p_err err = key == NULL ? LP2P_EIO
+                                    : lp2p_tls_web_server(NULL, lp2p_span(chain, chain_len), lp2p_span(key, key_len), rand, out);
     drop_bytes(chain, chain_len);
     drop_bytes(key, key_len);
+    if (err != LP2P_OK) {
+        char why[WHY_MAX];
+        lp2p_web_files_explain(config, err, why, sizeof(why));
+        lp2p_log(ctx, LP2P_LOG_ERROR, "listener", "certificate of wss: %s", why);
+    }
     return err;
+}
+
+/** True when the file can be read and has this PEM label in it; else `out` tells what is wrong. */
+static bool holds(const char *path, const char *label, const char *what, char *out, size_t cap)
+{
+    size_t len = 0;
+    uint8_t *bytes = read_file(path, &len);
+    if (bytes == NULL) {
+        (void)snprintf(out, cap, "%.200s: %s", path, strerror(errno));
+        return false;
+    }
+    bool found = memmem(bytes, len, label, strlen(label)) != NULL;
+    if (!found) {
+        (void)snprintf(out, cap, "%.200s: no %s in it; expected PEM text, with \"%s\"", path, what, label);
+    }
+    drop_bytes(bytes, len);
+    return found;
+}
+
+void lp2p_web_files_explain(const struct lp2p_config *config, enum lp2p_err err, char *out, size_t cap)
+{
+    const char *chain = config->web_certificate, *key = config->web_key;
+    out[0] = '\0';
+    if (chain[0] == '\0' || !holds(chain, "-----BEGIN CERTIFICATE-----", "certificate", out, cap) ||
+        !holds(key, "PRIVATE KEY-----", "private key", out, cap)) {
+        return;
+    }
+    if (err == LP2P_EBADKEY) {
+        (void)snprintf(out, cap, "the key in %.100s does not belong to the first certificate in %.100s, or cannot be used (encrypted?)",
+                       key, chain);
+    } else if (err == LP2P_EMALFORMED) {
+        (void)snprintf(out, cap, "%.100s or %.100s is damaged, or of a kind that is not known here (RSA and ECDSA are)", chain, key);
+    } else {
+        (void)snprintf(out, cap, "%.100s or %.100s: %s", chain, key, lp2p_strerror(err));
+    }
 }
 
 enum lp2p_err lp2p_web_files_load(struct lp2p_web_files *files, const struct lp2p_context *ctx, const struct lp2p_rand *rand,

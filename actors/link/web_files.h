@@ -19,6 +19,9 @@ enum lp2p_err lp2p_web_files_load(struct lp2p_web_files *files, const struct lp2
 void lp2p_web_files_refresh(struct lp2p_web_files *files, const struct lp2p_context *ctx, const struct lp2p_rand *rand);
 /** A hold for one connection, or NULL. */
 struct lp2p_tls_web *lp2p_web_files_hold(const struct lp2p_web_files *files);
+/** Why the configured files were refused with `err`: which file, what is wrong with it, what was expected. "": no files are
+ *  configured, or it was not about them. Reads them again. */
+void lp2p_web_files_explain(const struct lp2p_config *config, enum lp2p_err err, char *out, size_t cap);
 void lp2p_web_files_drop(struct lp2p_web_files *files);
 
 #endif

@@ -178,6 +178,91 @@ def daemon_environment():
         assert "No such file" in run(LP2PD, "--ephemeral", "--env", str(env) + "x", code=1)[1]
 
 
+def daemon_options_and_file():
+    """What the command line does not say is as the file has it, and the command line wins."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = Path(folder) / "env"
+        env.write_text("P2P_MIN_CONNECTIONS=20\nP2P_MAX_CONNECTIONS=100\n")
+        for options, wanted in (((), "20 to 100"), (("--max-connections", "80"), "20 to 80"), (("--min-connections", "7"), "7 to 100"),
+                                (("--max-connections", "5"), "5 to 5"), (("--min-connections", "120"), "120 to 120"),
+                                (("--min-connections", "1", "--max-connections", "2"), "1 to 2")):
+            with Daemon("--ephemeral", "--env", str(env), *options) as daemon:
+                daemon.wait("ready")
+                daemon.process.send_signal(signal.SIGUSR1)
+                daemon.wait("actors", f"; {wanted} wanted", lines=daemon.errors)
+
+
+def daemon_files():
+    """Which file, what is wrong with it, and what was expected; on standard error and in the error line."""
+    wss = "/ip4/127.0.0.1/tcp/0/wss"
+    with tempfile.TemporaryDirectory() as folder:
+        path = {name: f"{folder}/{name}" for name in ("cert", "key", "other", "junk", "none", "secret", "psk", "full")}
+        for key, cert in (("key", "cert"), ("other", "full")):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=a",
+                            "-keyout", path[key], "-out", path[cert]], check=True, capture_output=True)
+        Path(path["junk"]).write_text("junk\n")
+        Path(path["psk"]).write_text("/key/swarm/psk/1.0.0/\n/base16/\n00\n")
+        refused = [(1, "cert", "other", "does not belong to the first certificate", ("cert", "other")),
+                   (1, "none", "key", "No such file", ("none",)), (1, "cert", "none", "No such file", ("none",)),
+                   (1, "cert", folder, "directory", (folder,)),
+                   (1, "junk", "key", "BEGIN CERTIFICATE", ("junk",)), (1, "cert", "junk", "PRIVATE KEY", ("junk",))]
+        for code, cert, key, said, named in refused:
+            out, err = run(LP2PD, "--ephemeral", "--json", "--listen", wss, "--tls-cert", path.get(cert, cert), "--tls-key",
+                           path.get(key, key), code=code)
+            line = json.loads(out)
+            assert wss in line["detail"] and said in line["detail"] and said in err, line
+            assert all(path.get(name, name) in line["detail"] for name in named), line
+        for option, beside in (("--tls-cert", "--tls-key"), ("--tls-key", "--tls-cert")):
+            assert f"expected {beside}" in run(LP2PD, "--ephemeral", "--listen", wss, option, path["cert"], code=2)[1]
+        with Daemon("--ephemeral", "--tls-cert", path["cert"], "--tls-key", path["key"]) as daemon:  # no wss among the addresses
+            daemon.wait("--tls-cert and --tls-key are not used", lines=daemon.errors)
+        for option, name, code, said in (("--psk-file", "none", 1, "No such file"), ("--psk-file", folder, 1, "directory"),
+                                         ("--psk-file", "psk", 2, "/base16/"), ("--key", "none", 1, "No such file"),
+                                         ("--key", folder, 1, "directory"), ("--env", "none", 1, "No such file")):
+            err = run(LP2PD, "--listen", LOOPBACK, option, path.get(name, name), code=code)[1]
+            assert said in err and path.get(name, name) in err and err.startswith("lp2pd: "), err
+        with Daemon("--data-dir", f"{folder}/data") as daemon:
+            daemon.wait("ready")
+            assert "another process" in run(LP2PD, "--data-dir", f"{folder}/data", "--listen", LOOPBACK, code=1)[1]
+        (Path(folder) / "data/identity.key").write_text("junk")
+        assert "--data-dir" in run(LP2PD, "--data-dir", f"{folder}/data", "--listen", LOOPBACK, code=1)[1]
+
+
+def daemon_hangs_up():
+    """Without a terminal SIGHUP ends nothing; the tool's listener it ends."""
+    with Daemon("--ephemeral", "--json") as daemon:
+        daemon.wait("ready")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.wait("SIGHUP", "certificates", lines=daemon.errors)
+        daemon.process.send_signal(signal.SIGUSR1)
+        daemon.wait("actors", "threads", lines=daemon.errors)  # it still runs
+        assert daemon.end() == 0
+        assert json.loads(daemon.wait("stopped"))["reason"] == "SIGTERM"
+    main, side = os.openpty()
+    process = subprocess.Popen([LP2PD, "--ephemeral", "--listen", LOOPBACK], stdin=side, stdout=subprocess.PIPE, text=True)
+    try:
+        assert "listening" in process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(DEADLINE_S) == 0 and "stopped: SIGHUP" in process.stdout.read()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(main)
+        os.close(side)
+
+
+def daemon_bootstrap_down():
+    """A bootstrap peer that cannot be reached is told of by itself: which one, where, at which stage, why."""
+    with Daemon("--ephemeral") as other:
+        address = other.address()
+        peer = address.rsplit("/", 1)[1]
+        other.wait("ready")
+        with Daemon("--ephemeral", "--bootstrap", address.replace(peer, OTHER_PEER)) as daemon:
+            daemon.wait("warn", "bootstrap", OTHER_PEER, address.split("/p2p/")[0], f"got {peer}", lines=daemon.errors)
+    with Daemon("--ephemeral", "--bootstrap", address) as daemon:
+        daemon.wait("warn", "bootstrap", peer, "connect: connection refused", "next try in", lines=daemon.errors)
+
+
 def daemon_port_taken():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -187,6 +272,13 @@ def daemon_port_taken():
         line = json.loads(out)
         assert line["code"] == "EADDRINUSE" and address in line["detail"] and "another port" in line["detail"], line
         assert address in err
+    if os.geteuid() == 0 and int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) > 1:
+        try:  # as a user who may not
+            done = subprocess.run([LP2PD, "--ephemeral", "--listen", "/ip4/127.0.0.1/tcp/1"], capture_output=True, text=True, user=65534,
+                                  timeout=2 * DEADLINE_S, check=False)
+            assert done.returncode == 1 and "CAP_NET_BIND_SERVICE" in done.stderr, done
+        except PermissionError:
+            pass  # the program lies where that user may not look
 
 
 def daemon_actors():
@@ -264,6 +356,16 @@ def failed_dials():
         assert "/lotus/kad/1.0.0" in line["detail"]
     line, _ = result("ping", address, code=1)
     assert line["code"] == "ECONNREFUSED" and line["stage"] == "connect" and line["address"] == address
+    assert "that the peer runs" in line["hint"], line
+    _, err = run(LP2P, "ping", address, code=1)
+    assert err.count(address) == 1 and "\nhint: nobody listens there" in err, err
+    with Daemon("--ephemeral", listen=f"{LOOPBACK}/ws") as daemon:
+        address = daemon.address()
+        for other, stage, word in (("", "security", "a WebSocket"), ("/wss", "connect", "/wss")):
+            line, _ = result("ping", address.replace("/ws", other), code=1)
+            assert line["stage"] == stage and word in line["hint"], line
+    line, _ = result("ping", "/dns4/nothing.invalid/tcp/1", "--dns-servers", "127.0.0.1:1", code=1)
+    assert line["stage"] == "address" and "nothing.invalid" in line["detail"], line
     with socket.socket() as silent:  # accepts, and says nothing
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -304,7 +406,8 @@ def listening():
             tool.wait()
 
 
-CASES = [help_and_version, wrong_usage, keys, daemon_ends, daemon_identity, daemon_environment, daemon_port_taken, daemon_actors,
+CASES = [help_and_version, wrong_usage, keys, daemon_ends, daemon_identity, daemon_environment, daemon_options_and_file,
+         daemon_files, daemon_hangs_up, daemon_bootstrap_down, daemon_port_taken, daemon_actors,
          conversation, published_addresses, failed_dials, hostile_text, listening]
 
 

@@ -42,9 +42,9 @@ static int teardown(void **state)
     return rmdir(dir);
 }
 
-static void refused(struct lp2p_config *config, const char *path)
+static void refused(struct lp2p_config *config, const char *path, enum lp2p_err why)
 {
-    assert_int_equal(lp2p_config_swarm_key_file(config, path), LP2P_EINVAL);
+    assert_int_equal(lp2p_config_swarm_key_file(config, path), why);
     assert_true(path == NULL || strstr(lp2p_config_detail(config), path) != NULL);
     assert_null(strstr(lp2p_config_detail(config), "1234"));
 }
@@ -57,13 +57,13 @@ static void test_psk_files(void **state)
     write_key("key", HEAD KEY, path);
     assert_int_equal(lp2p_config_swarm_key_file(config, path), LP2P_OK);
     write_key("bad", HEAD "1234\n", path);
-    refused(config, path);
+    refused(config, path, LP2P_EINVAL);
     assert_non_null(strstr(lp2p_config_detail(config), "/key/swarm/psk/1.0.0/"));
     assert_int_equal(unlink(path), 0);
-    refused(config, path);
-    refused(config, dir);
-    refused(config, "/dev/zero"); /* bounded */
-    refused(config, NULL);
+    refused(config, path, LP2P_ENOTFOUND);
+    refused(config, dir, LP2P_EIO);
+    refused(config, "/dev/zero", LP2P_EINVAL); /* bounded */
+    refused(config, NULL, LP2P_EINVAL);
     assert_int_equal(lp2p_config_swarm_key_file(NULL, path), LP2P_EINVAL);
     lp2p_config_free(config);
 }
