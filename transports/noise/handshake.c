@@ -2,6 +2,7 @@
 #include "noise/handshake.h"
 
 #include "base/check.h"
+#include "wire/curve25519.h"
 
 #include <sodium.h>
 
@@ -54,8 +55,9 @@ static void hkdf(const uint8_t ck[32], const uint8_t *input, size_t len, uint8_t
 static enum lp2p_err mix_dh(struct lp2p_xx *xx, const uint8_t secret[32], const uint8_t public[32])
 {
     uint8_t shared[32], key[32];
-    if (crypto_scalarmult_curve25519(shared, secret, public) != 0) {
-        return LP2P_EBADKEY;
+    enum lp2p_err err = lp2p_x25519(secret, public, shared);
+    if (err != LP2P_OK) {
+        return err;
     }
     hkdf(xx->ck, shared, sizeof(shared), xx->ck, key);
     lp2p_aead_fini(&xx->cipher);
@@ -112,7 +114,7 @@ void lp2p_xx_init(struct lp2p_xx *xx, bool initiator, struct lp2p_span prologue,
     memcpy(xx->s_secret, s_secret, sizeof(xx->s_secret));
     memcpy(xx->s_public, s_public, sizeof(xx->s_public));
     memcpy(xx->e_secret, e_secret, sizeof(xx->e_secret));
-    crypto_scalarmult_curve25519_base(xx->e_public, xx->e_secret);
+    lp2p_x25519_public(xx->e_secret, xx->e_public);
     mix_hash(xx, prologue.ptr, prologue.len);
 }
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "noise/handshake.h"
 #include "noise/payload.h"
+#include "wire/curve25519.h"
 
 #include <sodium.h>
 #include <stdlib.h>
@@ -39,7 +40,7 @@ enum lp2p_err lp2p_noise_identity_init(struct lp2p_noise_identity *identity,
         identity->muxers[i] = muxers[i];
     }
     lp2p_rand_fill(rand, identity->static_secret, sizeof(identity->static_secret));
-    crypto_scalarmult_curve25519_base(identity->static_public, identity->static_secret);
+    lp2p_x25519_public(identity->static_secret, identity->static_public);
     size_t len = lp2p_noise_payload_sign(key, identity->static_public, identity->payload_signature);
     identity->payload_signature_len = (uint16_t)len;
     return len > 0 ? LP2P_OK : LP2P_ESIGNATURE;

@@ -2,13 +2,12 @@
 #include "wire/keys.h"
 
 #include "base/check.h"
+#include "wire/curve25519.h"
 #include "wire/keys_pk.h"
 #include "wire/multihash.h"
 #include "wire/pb.h"
 
 #include "keys.pb.h"
-
-#include <sodium.h>
 
 static enum lp2p_err check_data(enum lp2p_key_type type, struct lp2p_span data)
 {
@@ -16,7 +15,7 @@ static enum lp2p_err check_data(enum lp2p_key_type type, struct lp2p_span data)
     case LP2P_KEY_RSA:
         return lp2p_rsa_check(data);
     case LP2P_KEY_ED25519:
-        return data.len == crypto_sign_PUBLICKEYBYTES ? LP2P_OK : LP2P_EBADKEY;
+        return data.len == LP2P_ED25519_KEY ? LP2P_OK : LP2P_EBADKEY;
     case LP2P_KEY_SECP256K1:
         return lp2p_secp256k1_check(data);
     case LP2P_KEY_ECDSA:
@@ -70,8 +69,8 @@ enum lp2p_err lp2p_public_key_verify(const struct lp2p_public_key *key, struct l
         return LP2P_ESIGNATURE;
     }
     if (key->type == LP2P_KEY_ED25519) {
-        bool good = signature.len == crypto_sign_BYTES && data.len == crypto_sign_PUBLICKEYBYTES &&
-                    crypto_sign_verify_detached(signature.ptr, message.ptr, message.len, data.ptr) == 0;
+        bool good = signature.len == LP2P_ED25519_SIGNATURE && data.len == LP2P_ED25519_KEY &&
+                    lp2p_ed25519_verify(data.ptr, message, signature.ptr);
         return good ? LP2P_OK : LP2P_ESIGNATURE;
     }
     uint8_t hash[32];
