@@ -8,11 +8,13 @@
 #include <stdlib.h>
 
 #define BUCKETS 1024 /* power of two */
+#define LOOKS_MAX 64 /* entries that are looked at to make room for one */
 
 enum lp2p_err lp2p_peers_init(struct lp2p_peers *peers, size_t max, const struct lp2p_rand *rand)
 {
     *peers = (struct lp2p_peers){.max = max, .buckets_len = BUCKETS};
     lp2p_list_init(&peers->lru);
+    lp2p_list_init(&peers->cheap);
     lp2p_rand_fill(rand, peers->hash_key, sizeof(peers->hash_key));
     peers->buckets = calloc(BUCKETS, sizeof(struct lp2p_peer_entry *));
     return peers->buckets == NULL ? LP2P_ENOMEM : LP2P_OK;
@@ -44,6 +46,7 @@ void lp2p_peers_fini(struct lp2p_peers *peers)
     free(peers->buckets);
     *peers = (struct lp2p_peers){0};
     lp2p_list_init(&peers->lru);
+    lp2p_list_init(&peers->cheap);
 }
 
 struct lp2p_peer_entry *lp2p_peers_find(const struct lp2p_peers *peers, const struct lp2p_peer_id *id)
@@ -70,6 +73,16 @@ bool lp2p_peer_entry_idle(const struct lp2p_peer_entry *entry)
     return may_go(entry) && !tagged;
 }
 
+/** It answered where we dialed it, or the user gave its address: nobody becomes that by words alone. */
+static bool proven(const struct lp2p_peer_entry *entry)
+{
+    bool any = false;
+    for (size_t i = 0; entry->addrs != NULL && i < entry->addrs->len; i++) {
+        any = any || entry->notes[i].source >= LP2P_ADDR_PROVEN;
+    }
+    return any;
+}
+
 static void unlink_entry(struct lp2p_peers *peers, struct lp2p_peer_entry *entry)
 {
     struct lp2p_peer_entry **at = &peers->buckets[bucket_of(peers, &entry->id)];
@@ -78,6 +91,7 @@ static void unlink_entry(struct lp2p_peers *peers, struct lp2p_peer_entry *entry
     }
     *at = entry->hash_next;
     lp2p_list_remove(&entry->lru);
+    lp2p_list_remove(&entry->cheap);
     lp2p_list_remove(&entry->dirty);
     peers->len--;
 }
@@ -88,22 +102,51 @@ void lp2p_peers_remove(struct lp2p_peers *peers, struct lp2p_peer_entry *entry)
     entry_free(entry);
 }
 
+static void evict(struct lp2p_peers *peers, struct lp2p_peer_entry *entry)
+{
+    lp2p_peers_remove(peers, entry);
+    peers->evicted++;
+}
+
+/** Takes out one that never answered, if there is any. Who has answered since it was added leaves their list here. */
+static bool evict_cheap(struct lp2p_peers *peers)
+{
+    size_t looked = 0;
+    LP2P_LIST_FOREACH_SAFE(it, &peers->cheap)
+    {
+        struct lp2p_peer_entry *entry = LP2P_LIST_ENTRY(it, struct lp2p_peer_entry, cheap);
+        if (proven(entry)) {
+            lp2p_list_remove(&entry->cheap);
+        } else if (lp2p_peer_entry_idle(entry)) {
+            evict(peers, entry);
+            return true;
+        } else if (++looked == LOOKS_MAX) {
+            break;
+        } else {
+            lp2p_peers_touch(peers, entry); /* it stays: do not meet it first again next time */
+        }
+    }
+    return false;
+}
+
 /** Makes room for one more; false when all must stay. Looks at the oldest ones only, so that the cost is bounded. */
 static bool make_room(struct lp2p_peers *peers)
 {
     size_t looked = 0;
+    if (evict_cheap(peers)) {
+        return true;
+    }
     LP2P_LIST_FOREACH_SAFE(it, &peers->lru)
     {
         struct lp2p_peer_entry *entry = LP2P_LIST_ENTRY(it, struct lp2p_peer_entry, lru);
-        if (may_go(entry)) {
-            lp2p_peers_remove(peers, entry);
-            peers->evicted++;
+        if (lp2p_peer_entry_idle(entry)) {
+            evict(peers, entry);
             return true;
         }
-        if (++looked == 64) {
+        if (++looked == LOOKS_MAX) {
             break;
         }
-        lp2p_peers_touch(peers, entry); /* it stays: do not meet it first again next time */
+        lp2p_peers_touch(peers, entry);
     }
     return false;
 }
@@ -130,6 +173,7 @@ struct lp2p_peer_entry *lp2p_peers_add(struct lp2p_peers *peers, const struct lp
     entry->hash_next = peers->buckets[bucket];
     peers->buckets[bucket] = entry;
     lp2p_list_push_back(&peers->lru, &entry->lru);
+    lp2p_list_push_back(&peers->cheap, &entry->cheap);
     peers->len++;
     return entry;
 }
@@ -138,6 +182,10 @@ void lp2p_peers_touch(struct lp2p_peers *peers, struct lp2p_peer_entry *entry)
 {
     lp2p_list_remove(&entry->lru);
     lp2p_list_push_back(&peers->lru, &entry->lru);
+    if (lp2p_list_linked(&entry->cheap)) {
+        lp2p_list_remove(&entry->cheap);
+        lp2p_list_push_back(&peers->cheap, &entry->cheap);
+    }
 }
 
 /* ---- addresses */
@@ -284,6 +332,7 @@ bool lp2p_peer_entry_certify(struct lp2p_peer_entry *entry, const struct lp2p_ad
         return false;
     }
     entry->record_seq = seq;
+    entry->record_s = now_s;
     lp2p_peer_entry_keep_record(entry, sealed);
     lp2p_peer_entry_learn(entry, addrs, LP2P_ADDR_CERTIFIED, now_s);
     return true;
@@ -326,10 +375,24 @@ static uint32_t kept_s(enum lp2p_addr_source source)
     return UINT32_MAX;
 }
 
-bool lp2p_peer_entry_expire(struct lp2p_peer_entry *entry, uint32_t now_s)
+/** A record does not outlive what it says. Its number goes too: a peer whose clock was ahead would never be heard again. */
+static bool expire_record(struct lp2p_peer_entry *entry, uint32_t now_s)
+{
+    entry->record_s = LP2P_MIN(entry->record_s, now_s); /* our own clock was ahead */
+    if (entry->record_seq == 0 || !lp2p_list_empty(&entry->links) ||
+        lp2p_time_since(now_s, entry->record_s) <= kept_s(LP2P_ADDR_CERTIFIED)) {
+        return false;
+    }
+    entry->record_seq = 0;
+    lp2p_slice_drop(&entry->record);
+    return true;
+}
+
+static bool expire_addrs(struct lp2p_peer_entry *entry, uint32_t now_s)
 {
     bool over = false;
     for (size_t i = 0; entry->addrs != NULL && i < entry->addrs->len; i++) {
+        entry->notes[i].seen_s = LP2P_MIN(entry->notes[i].seen_s, now_s); /* the clock was ahead */
         over = over || lp2p_time_since(now_s, entry->notes[i].seen_s) > kept_s((enum lp2p_addr_source)entry->notes[i].source);
     }
     struct merge *merge = over && lp2p_list_empty(&entry->links) ? malloc(sizeof(*merge)) : NULL;
@@ -347,8 +410,15 @@ bool lp2p_peer_entry_expire(struct lp2p_peer_entry *entry, uint32_t now_s)
     return changed;
 }
 
+bool lp2p_peer_entry_expire(struct lp2p_peer_entry *entry, uint32_t now_s)
+{
+    bool changed = expire_record(entry, now_s);
+    return expire_addrs(entry, now_s) || changed;
+}
+
 void lp2p_peer_entry_disconnected(struct lp2p_peer_entry *entry, uint32_t now_s)
 {
+    entry->record_s = now_s;
     for (size_t i = 0; entry->addrs != NULL && i < entry->addrs->len; i++) {
         if (entry->notes[i].source >= LP2P_ADDR_IDENTIFY) {
             entry->notes[i].seen_s = now_s;

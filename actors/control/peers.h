@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The peer store in memory: what the node knows of other peers. Bounded; peers that are neither connected, protected, waited
- * for nor bootstrap peers make room, longest unseen first. Pure; owned by the swarm. What is worth it is kept on disk by the
+ * The peer store in memory: what the node knows of other peers. Bounded; peers that are neither connected, protected, tagged,
+ * waited for nor bootstrap peers make room, longest unseen first, and those that never answered a dial before those that did:
+ * who floods us with names pushes out names. Pure; owned by the swarm. What is worth it is kept on disk by the
  * store (actors/store): `dirty` names the entries that it has to hear of. */
 #ifndef LP2P_CONTROL_PEERS_H
 #define LP2P_CONTROL_PEERS_H
@@ -39,6 +40,7 @@ struct lp2p_peer_entry {
     struct lp2p_peer_id id;
     struct lp2p_peer_entry *hash_next;
     struct lp2p_list lru;            /* all peers, longest unseen first */
+    struct lp2p_list cheap;          /* in the list of those that make room first, if at all */
     struct lp2p_list links;          /* its connections (struct lp2p_link) */
     struct lp2p_list waiters;        /* who waits for a connection to it (struct lp2p_waiter) */
     struct lp2p_addrs *addrs;        /* NULL: none known */
@@ -50,6 +52,7 @@ struct lp2p_peer_entry {
     struct lp2p_multiaddr observed;
     char agent[128], protocol_version[64];
     uint64_t record_seq;             /* of the newest signed record; 0: none */
+    uint32_t record_s;               /* when it was last told, or the peer was last connected */
     struct lp2p_slice record;        /* that record as it was signed; empty: too large, or not kept */
     struct lp2p_slice key;           /* PublicKey protobuf of a peer whose id is only its hash; empty: not known */
     uint64_t connected_ms, last_seen_ms, rtt_ns;
@@ -63,7 +66,7 @@ struct lp2p_peer_entry {
 struct lp2p_peers {
     struct lp2p_peer_entry **buckets;
     size_t buckets_len, len, max;
-    struct lp2p_list lru;
+    struct lp2p_list lru, cheap;
     uint8_t hash_key[16];
     uint64_t evicted, refused;
 };
@@ -97,7 +100,7 @@ void lp2p_peer_entry_keep_key(struct lp2p_peer_entry *entry, struct lp2p_span pr
 /** As learn for addresses whose age is known, one note for each: what was stored. They never replace anything. */
 bool lp2p_peer_entry_recall(struct lp2p_peer_entry *entry, const struct lp2p_multiaddr *items,
                             const struct lp2p_addr_note *notes, size_t len);
-/** Drops the addresses whose time is over. True if anything changed. */
+/** Drops the addresses whose time is over, and the signed record when that of its addresses is. True if anything changed. */
 bool lp2p_peer_entry_expire(struct lp2p_peer_entry *entry, uint32_t now_s);
 /** The last connection has ended: what the peer told counts from now on, and only its first protocols are kept. */
 void lp2p_peer_entry_disconnected(struct lp2p_peer_entry *entry, uint32_t now_s);

@@ -241,12 +241,13 @@ static void recall_texts(struct lp2p_peer_entry *entry, const struct lp2p_stored
 }
 
 /* The record comes back unless this run has seen a newer one. Without the record itself nothing proves its addresses any more. */
-static void recall_record(struct lp2p_peer_entry *entry, struct lp2p_stored_peer *stored)
+static void recall_record(struct lp2p_peer_entry *entry, struct lp2p_stored_peer *stored, uint32_t now_s)
 {
     if (stored->record_seq < entry->record_seq) {
         lp2p_stored_peer_distrust(stored);
     } else if (stored->record_seq > entry->record_seq || entry->record.len == 0) {
         entry->record_seq = stored->record_seq;
+        entry->record_s = LP2P_MAX(entry->record_s, (uint32_t)LP2P_MIN(stored->last_seen_ms / 1000, (uint64_t)now_s));
         lp2p_peer_entry_keep_record(entry, stored->record);
     }
     for (size_t i = 0; i < stored->addrs_len && stored->record.len == 0; i++) {
@@ -270,7 +271,7 @@ static void recall(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2
     for (size_t i = 0; i < stored->addrs_len; i++) {
         stored->notes[i].seen_s = LP2P_MIN(stored->notes[i].seen_s, now_s); /* the clock was ahead */
     }
-    recall_record(entry, stored);
+    recall_record(entry, stored, now_s);
     lp2p_peer_entry_recall(entry, stored->addrs, stored->notes, stored->addrs_len);
     entry->last_seen_ms = LP2P_MAX(entry->last_seen_ms, LP2P_MIN(stored->last_seen_ms, now_ms));
     recall_texts(entry, stored);

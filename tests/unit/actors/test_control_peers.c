@@ -92,6 +92,61 @@ static void learn(struct lp2p_peer_entry *entry, const struct lp2p_multiaddr *it
     lp2p_addrs_drop(&addrs);
 }
 
+static bool is_there(const struct lp2p_peers *peers, unsigned n)
+{
+    struct lp2p_peer_id id = peer(n);
+    return lp2p_peers_find(peers, &id) != NULL;
+}
+
+/** Row AI8: peers that are only gossip push out neither those that answered once nor those that the user has marked. */
+static void test_AI8_gossip_displaces_gossip(void **state)
+{
+    (void)state;
+    struct lp2p_peers peers;
+    setup_peers(&peers, 100);
+    struct lp2p_multiaddr one = addr(1, 1);
+    for (unsigned i = 0; i < 80; i++) {
+        struct lp2p_peer_id id = peer(i);
+        struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &id);
+        learn(entry, &one, 1, i < 40 ? LP2P_ADDR_PROVEN : LP2P_ADDR_IDENTIFY, 1, true);
+        if (i >= 75) {
+            assert_int_equal(lp2p_peer_entry_tag(entry, "friend", 1), LP2P_OK);
+        }
+    }
+    for (unsigned i = 1000; i < 11000; i++) {
+        struct lp2p_peer_id id = peer(i);
+        struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &id);
+        assert_non_null(entry);
+        learn(entry, &one, 1, LP2P_ADDR_HEARSAY, 2, true);
+        assert_true(peers.len <= 100);
+    }
+    for (unsigned i = 0; i < 40; i++) {
+        assert_true(is_there(&peers, i));
+        assert_true(i < 35 || is_there(&peers, 40 + i));
+    }
+    assert_false(is_there(&peers, 40)); /* whom anybody could be by dialing us is worth no more than gossip */
+    lp2p_peers_fini(&peers);
+}
+
+/** With proven peers only the one unseen for longest gives way: the store never closes itself to news. */
+static void test_peers_full_of_proven_ones(void **state)
+{
+    (void)state;
+    struct lp2p_peers peers;
+    setup_peers(&peers, 100);
+    struct lp2p_multiaddr one = addr(1, 1);
+    for (unsigned i = 0; i < 300; i++) {
+        struct lp2p_peer_id id = peer(i);
+        struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &id);
+        assert_non_null(entry);
+        learn(entry, &one, 1, LP2P_ADDR_PROVEN, 1, true);
+    }
+    assert_int_equal(peers.len, 100);
+    assert_true(is_there(&peers, 299));
+    assert_false(is_there(&peers, 0));
+    lp2p_peers_fini(&peers);
+}
+
 static void test_peers_merge_addrs(void **state)
 {
     (void)state;
@@ -204,6 +259,58 @@ static void test_peers_addrs_expire(void **state)
     assert_true(lp2p_peer_entry_expire(entry, 1000 + 3602 + 7 * 24 * 3600));
     assert_true(knows(entry, 5, LP2P_ADDR_MANUAL));
     assert_int_equal(entry->addrs->len, 1);
+    lp2p_peers_fini(&peers);
+}
+
+/* A clock that was ahead and was set back leaves no address that lives until then. */
+static void test_peers_addrs_expire_after_the_clock_went_back(void **state)
+{
+    (void)state;
+    struct lp2p_peers peers;
+    setup_peers(&peers, 3);
+    struct lp2p_peer_id me = peer(1);
+    struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &me);
+    struct lp2p_multiaddr one = addr(1, 1);
+    learn(entry, &one, 1, LP2P_ADDR_HEARSAY, 1900000000, true);
+    assert_false(lp2p_peer_entry_expire(entry, 1000));
+    assert_false(lp2p_peer_entry_expire(entry, 1000 + 3600));
+    assert_true(lp2p_peer_entry_expire(entry, 1000 + 3601));
+    assert_null(entry->addrs);
+    lp2p_peers_fini(&peers);
+}
+
+static bool certify(struct lp2p_peer_entry *entry, uint64_t seq, uint32_t now_s)
+{
+    static const uint8_t sealed[] = {1, 2, 3};
+    struct lp2p_multiaddr one = addr((uint8_t)seq, 1);
+    struct lp2p_addrs *addrs = lp2p_addrs_new(&one, 1);
+    bool taken = lp2p_peer_entry_certify(entry, addrs, seq, lp2p_span(sealed, sizeof(sealed)), now_s);
+    lp2p_addrs_drop(&addrs);
+    return taken;
+}
+
+/* AI4: a record counts as long as the addresses in it. A peer whose clock was ahead once could never tell us of itself again. */
+static void test_AI4_the_number_goes_with_the_record(void **state)
+{
+    (void)state;
+    struct lp2p_peers peers;
+    setup_peers(&peers, 3);
+    struct lp2p_peer_id me = peer(1);
+    struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &me);
+    assert_true(certify(entry, 1000, 50000));
+    struct lp2p_multiaddr one = addr((uint8_t)1000, 1);
+    learn(entry, &one, 1, LP2P_ADDR_PROVEN, 50000, false); /* that it is proven too is no reason to forget the record earlier */
+    assert_false(lp2p_peer_entry_expire(entry, 50000 + 6 * 3600));
+    assert_false(certify(entry, 7, 50000 + 6 * 3600));
+    struct lp2p_list link = {NULL, NULL};
+    lp2p_list_push_back(&entry->links, &link);
+    assert_false(lp2p_peer_entry_expire(entry, 50001 + 6 * 3600)); /* not while it is connected */
+    lp2p_list_remove(&link);
+    lp2p_peer_entry_disconnected(entry, 60000 + 6 * 3600);
+    assert_false(lp2p_peer_entry_expire(entry, 60000 + 12 * 3600));
+    assert_true(lp2p_peer_entry_expire(entry, 60001 + 12 * 3600));
+    assert_true(entry->record_seq == 0 && entry->record.len == 0);
+    assert_true(certify(entry, 7, 60002 + 12 * 3600));
     lp2p_peers_fini(&peers);
 }
 
@@ -352,10 +459,14 @@ int main(void)
         cmocka_unit_test(test_peers_find_and_add),
         cmocka_unit_test(test_peers_longest_unseen_makes_room),
         cmocka_unit_test(test_peers_those_in_use_stay),
+        cmocka_unit_test(test_AI8_gossip_displaces_gossip),
+        cmocka_unit_test(test_peers_full_of_proven_ones),
         cmocka_unit_test(test_peers_merge_addrs),
         cmocka_unit_test(test_peers_addrs_are_bounded),
         cmocka_unit_test(test_peers_addrs_by_confidence),
         cmocka_unit_test(test_peers_addrs_expire),
+        cmocka_unit_test(test_peers_addrs_expire_after_the_clock_went_back),
+        cmocka_unit_test(test_AI4_the_number_goes_with_the_record),
         cmocka_unit_test(test_AI2_protocols_after_disconnect),
         cmocka_unit_test(test_AI4_newer_records_replace_older),
         cmocka_unit_test(test_peers_records),
