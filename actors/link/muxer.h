@@ -169,7 +169,7 @@ void lp2p_muxer_own(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp
 void lp2p_muxer_owner_gone(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_ref owner);
 /** STREAM_WRITE, STREAM_CLOSE_WRITE, STREAM_ABORT, STREAM_CONSUMED; false: another kind. */
 bool lp2p_muxer_on_owner_msg(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_msg *msg);
-/** Bytes of the stream were framed: credit for the owner, when it is a quarter of all, or when the owner has
+/** Bytes of the stream were framed: credit for the owner, in steps, or when the owner has
  * closed its side and waits for the last to leave. */
 void lp2p_muxer_framed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
                        uint32_t bytes);

@@ -111,12 +111,16 @@ static void on_write(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
     }
 }
 
-/** Tells the owner what was framed, in steps: each word of it is a message, and perhaps a wake-up. */
+/** Tells the owner what was framed, in steps: each word of it is a message, and perhaps a wake-up. While more of it
+ * waits to be framed nobody misses its next bytes, and the step is nearly all that it may have. */
 static void give_credit(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream)
 {
     bool last = stream->closing && stream->queued_bytes == 0 && stream->credit_bytes > 0;
     if (!last && stream->credit_bytes < LP2P_STREAM_CREDIT / 4) {
         return;
+    }
+    if (stream->queued_bytes > 0 && stream->credit_bytes < LP2P_STREAM_CREDIT / 8 * 7) {
+        return; /* what is framed next asks again */
     }
     struct lp2p_m_stream_bytes *m = LP2P_NEW(STREAM_CREDIT, stream_bytes);
     struct lp2p_msg *msg = m != NULL ? &m->msg : NULL;

@@ -312,6 +312,8 @@ static void on_credit(struct lp2p_actor *self, struct worker *worker, const stru
         return;
     }
     stream->credit += m->bytes;
+    node_record_lock(worker->node)->credits++;
+    node_record_unlock(worker->node);
     if (stream->role == CLIENT) {
         client_write(self, worker, stream);
     } else if (stream->role == ECHO) {

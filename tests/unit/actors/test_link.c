@@ -194,6 +194,19 @@ static void test_link_slow_reader_stops_the_writer(void **state)
     world_free(pair.world);
 }
 
+/** Each word of credit may wake a thread of the owner: while bytes of it still wait they are few. The last
+ * bytes before an end, and an empty queue, are told at once. */
+static void test_link_credit_comes_in_few_words(void **state)
+{
+    (void)state;
+    const unsigned streams = 16;
+    const uint64_t bytes = 2u << 20;
+    struct pair pair = connected(WORLD_SIM, &lp2p_yamux_ops);
+    echo(pair, (struct order){{"/echo"}, .streams = streams, .bytes = bytes});
+    assert_in_range(node_look(pair.a).credits, streams, streams * (bytes / (100u * 1024) + 1));
+    world_free(pair.world);
+}
+
 static void test_link_close_says_goodbye(void **state)
 {
     (void)state;
@@ -262,6 +275,7 @@ int main(void)
         cmocka_unit_test(test_link_limit_of_one_protocol),
         cmocka_unit_test(test_link_failed_owner_loses_only_its_streams),
         cmocka_unit_test(test_link_slow_reader_stops_the_writer),
+        cmocka_unit_test(test_link_credit_comes_in_few_words),
         cmocka_unit_test(test_link_close_says_goodbye),
         cmocka_unit_test(test_link_failed_connection_ends_the_pair),
         cmocka_unit_test(test_link_status_counts_streams),
