@@ -11,6 +11,10 @@
 
 #define POLL_PERIOD_NS LP2P_US(60) /* how often a busy thread looks at its descriptors */
 #define IDLE_AFTER_NS LP2P_MS(100) /* a thread that slept so long gives its pooled memory back */
+#define STACK_EVERY_NS LP2P_SEC(10) /* and not more often than this the pages of its stack, which come back by faults */
+
+/* What a thread that has nothing to do has given back already. */
+enum rest { REST_NONE, REST_POOLED, REST_ALL };
 
 __thread struct lp2p_driver *lp2p_current_driver;
 
@@ -150,19 +154,28 @@ void lp2p_driver_expire_timers(struct lp2p_driver *driver)
     }
 }
 
-static void sleep_or_poll(struct lp2p_driver *driver, bool *rested)
+static void sleep_or_poll(struct lp2p_driver *driver, enum rest *rest)
 {
     lp2p_time deadline = lp2p_heap_deadline(&driver->timers);
-    if (*rested || !lp2p_pool_thread_holds()) {
+    if (*rest == REST_ALL) {
         lp2p_poller_sleep(driver, deadline);
         return;
     }
     lp2p_time nap = lp2p_time_add(driver->tick, IDLE_AFTER_NS);
+    if (*rest == REST_POOLED) {
+        nap = LP2P_MAX(nap, driver->stack_due);
+    }
     lp2p_poller_sleep(driver, lp2p_time_min(nap, deadline));
-    if (driver->run_len == 0 && __atomic_load_n(&driver->ready, __ATOMIC_RELAXED) == NULL &&
-        lp2p_driver_clock(driver) >= nap) {
-        lp2p_pool_thread_flush();
-        *rested = true;
+    lp2p_time now = lp2p_driver_clock(driver);
+    if (driver->run_len > 0 || __atomic_load_n(&driver->ready, __ATOMIC_RELAXED) != NULL || now < nap) {
+        return;
+    }
+    lp2p_pool_thread_flush();
+    *rest = REST_POOLED;
+    if (now >= driver->stack_due) {
+        lp2p_driver_trim_stack(driver);
+        driver->stack_due = lp2p_time_add(now, STACK_EVERY_NS);
+        *rest = REST_ALL;
     }
 }
 
@@ -195,18 +208,19 @@ static void pass_on(struct lp2p_driver *driver)
 
 void lp2p_driver_loop(struct lp2p_driver *driver)
 {
-    bool rested = false, fresh = false; /* fresh: a handler has just read the clock */
+    enum rest rest = REST_NONE;
+    bool fresh = false; /* a handler has just read the clock */
     lp2p_current_driver = driver;
     while (__atomic_load_n(&driver->quit, __ATOMIC_ACQUIRE) == 0) {
         driver->tick = fresh ? driver->tick : lp2p_driver_clock(driver);
         lp2p_driver_take_ready(driver);
         lp2p_driver_expire_timers(driver);
         if (driver->run_len == 0) {
-            sleep_or_poll(driver, &rested);
+            sleep_or_poll(driver, &rest);
             fresh = false;
             continue;
         }
-        rested = false;
+        rest = REST_NONE;
         if (driver->poller.watches > 0 && lp2p_time_since(driver->tick, driver->polled) >= POLL_PERIOD_NS) {
             lp2p_poller_look(driver);
         }

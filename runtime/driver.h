@@ -36,6 +36,10 @@ struct lp2p_driver *lp2p_driver_start_locked(struct lp2p_rt *rt, enum lp2p_drive
                                              unsigned number, const char *name, unsigned stack_kib,
                                              enum lp2p_err *err);
 
+/** Gives back the pages of the calling driver's stack that lie below the present frame: what handlers once touched and a
+ *  sleeping thread does not need. */
+void lp2p_driver_trim_stack(struct lp2p_driver *driver);
+
 /** One turn of one actor (turn.c): control bits, mail, descriptors, timers. */
 void lp2p_seat_turn(struct lp2p_driver *driver, struct lp2p_seat *seat);
 

@@ -179,6 +179,8 @@ struct lp2p_driver {
     lp2p_time now;  /* of this turn */
     lp2p_time tick; /* last reading of the clock */
     lp2p_time polled; /* when descriptors were last looked at */
+    lp2p_time stack_due; /* before this the stack's pages are not given back again */
+    uintptr_t stack_low; /* its lowest address; 0: not asked for yet */
     struct lp2p_list bodies;
     struct lp2p_rand rand;
     uint8_t rand_bytes[256];

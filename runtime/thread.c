@@ -10,7 +10,9 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define STACK_FACTOR 4u /* sanitizers make frames larger */
@@ -22,6 +24,7 @@
 #ifndef STACK_FACTOR
 #define STACK_FACTOR 1u
 #endif
+#define STACK_MARGIN 1024u /* bytes below a frame that it may be using */
 
 static void fill_buffer(struct lp2p_driver *driver)
 {
@@ -98,6 +101,31 @@ static void leave_chain(struct lp2p_driver *driver)
     }
 }
 
+static uintptr_t lowest_of_stack(void)
+{
+    pthread_attr_t attr;
+    void *low = NULL;
+    size_t size;
+    if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+        (void)pthread_attr_getstack(&attr, &low, &size);
+        pthread_attr_destroy(&attr);
+    }
+    return (uintptr_t)low;
+}
+
+/* Nothing above the frame minus the margin is touched: there lie the frames of this call and of what it calls. */
+void __attribute__((noinline)) lp2p_driver_trim_stack(struct lp2p_driver *driver)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t end = ((uintptr_t)__builtin_frame_address(0) - STACK_MARGIN) & ~(page - 1);
+    if (driver->stack_low == 0) {
+        driver->stack_low = lowest_of_stack();
+    }
+    if (driver->stack_low != 0 && driver->stack_low < end) {
+        (void)madvise((void *)driver->stack_low, end - driver->stack_low, MADV_DONTNEED); // NOLINT: an address
+    }
+}
+
 static void *thread_main(void *arg)
 {
     struct lp2p_driver *driver = arg;
@@ -165,6 +193,8 @@ struct lp2p_driver *lp2p_driver_start_locked(struct lp2p_rt *rt, enum lp2p_drive
     driver->number = number;
     driver->attached = driver->users = 0;
     driver->closing = false;
+    driver->stack_due = 0;
+    driver->stack_low = 0;
     driver->state = LP2P_DRIVER_RUNNING;
     memset(driver->name, 0, sizeof(driver->name));
     memcpy(driver->name, name, strnlen(name, sizeof(driver->name) - 1));
