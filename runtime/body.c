@@ -190,8 +190,8 @@ void lp2p_body_end(struct lp2p_turn *turn, enum lp2p_err reason, bool run_fini)
     if (!notice->never_started || notice->reason == LP2P_OK) {
         notice->reason = reason; /* a supervisor has noted already why its tree did not come up */
     }
-    if (notice->never_started && notice->failed_id[0] == '\0') {
-        strncpy(notice->failed_id, slot->info->id, sizeof(notice->failed_id) - 1);
+    if (notice->never_started && notice->failed == NULL) {
+        notice->failed = lp2p_child_info_ref(slot->info);
     }
     turn->ended = slot->ended_msg;
     slot->ended_msg = NULL;

@@ -5,12 +5,13 @@
 #include "runtime/mailbox.h"
 #include "runtime/registry.h"
 
-/* The supervisor has ended before it read the notice: the child is an orphan. SPAWNED: end it; its ENDED will
- * not find the supervisor either. ENDED: give its slot back. */
+/* What a notice holds, and what it does when its supervisor has ended before it read it: the child is an orphan. SPAWNED: end
+ * it; its ENDED will not find the supervisor either. ENDED: give its slot back. */
 static void notice_undelivered(struct lp2p_msg *msg)
 {
     struct lp2p_notice *notice = (struct lp2p_notice *)(void *)msg;
     struct lp2p_rt *rt = notice->rt;
+    lp2p_child_info_unref(&notice->failed);
     if (rt == NULL) {
         return;
     }

@@ -17,8 +17,10 @@ struct lp2p_notice {
     bool never_started; /* ENDED: init failed, or the tree below never came up */
     bool initial;       /* SPAWNED: resident instance that the first start of its spec waits for */
     struct lp2p_child *child; /* SPAWNED: the record, given to the supervisor */
-    char failed_id[64];      /* ENDED with never_started: whose init failed */
+    struct lp2p_child_info *failed; /* ENDED with never_started: whose init failed; one reference */
 };
+/** Each slot holds one or two of them as long as its actor lives: they fit the smallest size of the pool. */
+_Static_assert(sizeof(struct lp2p_notice) <= 128, "a notice is small");
 extern const struct lp2p_msg_class lp2p_notice_class;
 
 /** A monitor travels to the monitored slot, waits there, and comes back as the LP2P_MSG_DOWN: no memory is needed when

@@ -27,7 +27,9 @@ void lp2p_root_notice(struct lp2p_rt *rt, const struct lp2p_notice *notice)
         failed = rt->root_state == LP2P_ROOT_UP && !rt->stopping;
         rt->root_state = LP2P_ROOT_ENDED;
         rt->root_reason = notice->reason;
-        memcpy(rt->failed_id, notice->failed_id, sizeof(rt->failed_id));
+        if (notice->failed != NULL) {
+            strncpy(rt->failed_id, notice->failed->id, sizeof(rt->failed_id) - 1);
+        }
         __atomic_store_n(&rt->root->open, 0, __ATOMIC_RELEASE);
     }
     pthread_cond_broadcast(&rt->changed);

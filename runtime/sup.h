@@ -32,7 +32,7 @@ void lp2p_sup_emit(struct lp2p_sup *sup, enum lp2p_sup_event_kind kind, const st
 /** Leaves STARTING or RUNNING for STOPPING; dynamic children are asked to end at once. */
 void lp2p_sup_begin_stop(struct lp2p_sup *sup, enum lp2p_verdict end_as);
 /** The first start of a static child failed: the supervisor cannot come up, and reports why when it has ended. */
-void lp2p_sup_cannot_start(struct lp2p_sup *sup, enum lp2p_err err, const char *failed_id);
+void lp2p_sup_cannot_start(struct lp2p_sup *sup, enum lp2p_err err, struct lp2p_child_info *failed);
 /** An injected failure: STOPPING, to end with FAIL. */
 enum lp2p_verdict lp2p_sup_fail(struct lp2p_actor *self, void *state);
 

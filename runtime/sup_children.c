@@ -184,13 +184,13 @@ static void restart(struct lp2p_sup *sup, struct lp2p_child *child)
 
 /* Decides what follows an end; the events of the end itself have been told. */
 static void after_end(struct lp2p_sup *sup, struct lp2p_child *child, enum lp2p_err reason, bool asked,
-                      bool first_start, const char *failed_id)
+                      bool first_start, struct lp2p_child_info *failed)
 {
     enum lp2p_restart rule = child->info->spec.restart;
     if (sup->state == LP2P_SUP_IS_STOPPING || asked) {
         retire(sup, child);
     } else if (first_start && (child->is_static || child->initial)) {
-        lp2p_sup_cannot_start(sup, reason, failed_id);
+        lp2p_sup_cannot_start(sup, reason, failed);
         retire(sup, child);
     } else if (first_start && !child->slot->resident) {
         retire(sup, child); /* as in OTP: a child that never was is not kept */
@@ -218,7 +218,7 @@ void lp2p_child_ended(struct lp2p_sup *sup, struct lp2p_child *child, const stru
     bool asked = settle_end(sup, child);
     bool start_failed = notice->never_started && !asked;
     lp2p_sup_emit(sup, start_failed ? LP2P_SUP_START_FAILED : LP2P_SUP_ENDED, child, notice->reason);
-    after_end(sup, child, notice->reason, asked, start_failed && !child->was_up, notice->failed_id);
+    after_end(sup, child, notice->reason, asked, start_failed && !child->was_up, notice->failed);
 }
 
 void lp2p_child_forget(struct lp2p_sup *sup, struct lp2p_child *child)
@@ -239,7 +239,7 @@ static bool abandon(struct lp2p_sup *sup, struct lp2p_child *child, uint64_t sta
     bool asked = settle_end(sup, child);
     child->placed = false;
     lp2p_sup_emit(sup, LP2P_SUP_ABANDONED, child, LP2P_EFAILED);
-    after_end(sup, child, LP2P_EFAILED, asked, !asked && !child->was_up, child->info->id);
+    after_end(sup, child, LP2P_EFAILED, asked, !asked && !child->was_up, child->info);
     return true;
 }
 

@@ -64,11 +64,14 @@ void lp2p_sup_begin_stop(struct lp2p_sup *sup, enum lp2p_verdict end_as)
     }
 }
 
-void lp2p_sup_cannot_start(struct lp2p_sup *sup, enum lp2p_err err, const char *failed_id)
+void lp2p_sup_cannot_start(struct lp2p_sup *sup, enum lp2p_err err, struct lp2p_child_info *failed)
 {
     struct lp2p_notice *notice = LP2P_MSG_AS(sup->self->slot->ended_msg, &lp2p_notice_class, lp2p_notice);
     notice->reason = err;
-    strncpy(notice->failed_id, failed_id, sizeof(notice->failed_id) - 1);
+    if (failed != NULL) {
+        lp2p_child_info_unref(&notice->failed);
+        notice->failed = lp2p_child_info_ref(failed);
+    }
     lp2p_sup_begin_stop(sup, LP2P_FAIL);
 }
 
@@ -80,7 +83,7 @@ static void start_next(struct lp2p_sup *sup)
             enum lp2p_err err = lp2p_child_start(sup, child);
             if (err != LP2P_OK) {
                 lp2p_sup_emit(sup, LP2P_SUP_START_FAILED, child, err);
-                lp2p_sup_cannot_start(sup, err, child->info->id);
+                lp2p_sup_cannot_start(sup, err, child->info);
                 return;
             }
         }
