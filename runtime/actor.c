@@ -3,6 +3,7 @@
 
 #include "runtime/child.h"
 #include "runtime/control.h"
+#include "runtime/group.h"
 #include "runtime/mailbox.h"
 #include "runtime/registry.h"
 
@@ -153,8 +154,11 @@ struct lp2p_ref lp2p_resident(const struct lp2p_actor *self, unsigned index)
     if (index >= LP2P_RESIDENTS_MAX || self->group >= LP2P_GROUPS_MAX) {
         return LP2P_REF_NONE;
     }
-    return (struct lp2p_ref){__atomic_load_n(&self->driver->residents[self->group][index], __ATOMIC_ACQUIRE),
-                             0};
+    uint32_t slot = __atomic_load_n(&lp2p_residents_of(self->driver, self->group)[index], __ATOMIC_ACQUIRE);
+    if (slot == 0 && !condemned(self)) {
+        slot = lp2p_resident_make(self->rt, self->group, index, self->driver);
+    }
+    return (struct lp2p_ref){slot == LP2P_RESIDENT_ENDED ? 0 : slot, 0};
 }
 
 void lp2p_account_bytes(struct lp2p_actor *self, size_t bytes)

@@ -84,7 +84,8 @@ enum lp2p_err lp2p_spawn(struct lp2p_actor *self, struct lp2p_ref sup, const str
  *  restarted and its spec is forgotten. Asynchronous; monitor it to know. */
 void lp2p_stop(struct lp2p_actor *self, struct lp2p_ref who);
 
-/** The instance, on this actor's own thread, of the resident child with that index (supervisor.h); NONE if there is none. */
+/** The instance, on this actor's own thread, of the resident child with that index (supervisor.h), made now where a thread that
+ *  came later has none yet; NONE if there is none, or no memory for it. */
 struct lp2p_ref lp2p_resident(const struct lp2p_actor *self, unsigned index);
 
 /** Bytes that this actor keeps alive outside of messages (queues, partial frames), for its accounting; replaces the last. */

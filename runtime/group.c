@@ -49,24 +49,16 @@ static unsigned free_number(struct lp2p_rt *rt, unsigned group)
     }
 }
 
+/* Without residents: each comes when an actor of the thread asks for it. */
 static enum lp2p_err start_group_thread(struct lp2p_rt *rt, unsigned group, enum lp2p_driver_kind kind,
                                         unsigned number, struct lp2p_driver **out)
 {
     const struct lp2p_group_config *config = &rt->groups[group].config;
-    struct lp2p_instances made;
     char name[64];
     snprintf(name, sizeof(name), "%s-%u", config->name, number);
-    enum lp2p_err err = lp2p_instances_prepare(rt, group, name, &made);
-    if (err != LP2P_OK) {
-        return err;
-    }
+    enum lp2p_err err = LP2P_OK;
     *out = lp2p_driver_start_locked(rt, kind, group, number, name, config->stack_kib, &err);
-    if (*out == NULL) {
-        lp2p_instances_discard(rt, &made);
-        return err;
-    }
-    lp2p_instances_commit(rt, group, *out, &made);
-    return LP2P_OK;
+    return err;
 }
 
 static enum lp2p_err place_in_group(struct lp2p_rt *rt, unsigned group, struct lp2p_driver **out)
@@ -134,7 +126,7 @@ static size_t collect_residents(struct lp2p_rt *rt, struct lp2p_driver *driver, 
 {
     size_t count = 0;
     for (unsigned i = 0; i < LP2P_RESIDENTS_MAX; i++) {
-        uint32_t index = driver->group < LP2P_GROUPS_MAX ? driver->residents[driver->group][i] : 0;
+        uint32_t index = driver->group < LP2P_GROUPS_MAX ? driver->residents[i] : 0;
         struct lp2p_slot *slot = lp2p_slot_get(rt, index);
         if (slot != NULL && slot->retire_msg != NULL) {
             notices[count] = slot->retire_msg;
@@ -147,10 +139,12 @@ static size_t collect_residents(struct lp2p_rt *rt, struct lp2p_driver *driver, 
 
 static void forget_resident(struct lp2p_driver *driver, uint32_t slot_index)
 {
-    for (unsigned group = 0; group < LP2P_GROUPS_MAX; group++) {
+    unsigned groups = driver->rt->config.simulated ? LP2P_GROUPS_MAX : 1;
+    for (unsigned group = 0; group < groups; group++) {
+        uint32_t *residents = lp2p_residents_of(driver, group);
         for (unsigned i = 0; i < LP2P_RESIDENTS_MAX; i++) {
-            if (driver->residents[group][i] == slot_index) {
-                __atomic_store_n(&driver->residents[group][i], 0, __ATOMIC_RELEASE);
+            if (residents[i] == slot_index) {
+                __atomic_store_n(&residents[i], LP2P_RESIDENT_ENDED, __ATOMIC_RELEASE);
             }
         }
     }
@@ -198,13 +192,22 @@ enum lp2p_err lp2p_groups_start(struct lp2p_rt *rt)
     return err;
 }
 
+/* Whether that thread gets its instance now: one that stays, or had one before. Others wait until it is asked for. */
+static bool wants_instance(const struct lp2p_rt *rt, struct lp2p_driver *driver, unsigned group, unsigned index)
+{
+    if (rt->config.simulated) {
+        return true;
+    }
+    return driver->state == LP2P_DRIVER_RUNNING && !driver->closing && driver->group == group &&
+           (driver->kind == LP2P_DRIVER_FIXED || driver->residents[index] == LP2P_RESIDENT_ENDED);
+}
+
 static enum lp2p_err add_everywhere_locked(struct lp2p_rt *rt, unsigned group, unsigned index, bool initial,
                                            unsigned *made)
 {
     LP2P_LIST_FOREACH (it, &rt->drivers) {
         struct lp2p_driver *driver = LP2P_LIST_ENTRY(it, struct lp2p_driver, link);
-        bool hosts = rt->config.simulated || driver->group == group;
-        if (driver->state == LP2P_DRIVER_RUNNING && !driver->closing && hosts) {
+        if (wants_instance(rt, driver, group, index)) {
             enum lp2p_err err = lp2p_instance_add(rt, group, index, driver, initial);
             if (err != LP2P_OK) {
                 return err;
@@ -213,6 +216,19 @@ static enum lp2p_err add_everywhere_locked(struct lp2p_rt *rt, unsigned group, u
         }
     }
     return LP2P_OK;
+}
+
+uint32_t lp2p_resident_make(struct lp2p_rt *rt, unsigned group, unsigned index, struct lp2p_driver *driver)
+{
+    pthread_mutex_lock(&rt->lock);
+    uint32_t *place = &lp2p_residents_of(driver, group)[index];
+    if (*place == 0 && rt->groups[group].residents[index].info != NULL && !driver->closing) {
+        /* When it fails, there is none now, and who asks again may have one. */
+        (void)lp2p_instance_add(rt, group, index, driver, false);
+    }
+    uint32_t slot = *place;
+    pthread_mutex_unlock(&rt->lock);
+    return slot;
 }
 
 enum lp2p_err lp2p_resident_register(struct lp2p_rt *rt, struct lp2p_child_info *info, struct lp2p_ref sup,

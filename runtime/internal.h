@@ -163,6 +163,8 @@ struct lp2p_poller {
 enum lp2p_driver_kind { LP2P_DRIVER_SYSTEM, LP2P_DRIVER_FIXED, LP2P_DRIVER_EPHEMERAL };
 enum lp2p_driver_state { LP2P_DRIVER_FREE, LP2P_DRIVER_RUNNING, LP2P_DRIVER_EXITED };
 
+#define LP2P_RESIDENT_ENDED UINT32_MAX /* it was here and has ended for good: it is not made again by who asks for it */
+
 struct lp2p_driver {
     struct lp2p_rt *rt;
     /* anyone, atomics */
@@ -170,7 +172,7 @@ struct lp2p_driver {
     uint32_t sleeping;       /* enum lp2p_sleep; the futex word */
     uint32_t quit;
     uint32_t condemned; /* seats taken away from this thread that it has not noticed yet */
-    uint32_t residents[LP2P_GROUPS_MAX][LP2P_RESIDENTS_MAX]; /* slot index of the instance here; 0: none */
+    uint32_t residents[LP2P_RESIDENTS_MAX]; /* slot index of the instance here; 0: none yet; or LP2P_RESIDENT_ENDED */
     /* the thread itself */
     struct lp2p_seat *run_head, *run_tail;
     size_t run_len;
@@ -245,6 +247,7 @@ struct lp2p_rt {
     /* simulation */
     lp2p_time sim_now;
     struct lp2p_rand_seeded sim_choice, sim_rand;
+    uint32_t sim_residents[LP2P_GROUPS_MAX][LP2P_RESIDENTS_MAX]; /* its one thread is in every group */
 };
 
 extern __thread struct lp2p_driver *lp2p_current_driver;
@@ -257,6 +260,12 @@ static inline uint64_t lp2p_ref_pack(struct lp2p_ref ref)
 static inline struct lp2p_ref lp2p_ref_unpack(uint64_t packed)
 {
     return (struct lp2p_ref){(uint32_t)(packed >> 32), (uint32_t)packed};
+}
+
+/** The residents of that group on that thread, LP2P_RESIDENTS_MAX atomics. */
+static inline uint32_t *lp2p_residents_of(struct lp2p_driver *driver, unsigned group)
+{
+    return driver->rt->config.simulated ? driver->rt->sim_residents[group] : driver->residents;
 }
 
 /** Adds to a counter that only the caller writes. */

@@ -163,7 +163,14 @@ enum lp2p_err lp2p_spawn(struct lp2p_actor *self, struct lp2p_ref sup_ref, const
     return err;
 }
 
-static void discard(struct lp2p_rt *rt, struct lp2p_instance *instance)
+/** A resident that is being made. */
+struct instance {
+    struct lp2p_slot *slot;
+    struct lp2p_child *child;
+    struct lp2p_msg *spawned;
+};
+
+static void discard(struct lp2p_rt *rt, struct instance *instance)
 {
     if (instance->slot != NULL) {
         lp2p_msg_drop(&instance->slot->started_msg);
@@ -173,16 +180,16 @@ static void discard(struct lp2p_rt *rt, struct lp2p_instance *instance)
     }
     lp2p_msg_drop(&instance->spawned);
     lp2p_child_free(instance->child);
-    *instance = (struct lp2p_instance){0};
+    *instance = (struct instance){0};
 }
 
 static enum lp2p_err prepare(struct lp2p_rt *rt, const struct lp2p_resident_reg *reg, const char *thread,
-                             bool initial, struct lp2p_instance *out)
+                             bool initial, struct instance *out)
 {
     char id[128];
     snprintf(id, sizeof(id), "%s@%s", reg->info->id, thread);
     struct lp2p_child_info *info = lp2p_child_info_new(&reg->info->spec, id);
-    *out = (struct lp2p_instance){.child = info == NULL ? NULL : lp2p_child_new(info)};
+    *out = (struct instance){.child = info == NULL ? NULL : lp2p_child_new(info)};
     out->slot = lp2p_slot_alloc_locked(rt);
     struct lp2p_notice *retire = lp2p_notice_new(LP2P_NOTICE_STOP_CHILD);
     enum lp2p_err err = out->slot == NULL ? LP2P_ELIMIT : lp2p_slot_prepare(out->slot);
@@ -208,7 +215,7 @@ static enum lp2p_err prepare(struct lp2p_rt *rt, const struct lp2p_resident_reg 
 }
 
 static void commit(struct lp2p_rt *rt, unsigned group, unsigned index, struct lp2p_driver *driver,
-                   struct lp2p_instance *instance)
+                   struct instance *instance)
 {
     struct lp2p_slot *slot = instance->slot;
     struct lp2p_ref sup = rt->groups[group].residents[index].sup;
@@ -226,48 +233,14 @@ static void commit(struct lp2p_rt *rt, unsigned group, unsigned index, struct lp
         discard(rt, instance);
         return;
     }
-    __atomic_store_n(&driver->residents[group][index], slot->index, __ATOMIC_RELEASE);
+    __atomic_store_n(&lp2p_residents_of(driver, group)[index], slot->index, __ATOMIC_RELEASE);
     lp2p_slot_ask(slot, LP2P_CTL_START);
-}
-
-void lp2p_instances_discard(struct lp2p_rt *rt, struct lp2p_instances *instances)
-{
-    for (unsigned i = 0; i < LP2P_RESIDENTS_MAX; i++) {
-        discard(rt, &instances->of[i]);
-    }
-}
-
-enum lp2p_err lp2p_instances_prepare(struct lp2p_rt *rt, unsigned group, const char *thread,
-                                     struct lp2p_instances *out)
-{
-    *out = (struct lp2p_instances){0};
-    for (unsigned i = 0; i < LP2P_RESIDENTS_MAX; i++) {
-        const struct lp2p_resident_reg *reg = &rt->groups[group].residents[i];
-        if (reg->info != NULL) {
-            enum lp2p_err err = prepare(rt, reg, thread, false, &out->of[i]);
-            if (err != LP2P_OK) {
-                lp2p_instances_discard(rt, out);
-                return err;
-            }
-        }
-    }
-    return LP2P_OK;
-}
-
-void lp2p_instances_commit(struct lp2p_rt *rt, unsigned group, struct lp2p_driver *driver,
-                           struct lp2p_instances *instances)
-{
-    for (unsigned i = 0; i < LP2P_RESIDENTS_MAX; i++) {
-        if (instances->of[i].slot != NULL) {
-            commit(rt, group, i, driver, &instances->of[i]);
-        }
-    }
 }
 
 enum lp2p_err lp2p_instance_add(struct lp2p_rt *rt, unsigned group, unsigned index,
                                 struct lp2p_driver *driver, bool initial)
 {
-    struct lp2p_instance instance;
+    struct instance instance;
     char sim_name[32];
     const char *thread = driver->name;
     if (rt->config.simulated) {

@@ -18,7 +18,7 @@ enum lp2p_place {
     LP2P_PLACE_OWN,      /* a pthread for this actor alone */
     LP2P_PLACE_GROUP,    /* one of the threads of `group`, the least loaded (or a new one: see lp2p_group_config) */
     LP2P_PLACE_WITH,     /* the thread of the actor `with`; with a group placement this is how pairs stay together */
-    LP2P_PLACE_RESIDENT, /* one instance on each thread of `group`, also on threads that start later */
+    LP2P_PLACE_RESIDENT, /* one instance on each thread of `group`; on threads that start later, when it is first asked for */
 };
 
 struct lp2p_placement {

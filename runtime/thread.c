@@ -193,6 +193,9 @@ struct lp2p_driver *lp2p_driver_start_locked(struct lp2p_rt *rt, enum lp2p_drive
     driver->number = number;
     driver->attached = driver->users = 0;
     driver->closing = false;
+    for (unsigned i = 0; i < LP2P_RESIDENTS_MAX; i++) {
+        __atomic_store_n(&driver->residents[i], 0, __ATOMIC_RELEASE);
+    }
     driver->stack_due = 0;
     driver->stack_low = 0;
     driver->state = LP2P_DRIVER_RUNNING;

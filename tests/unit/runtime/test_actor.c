@@ -415,10 +415,17 @@ static void test_spawn_failing_init(void **state)
     assert_int_equal(fixture_stop(&fixture), 0);
 }
 
-/* Residents on a thread for each placement: there before the actor's first turn, and gone with the thread. */
+/* Residents on a thread for each placement: there from the first question on, and gone with the thread. */
 static enum lp2p_verdict find_resident(struct lp2p_actor *self, void *arg)
 {
     *(struct lp2p_ref *)arg = lp2p_resident(self, 5);
+    return LP2P_CONTINUE;
+}
+
+static enum lp2p_verdict stop_resident(struct lp2p_actor *self, void *arg)
+{
+    (void)arg;
+    lp2p_stop(self, lp2p_resident(self, 5));
     return LP2P_CONTINUE;
 }
 
@@ -449,8 +456,13 @@ static void test_spawn_residents(void **state)
                                              .placement = {.place = LP2P_PLACE_GROUP}}};
         fixture_do(&fixture, self, spawn_it, &conn[i]);
         assert_int_equal(conn[i].err, LP2P_OK);
+        fixture_do(&fixture, conn[i].out, puppet_nothing, NULL);
+        /* A thread that nobody asks for its resident has none. */
+        assert_int_equal(__atomic_load_n(&svc.inits, __ATOMIC_ACQUIRE), i);
         fixture_do(&fixture, conn[i].out, find_resident, &found[i]);
         assert_true(found[i].slot != 0);
+        fixture_do(&fixture, found[i], puppet_nothing, NULL);
+        assert_int_equal(__atomic_load_n(&svc.inits, __ATOMIC_ACQUIRE), LP2P_MIN(i + 1, 3u));
     }
     /* Three threads at most: the fourth shares one of them, and its resident. */
     assert_true(found[3].slot == found[0].slot || found[3].slot == found[1].slot ||
@@ -477,9 +489,15 @@ static void test_spawn_residents(void **state)
     fixture_wait_event(&fixture, LP2P_SUP_ENDED, "svc@io-2", 1);
     __atomic_store_n(&svc.fail_inits, 1, __ATOMIC_RELEASE);
     fixture_do(&fixture, self, spawn_it, &conn[2]);
-    fixture_wait_event(&fixture, LP2P_SUP_START_FAILED, NULL, 1);
     fixture_do(&fixture, conn[2].out, find_resident, &again);
+    fixture_wait_event(&fixture, LP2P_SUP_START_FAILED, NULL, 1);
     fixture_do(&fixture, again, puppet_nothing, NULL);
+    /* One that was stopped for good is not made again by who asks for it. */
+    fixture_do(&fixture, conn[0].out, stop_resident, NULL);
+    for (unsigned asked = 0; found[0].slot != 0; asked++) {
+        assert_true(asked < 1000000);
+        fixture_do(&fixture, conn[0].out, find_resident, &found[0]);
+    }
     assert_int_equal(fixture_stop(&fixture), 0);
     assert_int_equal(fixture_events(&fixture, LP2P_SUP_ABANDONED, NULL), 0);
 }

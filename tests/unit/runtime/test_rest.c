@@ -27,12 +27,13 @@ static enum lp2p_verdict go_deep(struct lp2p_actor *self, void *arg)
 {
     (void)self;
     struct deep *deep = arg;
-    /* Not an array: AddressSanitizer would put that somewhere else. */
-    volatile uint8_t *bytes = alloca(DEEP_BYTES);
-    for (size_t i = 0; i < DEEP_BYTES; i += 512) {
+    /* Of a size that the compiler does not know: AddressSanitizer would put it somewhere else. */
+    volatile size_t size = DEEP_BYTES;
+    volatile uint8_t *bytes = alloca(size);
+    for (size_t i = 0; i < size; i += 512) {
         bytes[i] = (uint8_t)i;
     }
-    deep->page = (uintptr_t)&bytes[DEEP_BYTES / 2];
+    deep->page = (uintptr_t)&bytes[size / 2];
     deep->was_there = is_there(deep->page);
     return LP2P_CONTINUE;
 }
