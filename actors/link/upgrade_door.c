@@ -8,6 +8,7 @@
 #include "actors/link/carrier_ws.h"
 #include "websocket/first_bytes.h"
 #include "websocket/proxy.h"
+#include "websocket/upgrade.h"
 #include "wire/ip_text.h"
 
 #include <stdio.h>
@@ -69,6 +70,10 @@ static enum lp2p_err add_ws(struct lp2p_upgrade *upgrade, const struct lp2p_door
     struct lp2p_ws_start start = {.client = upgrade->arg->outbound};
     if (start.client) {
         host_of(upgrade, door, host);
+        if (!lp2p_ws_host_is_sendable(host)) {
+            (void)snprintf(upgrade->text, sizeof(upgrade->text), "a name that no request can carry");
+            return LP2P_EUNSUPPORTED;
+        }
         start.rand = rand;
         start.host = host;
     }

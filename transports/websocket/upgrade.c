@@ -59,10 +59,15 @@ static bool sendable(const char *text, size_t max)
     return len > 0;
 }
 
+bool lp2p_ws_host_is_sendable(const char *host)
+{
+    return sendable(host, LP2P_WS_HOST_MAX);
+}
+
 struct lp2p_ws_upgrade *lp2p_ws_upgrade_client(const char *host, const char *path, const struct lp2p_rand *rand,
                                                const struct lp2p_ws_limits *limits)
 {
-    if (!sendable(host, LP2P_WS_HOST_MAX) || !sendable(path, LP2P_WS_PATH_MAX) || path[0] != '/') {
+    if (!lp2p_ws_host_is_sendable(host) || !sendable(path, LP2P_WS_PATH_MAX) || path[0] != '/') {
         return NULL;
     }
     struct lp2p_ws_upgrade *upgrade = upgrade_new(true, limits);

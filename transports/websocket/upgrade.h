@@ -32,6 +32,8 @@ struct lp2p_ws_upgrade;
 
 /** NULL: no memory. limits NULL: the defaults. */
 struct lp2p_ws_upgrade *lp2p_ws_upgrade_server(const struct lp2p_ws_limits *limits);
+/** Whether a request can carry this Host: printable ASCII without blanks, and not too long. */
+bool lp2p_ws_host_is_sendable(const char *host);
 /** `host`: value of Host, "name" or "name:port"; `path` begins with '/'. Both are printable ASCII without blanks, else NULL. */
 struct lp2p_ws_upgrade *lp2p_ws_upgrade_client(const char *host, const char *path, const struct lp2p_rand *rand,
                                                const struct lp2p_ws_limits *limits);

@@ -124,6 +124,23 @@ static void test_doors_one_port(void **state)
     lp2p_node_free(b);
 }
 
+/* A name that no request can carry is the address's fault and not a lack of memory. */
+static void test_doors_name_that_cannot_be_asked_for(void **state)
+{
+    (void)state;
+    char addr[64];
+    unsigned port = free_port();
+    (void)snprintf(addr, sizeof(addr), "/ip4/127.0.0.1/tcp/%u/wss", port);
+    const char *listen = addr;
+    struct lp2p_node *a = listening(NULL, 0, "noise", NULL), *b = listening(&listen, 1, "noise", NULL);
+    (void)snprintf(addr, sizeof(addr), "/ip4/127.0.0.1/tcp/%u/tls/sni/a b/ws", port);
+    assert_int_equal(dial(a, addr), LP2P_EUNSUPPORTED);
+    (void)snprintf(addr, sizeof(addr), "/ip4/127.0.0.1/tcp/%u/tls/sni/ab/ws", port);
+    assert_int_equal(dial(a, addr), LP2P_OK);
+    lp2p_node_free(a);
+    lp2p_node_free(b);
+}
+
 static void test_doors_private_network(void **state)
 {
     (void)state;
@@ -269,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_doors_each),
         cmocka_unit_test(test_doors_one_port),
+        cmocka_unit_test(test_doors_name_that_cannot_be_asked_for),
         cmocka_unit_test(test_doors_private_network),
         cmocka_unit_test(test_doors_certificate_follows_files),
         cmocka_unit_test(test_doors_certificate_changes_under_way),
