@@ -61,7 +61,8 @@ struct lp2p_tls_task {
 
 struct lp2p_tls_backend {
     const char *name;
-    /** EBADKEY: the key cannot be used or is not the certificate's; EMALFORMED; ENOMEM. */
+    /** EBADKEY: the key cannot be used or is not the certificate's; EUNSUPPORTED: a kind of certificate that the library does
+     * not know; EMALFORMED; ENOMEM. */
     enum lp2p_err (*credentials_new)(const struct lp2p_tls_material *material, const struct lp2p_rand *rand,
                                      struct lp2p_tls_credentials **out);
     void (*credentials_free)(struct lp2p_tls_credentials *credentials);

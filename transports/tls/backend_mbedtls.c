@@ -75,13 +75,25 @@ static void credentials_free(struct lp2p_tls_credentials *credentials)
     }
 }
 
+/** Why a certificate of ours cannot be read: its kind of key is unknown here, or it is none. The library's codes are
+ * sums of a reason and what lay below it. */
+static enum lp2p_err reading_error(int rc)
+{
+    int reason = -(-rc & ~0x7f);
+    return reason == MBEDTLS_ERR_X509_UNKNOWN_SIG_ALG || reason == MBEDTLS_ERR_PK_UNKNOWN_PK_ALG ||
+                   reason == MBEDTLS_ERR_PK_UNKNOWN_NAMED_CURVE
+               ? LP2P_EUNSUPPORTED
+               : LP2P_EMALFORMED;
+}
+
 static enum lp2p_err load(struct lp2p_tls_credentials *credentials, const struct lp2p_tls_material *material,
                           struct lp2p_rand *rand)
 {
     for (size_t i = 0; i < material->chain_len; i++) {
-        if (mbedtls_x509_crt_parse_der(&credentials->chain, material->chain[i].ptr, material->chain[i].len) !=
-            0) {
-            return LP2P_EMALFORMED;
+        int rc =
+            mbedtls_x509_crt_parse_der(&credentials->chain, material->chain[i].ptr, material->chain[i].len);
+        if (rc != 0) {
+            return reading_error(rc);
         }
     }
     for (size_t i = 0; i < material->roots_len; i++) {

@@ -297,6 +297,37 @@ static void test_tls_session_bad_pem(void **state)
     yyjson_doc_free(doc);
 }
 
+/* An Ed25519 certificate and its key, made with OpenSSL. */
+static const char ed25519_chain[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBUzCCAQWgAwIBAgIUFShxoVkzmTxLEOfgJnNLX+p43B4wBQYDK2VwMBQxEjAQ\n"
+    "BgNVBAMMCWxvY2FsaG9zdDAeFw0yNjExMjYwMTM5NTRaFw0yNjEyMjYwMTM5NTRa\n"
+    "MBQxEjAQBgNVBAMMCWxvY2FsaG9zdDAqMAUGAytlcAMhAFwZxzl7+rKKtdOsLuKL\n"
+    "UrKqeRL4iiU3WMkfXWm5D/0lo2kwZzAdBgNVHQ4EFgQUi3sYfeW1VIrFy7j+jl6d\n"
+    "1biD9QkwHwYDVR0jBBgwFoAUi3sYfeW1VIrFy7j+jl6d1biD9QkwDwYDVR0TAQH/\n"
+    "BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwBQYDK2VwA0EAF95iFYAUILvh\n"
+    "yGOpUwGa02C8AdXBmRhDzesG7H612MQLCcWoySVgrs7y8D7cGhCo3+9A8QdB6rb+\n"
+    "z4CFteaNCA==\n"
+    "-----END CERTIFICATE-----\n";
+static const char ed25519_key[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MC4CAQAwBQYDK2VwBCIEIEBwCNHjdvtHG8zgH/oBcYIN5FU4Njk/rdCIpevyO02u\n"
+    "-----END PRIVATE KEY-----\n";
+
+/** A good certificate of a kind that the library does not know is told apart from a broken file. */
+static void test_tls_session_unknown_kind_of_key(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
+        struct lp2p_tls_web *web = NULL;
+        bool able = strcmp(kit_backends[i]->name, "openssl") == 0;
+        assert_int_equal(lp2p_tls_web_server(kit_backends[i], lp2p_span_str(ed25519_chain),
+                                             lp2p_span_str(ed25519_key), &kit_rand, &web),
+                         able ? LP2P_OK : LP2P_EUNSUPPORTED);
+        lp2p_tls_web_release(web);
+    }
+}
+
 /** New credentials while old sessions live: a session keeps what it began with. */
 static void test_tls_session_reload(void **state)
 {
@@ -328,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_tls_session_limits_what_waits),
         cmocka_unit_test(test_tls_session_changed_and_foreign_bytes),
         cmocka_unit_test(test_tls_session_bad_pem),
+        cmocka_unit_test(test_tls_session_unknown_kind_of_key),
         cmocka_unit_test(test_tls_session_reload),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
