@@ -90,8 +90,12 @@ static enum lp2p_err handshake_step(struct tls *tls, lp2p_time now)
     }
     for (;;) {
         enum lp2p_err err = flush(tls);
-        if (err != LP2P_OK || lp2p_tls_session_state(tls->session) == LP2P_TLS_SESSION_OPEN) {
+        enum lp2p_tls_session_state state = lp2p_tls_session_state(tls->session);
+        if (err != LP2P_OK || state == LP2P_TLS_SESSION_OPEN) {
             return err;
+        }
+        if (state == LP2P_TLS_SESSION_ENDED) {
+            return LP2P_EEOF; /* a good-bye came with the last of the handshake; it takes nothing any more */
         }
         err = feed(tls, RAW_MIN, now);
         if (err != LP2P_OK) {

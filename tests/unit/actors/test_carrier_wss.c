@@ -6,6 +6,8 @@
 #include "actors/link/carrier_tls.h"
 #include "actors/link/carrier_ws.h"
 
+#include <unistd.h>
+
 #define NOW_S 1800000000 /* wall clock of both ends */
 
 static struct lp2p_tls_web *server_web, *client_web;
@@ -182,6 +184,54 @@ static void test_carrier_wss_cut_off(void **state)
     close_ends(&a, &b);
 }
 
+/** Bytes that the session wants to send, behind what is in `out`. */
+static size_t drain_all(struct lp2p_tls_session *session, uint8_t *out, size_t at, size_t cap)
+{
+    size_t part;
+    while ((part = lp2p_tls_session_drain(session, out + at, cap - at, 0)) > 0) {
+        at += part;
+    }
+    return at;
+}
+
+/* A client ends its handshake, says good-bye and goes on talking, all in one piece: the set-up is over, whatever
+ * lies behind. (It once went round for ever.) */
+static void test_carrier_wss_good_bye_with_the_handshake(void **state)
+{
+    (void)state;
+    for (unsigned junk = 0; junk < 2; junk++) {
+        struct end a, b;
+        uint8_t bytes[20000] = {0};
+        size_t len = 0, used = 0, got = 0;
+        connect_ends(&a, &b);
+        b.carrier = tls_on(tcp_of(&b), server_web, NULL);
+        struct lp2p_tls_session *client = lp2p_tls_session_new(client_web, "node.example", &source, NOW_S);
+        len = drain_all(client, bytes, 0, sizeof(bytes));
+        raw_say(&a, bytes, len);
+        wait_readable(b.carrier->fd);
+        assert_int_equal(b.carrier->ops->set_up(b.carrier, 0), LP2P_EAGAIN);
+        while (lp2p_tls_session_state(client) == LP2P_TLS_SESSION_HANDSHAKE) {
+            wait_readable(a.fd);
+            assert_int_equal(lp2p_net_posix.read(NULL, a.fd, bytes, sizeof(bytes), &got), LP2P_OK);
+            assert_int_equal(lp2p_tls_session_feed(client, lp2p_span(bytes, got), 0, &used), LP2P_OK);
+        }
+        len = drain_all(client, bytes, 0, sizeof(bytes));
+        lp2p_tls_session_close(client);
+        len = drain_all(client, bytes, len, sizeof(bytes));
+        memset(bytes + len, 0, 100);
+        raw_say(&a, bytes, len + 100 * junk);
+        wait_readable(b.carrier->fd);
+        alarm(5); /* ends the test, not the loop */
+        while (b.up == LP2P_EAGAIN) {
+            b.up = b.carrier->ops->set_up(b.carrier, 0);
+        }
+        alarm(0);
+        assert_int_equal(b.up, LP2P_EEOF);
+        lp2p_tls_session_free(client);
+        close_ends(&a, &b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +240,7 @@ int main(void)
         cmocka_unit_test(test_carrier_wss_certificate_of_another_name),
         cmocka_unit_test(test_AH12_knocks_at_a_secure_websocket_port),
         cmocka_unit_test(test_carrier_wss_cut_off),
+        cmocka_unit_test(test_carrier_wss_good_bye_with_the_handshake),
     };
     return cmocka_run_group_tests_name("carrier wss", tests, make_credentials, release_credentials);
 }
