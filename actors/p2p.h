@@ -8,7 +8,16 @@
  * Ownership: a `const char *` or pointer given to a call is borrowed until the call returns. What a callback receives is
  * valid until the callback returns. What a function returns for keeping has a matching _free.
  *
- * Peers are named by the text of their peer id ("12D3KooW..."; CIDv1 text is read too), addresses by multiaddr text. */
+ * Peers are named by the text of their peer id ("12D3KooW..."; CIDv1 text is read too), addresses by multiaddr text.
+ *
+ * Errors: what returns enum lp2p_err returns LP2P_OK or a negative code whose name, sentence and fault are told by lp2p_errname,
+ * lp2p_strerror and lp2p_err_fault. NULL where something is required is EINVAL, no memory is ENOMEM, a node that does not run is
+ * ESTATE; beside a function stand only the codes that are its own. A call that gives an operation checks its arguments at once and
+ * tells everything else through the operation's result.
+ *
+ * Units are part of the name: _ns nanoseconds, _ms milliseconds, _s seconds, _len and cap bytes or entries. Texts end in NUL.
+ *
+ * Specs named here are those of libp2p (github.com/libp2p/specs). Messages and resources are those of Lotus nodes. */
 #ifndef LOTUS_P2P_H
 #define LOTUS_P2P_H
 
@@ -43,16 +52,23 @@ struct lp2p_stream;
 
 /** A configuration with the defaults: no listen address, DHT client, connections 10..50, noise and tls, yamux; NULL: no memory. */
 struct lp2p_config *lp2p_config_new(void);
+/** Frees and wipes it; nodes that were made from it go on. NULL-safe. */
 void lp2p_config_free(struct lp2p_config *config);
 
-/* Each setter returns LP2P_OK or LP2P_EINVAL with lp2p_config_detail telling which value was wrong and what was expected. */
+/* Each setter returns LP2P_OK or LP2P_EINVAL with lp2p_config_detail telling which value was wrong and what was expected; those that
+ * read a file also ENOTFOUND and EIO. After an error the configuration is as it was before. */
 /** Adds an address to listen on, up to 16: /ip4|ip6/IP/tcp/PORT, alone or with /ws, /wss, /tls/ws or /tls/sni/NAME/ws behind it.
  *  Addresses with the same IP address and port (not 0) share one socket; the first bytes tell what is spoken. */
 enum lp2p_err lp2p_config_listen(struct lp2p_config *config, const char *multiaddr);
-enum lp2p_err lp2p_config_announce(struct lp2p_config *config, const char *multiaddr);  /* add; replaces what is published; up to 16 */
-enum lp2p_err lp2p_config_append_announce(struct lp2p_config *config, const char *multiaddr); /* add; published besides; up to 16 */
-enum lp2p_err lp2p_config_bootstrap(struct lp2p_config *config, const char *multiaddr); /* add; must end in /p2p/ID; up to 64 */
-enum lp2p_err lp2p_config_connections(struct lp2p_config *config, unsigned min, unsigned max); /* defaults 10, 50 */
+/** Adds an address that identify and the DHT publish instead of those listened on and observed; up to 16. */
+enum lp2p_err lp2p_config_announce(struct lp2p_config *config, const char *multiaddr);
+/** Adds an address that is published besides the others; up to 16. */
+enum lp2p_err lp2p_config_append_announce(struct lp2p_config *config, const char *multiaddr);
+/** Adds a peer that is dialed first, and again while it is not connected; must end in /p2p/ID; up to 64. */
+enum lp2p_err lp2p_config_bootstrap(struct lp2p_config *config, const char *multiaddr);
+/** Below `min` connections known peers are dialed, above `max` the least valuable are closed; 0 <= min <= max, 1 <= max <= 65536;
+ *  defaults 10, 50. */
+enum lp2p_err lp2p_config_connections(struct lp2p_config *config, unsigned min, unsigned max);
 /** What is set now: by the call above, by lp2p_config_load_env, or the defaults. */
 void lp2p_config_connections_of(const struct lp2p_config *config, unsigned *min, unsigned *max);
 /** Tell and believe only public addresses: identify and the signed record leave out what is private or loopback (not what `announce`
@@ -60,7 +76,9 @@ void lp2p_config_connections_of(const struct lp2p_config *config, unsigned *min,
 enum lp2p_err lp2p_config_public_only(struct lp2p_config *config, bool public_only);
 /** "server", "client" or "off" (default "client"); protocol is a full id, NULL: /lotus/kad/1.0.0. */
 enum lp2p_err lp2p_config_dht(struct lp2p_config *config, const char *mode, const char *protocol);
-enum lp2p_err lp2p_config_dht_params(struct lp2p_config *config, unsigned k, unsigned alpha); /* defaults 20, 10; 0 keeps */
+/** Size of a bucket and of an answer (k), and requests of a lookup under way at one time (alpha), as in kad-dht; defaults 20, 10;
+ *  0 keeps. */
+enum lp2p_err lp2p_config_dht_params(struct lp2p_config *config, unsigned k, unsigned alpha);
 /** Comma separated list in order of preference: "noise", "tls" or both (default "noise,tls"): dialers propose in this order,
  *  listeners take any of them. */
 enum lp2p_err lp2p_config_security(struct lp2p_config *config, const char *list);
@@ -70,12 +88,12 @@ enum lp2p_err lp2p_config_tls_files(struct lp2p_config *config, const char *cert
 /** Comma separated list of IP addresses and networks (10.0.0.0/8) of proxies: what these say about where a connection comes from
  *  (PROXY protocol 1 and 2, X-Forwarded-For) is believed, and limits and identify go by it. Up to 16; default none. */
 enum lp2p_err lp2p_config_trusted_proxies(struct lp2p_config *config, const char *list);
-/** A private network: its pre-shared key file (/key/swarm/psk/1.0.0/). The node then speaks to nobody without that key. EINVAL: it
+/** A private network: its pre-shared key file (spec pnet, /key/swarm/psk/1.0.0/). The node then speaks to nobody without that key. EINVAL: it
  *  is no such file; ENOTFOUND, EIO: it cannot be read. */
 enum lp2p_err lp2p_config_swarm_key_file(struct lp2p_config *config, const char *path);
 /** Comma separated list in order of preference: "yamux", "mplex" or both (default "yamux"). */
 enum lp2p_err lp2p_config_muxers(struct lp2p_config *config, const char *list);
-/** Identity: a PrivateKey protobuf of any type. Copied. Without it each node gets a throw-away identity. */
+/** Identity: a PrivateKey protobuf (spec peer-ids) of any type. Copied. Without it each node gets a throw-away identity. */
 enum lp2p_err lp2p_config_key(struct lp2p_config *config, const void *protobuf, size_t len);
 /** Type of the identities that are made here (throw-away, or in a new key file): "ed25519" (default), "secp256k1", "ecdsa"
  *  (P-256), "rsa" (2048 bits), "rsa-3072", "rsa-4096". A key file that holds another type is then refused (EINVAL). Before
@@ -121,6 +139,7 @@ enum lp2p_log_level { LP2P_LOG_ERROR, LP2P_LOG_WARN, LP2P_LOG_INFO, LP2P_LOG_DEB
 /** Log lines without newline; `module` e.g. "dialer". Called by the node's threads, one call at a time; must not call back into
  *  the node and should not block. The library prints nothing by itself. */
 typedef void (*lp2p_log_fn)(void *user, enum lp2p_log_level level, const char *module, const char *text);
+/** Lines up to max_level go to fn(user, ..), which must outlive the nodes; fn NULL (the default): nowhere. */
 enum lp2p_err lp2p_config_log(struct lp2p_config *config, enum lp2p_log_level max_level, lp2p_log_fn fn, void *user);
 /** What was wrong with the last setter that failed; never NULL. */
 const char *lp2p_config_detail(const struct lp2p_config *config);
@@ -155,9 +174,11 @@ int lp2p_op_fd(struct lp2p_op *op);
  *  called by the thread that stops it. */
 typedef void (*lp2p_op_fn)(void *user, struct lp2p_op *op);
 enum lp2p_err lp2p_op_then(struct lp2p_op *op, lp2p_op_fn fn, void *user);
-void lp2p_op_cancel(struct lp2p_op *op); /* finishes with ECANCELED unless it is done */
+/** Finishes it with ECANCELED unless it is done; what was sent stays sent. NULL-safe. */
+void lp2p_op_cancel(struct lp2p_op *op);
+/** Gives the handle up; what runs goes on without it. NULL-safe. */
 void lp2p_op_free(struct lp2p_op *op);
-/** EAGAIN while it runs. */
+/** How it ended: LP2P_OK or why it failed; EAGAIN while it runs. */
 enum lp2p_err lp2p_op_result(const struct lp2p_op *op);
 /** What was tried, on which address, at which stage, and why it failed; "" if there is nothing to add. Valid while op lives. */
 const char *lp2p_op_detail(const struct lp2p_op *op);
@@ -197,9 +218,11 @@ enum lp2p_err lp2p_node_connect(struct lp2p_node *node, const char *multiaddr, s
 enum lp2p_err lp2p_node_disconnect(struct lp2p_node *node, const char *peer_or_multiaddr, struct lp2p_op **op);
 /** Snapshot of known peers, NULL-safe free. `connected_only`: without those that are only known. Waits for the node (bounded). */
 enum lp2p_err lp2p_node_peers(struct lp2p_node *node, bool connected_only, struct lp2p_peer **out, size_t *len);
+/** Frees what lp2p_node_peers and lp2p_node_peer gave, with all texts in it. NULL-safe. */
 void lp2p_peers_free(struct lp2p_peer *peers, size_t len);
 /** One peer; ENOTFOUND. Free with lp2p_peers_free(peer, 1). */
 enum lp2p_err lp2p_node_peer(struct lp2p_node *node, const char *peer, struct lp2p_peer **out);
+/** True while there is a usable connection to the peer. Waits for the node (bounded). */
 bool lp2p_node_is_connected(struct lp2p_node *node, const char *peer);
 /** Keeps a peer's connections from being trimmed, or gives that up. Counted: as many unprotects as protects. */
 enum lp2p_err lp2p_node_protect(struct lp2p_node *node, const char *peer, bool protect);
@@ -258,7 +281,8 @@ struct lp2p_handler {
     /** Called when the actor (re)starts with restarts so far, 0 the first time; an error is a failure (supervisor acts). May be NULL. */
     enum lp2p_err (*on_start)(void *user, struct lp2p_node *node, unsigned restarts);
 };
-/** Before or after start. The struct is copied. EEXIST: the name or the stream protocol is taken (detail: NULL-safe text). */
+/** Before or after start. The struct is copied; `user` must live until the handler is unregistered or the node freed. EEXIST: the
+ *  name or the stream protocol is taken. */
 enum lp2p_err lp2p_node_register(struct lp2p_node *node, const struct lp2p_handler *handler);
 /** Returns after the last callback of the handler has returned (unless called from that handler itself). ENOTFOUND. */
 enum lp2p_err lp2p_node_unregister(struct lp2p_node *node, const char *name);
@@ -281,8 +305,10 @@ void lp2p_stream_reset(struct lp2p_stream *stream);
 /** A descriptor that is readable when the stream may be readable, writable or has ended since the last read or write; owned by
  *  the stream. -1 if none could be made. */
 int lp2p_stream_fd(struct lp2p_stream *stream);
-const char *lp2p_stream_peer(const struct lp2p_stream *stream);     /* peer id text */
-const char *lp2p_stream_protocol(const struct lp2p_stream *stream); /* agreed protocol id */
+/** The proven peer id of the other side; valid as long as the stream. */
+const char *lp2p_stream_peer(const struct lp2p_stream *stream);
+/** The protocol id that was agreed on; valid as long as the stream. */
+const char *lp2p_stream_protocol(const struct lp2p_stream *stream);
 /** Frees; a stream that is not yet closed on both sides is closed for writing and what arrives is thrown away (reset if unread
  *  data was lost). NULL-safe. */
 void lp2p_stream_free(struct lp2p_stream *stream);
@@ -299,13 +325,18 @@ enum lp2p_err lp2p_node_discover(struct lp2p_node *node, const char *type, const
 /** Local cache only; *json is the announcement (free with lp2p_free). ENOTFOUND. */
 enum lp2p_err lp2p_node_resource(struct lp2p_node *node, const char *type, const char *id, char **json);
 
+/** Stores a record (kad-dht, PUT_VALUE) at the peers closest to the key. Key and value are taken as they are, without a validator, as
+ *  Lotus nodes have it. Number: peers that stored it. EQUORUM: none did. */
 enum lp2p_err lp2p_dht_put(struct lp2p_node *node, const void *key, size_t key_len, const void *value, size_t value_len,
                            struct lp2p_op **op);
+/** Looks a record up (kad-dht, GET_VALUE). Result bytes: the value. ENOTFOUND. */
 enum lp2p_err lp2p_dht_get(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
-/** key: a multihash, or a CID text (then key_len is strlen), which stands for its multihash; other bytes are taken as they are.
- *  The same for find_providers and closest; for closest also a peer id text. */
+/** Tells the peers closest to the key that this node provides it (kad-dht, ADD_PROVIDER). key: a multihash, or a CID text (then
+ *  key_len is strlen), which stands for its multihash; other bytes are taken as they are. Number: peers that it was sent to. */
 enum lp2p_err lp2p_dht_provide(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
+/** Peers that provide a key, as for provide, until `max` are known (kad-dht, GET_PROVIDERS). See lp2p_op_peers. ENOTFOUND. */
 enum lp2p_err lp2p_dht_find_providers(struct lp2p_node *node, const void *key, size_t key_len, unsigned max, struct lp2p_op **op);
+/** The addresses of a peer (kad-dht, FIND_NODE). See lp2p_op_peers. ENOTFOUND. */
 enum lp2p_err lp2p_dht_find_peer(struct lp2p_node *node, const char *peer, struct lp2p_op **op);
 /** The peers closest to a key: any bytes, or the text of a peer id or a CID, which then stands for its binary form. */
 enum lp2p_err lp2p_dht_closest(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
@@ -321,7 +352,8 @@ enum lp2p_event_kind {
     LP2P_EVENT_LISTENING,  /* detail: multiaddr with /p2p/ID */
     LP2P_EVENT_LOST,       /* the queue was full: `number` events were dropped before this one */
 };
-const char *lp2p_event_name(enum lp2p_event_kind kind); /* "peer:connect", "peer:disconnect", "message", "error", ... */
+/** "peer:connect", "peer:disconnect", "message", "error", ...; static. */
+const char *lp2p_event_name(enum lp2p_event_kind kind);
 struct lp2p_event {
     enum lp2p_event_kind kind;
     const struct lp2p_peer *peer;       /* CONNECT, DISCONNECT, DISCOVERY, UPDATE, MESSAGE (id only) */
@@ -336,8 +368,9 @@ typedef void (*lp2p_event_fn)(void *user, struct lp2p_node *node, const struct l
 enum lp2p_err lp2p_node_on_event(struct lp2p_node *node, lp2p_event_fn fn, void *user);
 /** Events by queue: readable while events wait. At most 4096 wait; then the oldest are dropped and LOST tells how many. */
 int lp2p_node_event_fd(struct lp2p_node *node);
-/** The next event or NULL; timeout_ms as lp2p_op_wait. Free it with lp2p_event_free. */
+/** The next event, or NULL when none came in time or the node does not run; timeout_ms as lp2p_op_wait. Free it with lp2p_event_free. */
 struct lp2p_event *lp2p_node_next_event(struct lp2p_node *node, int timeout_ms);
+/** Frees an event of the queue and all that it points to. NULL-safe. */
 void lp2p_event_free(struct lp2p_event *event);
 
 /* ---- Statistics, read without stopping anything */
@@ -357,14 +390,17 @@ struct lp2p_stats {
     uint64_t events_lost, restarts, actors, threads;
     uint64_t mdns_queries, mdns_answers, mdns_packets, mdns_invalid, mdns_limited, mdns_peers; /* packets: received; peers: heard of */
 };
+/** Counters since the node was made, and gauges of now; all zero before the first start. */
 enum lp2p_err lp2p_node_stats(struct lp2p_node *node, struct lp2p_stats *out);
 
 /** Accounting of one actor of the node. */
 struct lp2p_actor_info {
     char id[40], kind[16], thread[16];
     unsigned restarts;
-    uint64_t msgs_in, msgs_out, sends_refused, busy_ns, longest_ns, turns, bytes;
-    uint32_t depth, depth_peak;
+    uint64_t msgs_in, msgs_out, sends_refused; /* refused: the receiver's mailbox was full */
+    uint64_t busy_ns, longest_ns, turns;       /* in handlers: in all, the longest one, how often it was its turn */
+    uint64_t bytes;                            /* held */
+    uint32_t depth, depth_peak;                /* of its mailbox */
 };
 /** Copies up to cap entries, returns how many actors there are. */
 size_t lp2p_node_actors(struct lp2p_node *node, struct lp2p_actor_info *out, size_t cap);

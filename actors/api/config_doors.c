@@ -11,7 +11,7 @@
 
 enum lp2p_err lp2p_config_security(struct lp2p_config *config, const char *list)
 {
-    static const char expected[] = "a list of: noise, tls";
+    static const char expected[] = "a list of: noise, tls (each at most once)";
     const char *chosen[LP2P_ARRAY_LEN(config->security)];
     struct lp2p_span item = {0};
     size_t count = 0;
