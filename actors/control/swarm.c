@@ -116,9 +116,9 @@ static void peer_found(struct lp2p_actor *self, struct lp2p_swarm *swarm, const 
     if (entry == NULL) {
         return;
     }
-    /* Hearsay never displaces what a connected peer said of itself. */
+    /* Hearsay adds nothing to what a connected peer says of itself; of one that has gone others may know where it went. */
     bool known = entry->discovered;
-    if ((entry->protocols == NULL || entry->recalled) &&
+    if ((entry->protocols == NULL || entry->recalled || lp2p_list_empty(&entry->links)) &&
         lp2p_peer_entry_learn(entry, m->addrs, LP2P_ADDR_HEARSAY, (uint32_t)(lp2p_wall_ms(self) / 1000))) {
         lp2p_swarm_population_poke(self);
         if (known) {

@@ -25,6 +25,7 @@
 #define LP2P_LINKS_PER_PEER_MAX 4
 #define LP2P_DIAL_TIMEOUT_NS LP2P_SEC(15)
 #define LP2P_SELF_DEBOUNCE_NS LP2P_MS(20)
+#define LP2P_LINK_GOOD_NS LP2P_SEC(60) /* who hangs up earlier, again and again, is not dialed at once again */
 
 enum lp2p_swarm_timer { LP2P_SWARM_OUTBOX, LP2P_SWARM_SELF, LP2P_SWARM_POPULATION, LP2P_SWARM_WAITERS, LP2P_SWARM_STORE };
 
@@ -112,6 +113,8 @@ void lp2p_swarm_link_close(struct lp2p_actor *self, struct lp2p_swarm *swarm, st
 void lp2p_swarm_disconnect(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_disconnect *m);
 /** The link that new streams to the peer use: the one with the fewest streams that is up and not closing; NULL: none. */
 struct lp2p_link *lp2p_swarm_best_link(const struct lp2p_peer_entry *entry);
+/** Identify has ended on one of the links that new streams can use. */
+bool lp2p_swarm_is_identified(const struct lp2p_peer_entry *entry);
 /** Snapshot with connection data; NULL: no memory. */
 struct lp2p_peer_info *lp2p_swarm_peer_info(const struct lp2p_peer_entry *entry);
 void lp2p_swarm_list_peers(struct lp2p_swarm *swarm, struct lp2p_m_list_peers *m);
@@ -131,6 +134,8 @@ void lp2p_swarm_dials_sweep(struct lp2p_actor *self, struct lp2p_swarm *swarm);
 struct lp2p_dial_job *lp2p_swarm_dial_find(struct lp2p_swarm *swarm, uint64_t id);
 /** A link to the peer is up: streams that wait are opened. With `identified`, connects that wait are finished too. */
 void lp2p_swarm_waiters_serve(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry, bool identified);
+/** The user is among those who wait, and not only the node itself. */
+bool lp2p_swarm_user_waits(const struct lp2p_peer_entry *entry);
 void lp2p_swarm_waiters_fail(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_list *waiters,
                              enum lp2p_err reason, const char *text);
 void lp2p_swarm_waiters_expire(struct lp2p_actor *self, struct lp2p_swarm *swarm);

@@ -57,6 +57,18 @@ void lp2p_swarm_waiters_fail(struct lp2p_actor *self, struct lp2p_swarm *swarm, 
     }
 }
 
+bool lp2p_swarm_user_waits(const struct lp2p_peer_entry *entry)
+{
+    LP2P_LIST_FOREACH(it, &entry->waiters)
+    {
+        const struct lp2p_waiter *waiter = LP2P_LIST_ENTRY(it, struct lp2p_waiter, list);
+        if (waiter->open == NULL || !waiter->open->internal) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void arm_waiters(struct lp2p_actor *self, struct lp2p_swarm *swarm)
 {
     lp2p_timer_set(self, LP2P_SWARM_WAITERS, lp2p_heap_deadline(&swarm->waiters));
@@ -393,7 +405,7 @@ void lp2p_swarm_connect(struct lp2p_actor *self, struct lp2p_swarm *swarm, struc
         lp2p_time deadline = lp2p_time_add(lp2p_now(self), 2 * LP2P_DIAL_TIMEOUT_NS);
         err = waiter_add(self, swarm, &entry->waiters, deadline, &m->op, NULL);
         if (err == LP2P_OK && link != NULL) {
-            lp2p_swarm_waiters_serve(self, swarm, entry, link->identified);
+            lp2p_swarm_waiters_serve(self, swarm, entry, lp2p_swarm_is_identified(entry));
         }
     }
     if (err != LP2P_OK) {

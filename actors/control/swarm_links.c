@@ -166,7 +166,6 @@ void lp2p_swarm_upgraded(struct lp2p_actor *self, struct lp2p_swarm *swarm, stru
             lp2p_peer_entry_learn(entry, addrs, LP2P_ADDR_PROVEN, (uint32_t)(lp2p_wall_ms(self) / 1000));
             lp2p_addrs_drop(&addrs);
         }
-        entry->failures = 0;
         entry->backoff_until = 0;
     }
 }
@@ -208,6 +207,18 @@ void lp2p_swarm_link_up(struct lp2p_actor *self, struct lp2p_swarm *swarm, const
     lp2p_swarm_population_poke(self);
 }
 
+/** A peer that takes connections and hangs up (it may be full) would be dialed as fast as it can say no. The first time may be
+ *  chance, and a connection that served for a while may be renewed at once. */
+static void judge_end(struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry, const struct lp2p_link *link, lp2p_time now)
+{
+    if (lp2p_time_since(now, link->since) >= LP2P_LINK_GOOD_NS) {
+        entry->failures = 0;
+    } else if (link->outbound && !link->closing && entry->failures++ > 0) {
+        lp2p_time until = lp2p_time_add(now, lp2p_population_backoff(entry->failures - 1, &swarm->rand));
+        entry->backoff_until = LP2P_MAX(entry->backoff_until, until);
+    }
+}
+
 void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, uint64_t conn, enum lp2p_err reason)
 {
     struct lp2p_link *link = find(swarm, conn);
@@ -216,6 +227,7 @@ void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, ui
     }
     struct lp2p_peer_entry *entry = link->peer;
     bool was_last = link->up && only_link_up(entry, link), we_closed = link->closing;
+    judge_end(swarm, entry, link, lp2p_now(self));
     lp2p_observed_gone(&swarm->observed, conn, lp2p_now(self));
     lp2p_demonitor(self, link->muxer);
     lp2p_list_remove(&link->all);
@@ -234,9 +246,11 @@ void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, ui
         lp2p_swarm_changed(self, swarm, entry);
         lp2p_swarm_publish_peer(self, swarm, &LP2P_M_PEER_DISCONNECTED, lp2p_swarm_peer_info(entry), reason);
     }
-    /* Who asked for the peer while we were closing gets a fresh connection. */
+    lp2p_swarm_waiters_serve(self, swarm, entry, lp2p_swarm_is_identified(entry)); /* by another link, if there is one */
+    /* A user who asked for the peer while we were closing gets a fresh connection. */
     bool wanted = lp2p_list_empty(&entry->links) && !lp2p_list_empty(&entry->waiters);
-    if (wanted && entry->dial == 0 && !(we_closed && lp2p_swarm_dial_peer(self, swarm, entry, NULL, LP2P_DIAL_USER) == LP2P_OK)) {
+    bool again = we_closed && lp2p_swarm_user_waits(entry);
+    if (wanted && entry->dial == 0 && !(again && lp2p_swarm_dial_peer(self, swarm, entry, NULL, LP2P_DIAL_USER) == LP2P_OK)) {
         enum lp2p_err told = reason == LP2P_OK ? LP2P_ECLOSED : reason;
         lp2p_swarm_waiters_fail(self, swarm, &entry->waiters, told, "the connection ended before it could be used");
     }
@@ -356,6 +370,18 @@ struct lp2p_link *lp2p_swarm_best_link(const struct lp2p_peer_entry *entry)
         }
     }
     return best;
+}
+
+bool lp2p_swarm_is_identified(const struct lp2p_peer_entry *entry)
+{
+    LP2P_LIST_FOREACH(it, &entry->links)
+    {
+        const struct lp2p_link *link = LP2P_LIST_ENTRY(it, struct lp2p_link, of_peer);
+        if (link->up && !link->closing && link->identified) {
+            return true;
+        }
+    }
+    return false;
 }
 
 struct lp2p_peer_info *lp2p_swarm_peer_info(const struct lp2p_peer_entry *entry)

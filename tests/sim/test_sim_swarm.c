@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT
+ * The swarm among whole nodes in virtual time: who waits is served, who is rude is left alone for a while, and what others tell
+ * of a peer is heard when the peer itself is not there to tell. */
+#include "actors/api/node.h"
+#include "actors/api/op_private.h"
+#include "actors/control/tree.h"
+#include "simnet.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define HOSTS 2
+#define PORT 4001
+
+struct world {
+    struct simnet *net;
+    struct simhost *hosts[HOSTS];
+    struct lp2p_node *nodes[HOSTS];
+    struct lp2p_tree *trees[HOSTS];
+    struct lp2p_rt *rts[HOSTS];
+};
+
+static void start_node(struct world *world, unsigned i, struct lp2p_rand *rand, uint64_t seed, const char *bootstrap)
+{
+    struct lp2p_config *config = lp2p_config_new();
+    struct lp2p_private_key key;
+    uint8_t bytes[68];
+    char text[64], detail[LP2P_DETAIL_MAX] = "", failed[64] = "";
+    lp2p_private_key_generate(rand, &key);
+    size_t len = 0;
+    assert_int_equal(lp2p_private_key_encode(&key, bytes, sizeof(bytes), &len), LP2P_OK);
+    assert_int_equal(lp2p_config_key(config, bytes, sizeof(bytes)), LP2P_OK);
+    (void)snprintf(text, sizeof(text), "/ip4/10.0.0.%u/tcp/%d", i + 1, PORT);
+    assert_int_equal(lp2p_config_listen(config, text), LP2P_OK);
+    assert_int_equal(lp2p_config_connections(config, bootstrap != NULL ? 1 : 0, 8), LP2P_OK);
+    assert_int_equal(lp2p_config_dht(config, "off", NULL), LP2P_OK);
+    if (bootstrap != NULL) {
+        assert_int_equal(lp2p_config_bootstrap(config, bootstrap), LP2P_OK);
+    }
+    assert_int_equal(lp2p_node_new(config, &world->nodes[i], detail), LP2P_OK);
+    lp2p_config_free(config);
+    world->hosts[i] = simnet_host(world->net, i + 1);
+    struct lp2p_context *ctx = &world->nodes[i]->ctx;
+    ctx->net = simhost_net(world->hosts[i]);
+    struct lp2p_rt_config rt = {.simulated = true, .seed = seed + i, .sim_io = simhost_io(world->hosts[i])};
+    world->trees[i] = lp2p_tree_new(ctx, &rt);
+    assert_non_null(world->trees[i]);
+    if (lp2p_rt_start(&rt, &world->rts[i], failed) != LP2P_OK) {
+        fail_msg("node %u: %s did not start", i, failed);
+    }
+}
+
+static void run_ms(struct world *world, uint64_t ms)
+{
+    simnet_run(world->net, world->rts, HOSTS, lp2p_sim_now(world->rts[0]) + LP2P_MS(ms));
+}
+
+/** Node 1 knows nobody; node 0 has it as its bootstrap peer, if that is wanted. */
+static struct world *world_start(uint64_t seed, bool bootstrap)
+{
+    struct world *world = calloc(1, sizeof(*world));
+    struct lp2p_rand_seeded gen;
+    char text[LP2P_ADDR_TEXT_MAX];
+    lp2p_rand_seeded_init(&gen, seed);
+    struct lp2p_rand rand = lp2p_rand_seeded_source(&gen);
+    world->net = simnet_new(seed, LP2P_MS(20), LP2P_MS(10));
+    start_node(world, 1, &rand, seed, NULL);
+    (void)snprintf(text, sizeof(text), "/ip4/10.0.0.2/tcp/%d/p2p/%s", PORT, lp2p_node_peer_id(world->nodes[1]));
+    start_node(world, 0, &rand, seed, bootstrap ? text : NULL);
+    if (!bootstrap) {
+        run_ms(world, 2000);
+    }
+    return world;
+}
+
+static void world_stop(struct world *world)
+{
+    for (unsigned i = 0; i < HOSTS; i++) {
+        assert_int_equal(lp2p_rt_stop(&world->rts[i]), 0);
+        lp2p_swarm_heir_free(&world->nodes[i]->ctx);
+        lp2p_tree_free(world->trees[i]);
+        assert_int_equal(simhost_fds(world->hosts[i]), 0);
+        world->nodes[i]->ctx.names_known = false;
+        lp2p_node_free(world->nodes[i]);
+    }
+    simnet_free(world->net);
+    free(world);
+}
+
+static void post(struct world *world, unsigned i, struct lp2p_msg *msg)
+{
+    assert_int_equal(lp2p_post(world->rts[i], lp2p_names(&world->nodes[i]->ctx)->swarm, &msg), LP2P_OK);
+}
+
+static struct lp2p_multiaddr address(uint8_t c, uint8_t d)
+{
+    const uint8_t ip[4] = {10, 0, c, d};
+    struct lp2p_multiaddr addr;
+    lp2p_multiaddr_from_ip_tcp(ip, 4, PORT, &addr);
+    return addr;
+}
+
+static struct lp2p_op *connect_to(struct world *world, unsigned from, unsigned to)
+{
+    struct lp2p_m_connect *m = LP2P_NEW(CONNECT, connect);
+    struct lp2p_multiaddr addr = address(0, (uint8_t)(to + 1));
+    struct lp2p_op *op = lp2p_op_new(NULL);
+    m->peer = world->nodes[to]->ctx.self;
+    m->addrs = lp2p_addrs_new(&addr, 1);
+    m->op = lp2p_op_ref(op);
+    post(world, from, &m->msg);
+    return op;
+}
+
+static void disconnect(struct world *world, unsigned from, unsigned to)
+{
+    struct lp2p_m_disconnect *m = LP2P_NEW(DISCONNECT, disconnect);
+    m->peer = world->nodes[to]->ctx.self;
+    m->op = lp2p_op_new(NULL);
+    post(world, from, &m->msg);
+}
+
+static void expect_ok(struct lp2p_op *op)
+{
+    assert_int_equal(lp2p_op_result(op), LP2P_OK);
+    lp2p_op_drop(&op);
+}
+
+static unsigned connections(const struct world *world, unsigned i)
+{
+    return (unsigned)LP2P_READ(&world->nodes[i]->ctx, connections);
+}
+
+/** Whether node 0 knows that address of node 1. */
+static bool knows(struct world *world, const struct lp2p_multiaddr *addr)
+{
+    struct lp2p_m_list_peers *m = LP2P_NEW(LIST_PEERS, list_peers);
+    struct lp2p_op *op = lp2p_op_new(NULL);
+    size_t len = 0;
+    bool found = false;
+    m->peer = world->nodes[1]->ctx.self;
+    m->op = lp2p_op_ref(op);
+    post(world, 0, &m->msg);
+    run_ms(world, 10);
+    struct lp2p_peer_info *const *infos = lp2p_op_infos(op, &len);
+    for (size_t i = 0; i < len; i++) {
+        found = found || lp2p_addrs_have(infos[i]->addrs, addr);
+    }
+    lp2p_op_drop(&op);
+    return found;
+}
+
+static void gossip(struct world *world, const struct lp2p_multiaddr *addr)
+{
+    struct lp2p_m_peer_found *m = LP2P_NEW(PEER_FOUND, peer_found);
+    m->peer = world->nodes[1]->ctx.self;
+    m->addrs = lp2p_addrs_new(addr, 1);
+    post(world, 0, &m->msg);
+    run_ms(world, 10);
+}
+
+/** A connected peer speaks for itself; of one that has gone others may know where it is now. */
+static void test_sim_swarm_hears_of_a_peer_that_moved(void **state)
+{
+    (void)state;
+    struct world *world = world_start(3, false);
+    struct lp2p_multiaddr lie = address(9, 1), moved = address(9, 2);
+    struct lp2p_op *op = connect_to(world, 0, 1);
+    run_ms(world, 3000);
+    expect_ok(op);
+    gossip(world, &lie);
+    assert_false(knows(world, &lie));
+    disconnect(world, 0, 1);
+    run_ms(world, 3000);
+    assert_int_equal(connections(world, 0), 0);
+    gossip(world, &moved);
+    assert_true(knows(world, &moved));
+    world_stop(world);
+}
+
+/** A peer that takes each connection and ends it at once is not knocked at without a pause. */
+static void test_sim_swarm_leaves_alone_who_hangs_up(void **state)
+{
+    (void)state;
+    struct world *world = world_start(4, true);
+    for (int i = 0; i < 1200; i++) { /* two minutes */
+        run_ms(world, 100);
+        disconnect(world, 1, 0);
+    }
+    assert_in_range(LP2P_READ(&world->nodes[0]->ctx, dials), 4, 12);
+    run_ms(world, 400000); /* and is a peer again when it has come to its senses */
+    assert_int_equal(connections(world, 0), 1);
+    world_stop(world);
+}
+
+/** A connection that served for a while may be renewed at once. */
+static void test_sim_swarm_renews_what_was_good(void **state)
+{
+    (void)state;
+    struct world *world = world_start(5, true);
+    for (int i = 0; i < 5; i++) {
+        run_ms(world, 120000);
+        assert_int_equal(connections(world, 0), 1);
+        disconnect(world, 1, 0);
+        run_ms(world, 3000);
+        assert_int_equal(connections(world, 0), 1);
+    }
+    world_stop(world);
+}
+
+static void open_internally(struct world *world, bool internal)
+{
+    struct lp2p_m_peer_stream_open *m = LP2P_NEW(PEER_STREAM_OPEN, peer_stream_open);
+    m->peer = world->nodes[1]->ctx.self;
+    m->internal = internal;
+    m->resident = LP2P_RESIDENT_STREAMS;
+    m->op = lp2p_op_new(NULL);
+    m->protocols_len = 1;
+    (void)snprintf(m->protocols[0], sizeof(m->protocols[0]), "/nothing");
+    post(world, 0, &m->msg);
+}
+
+/** Who wants to be rid of a peer is rid of it, whatever the DHT would like to ask it at that moment; unless the user does. */
+static void test_sim_swarm_disconnect_is_for_good(void **state)
+{
+    (void)state;
+    for (int user = 0; user < 2; user++) {
+        struct world *world = world_start(6, false);
+        struct lp2p_op *op = connect_to(world, 0, 1);
+        run_ms(world, 3000);
+        expect_ok(op);
+        disconnect(world, 0, 1);
+        open_internally(world, user == 0);
+        run_ms(world, 5000);
+        assert_int_equal(connections(world, 0), user);
+        world_stop(world);
+    }
+}
+
+static void link_status(struct world *world, uint64_t conn, unsigned streams)
+{
+    struct lp2p_m_link_status *m = LP2P_NEW(LINK_STATUS, link_status);
+    m->conn = conn;
+    m->streams = streams;
+    post(world, 0, &m->msg);
+}
+
+static void link_ended(struct world *world, uint64_t conn)
+{
+    struct lp2p_m_link_ended *m = LP2P_NEW(LINK_ENDED, link_ended);
+    m->conn = conn;
+    m->reason = LP2P_ECONNRESET;
+    post(world, 0, &m->msg);
+}
+
+/** Two connections to one peer: who asks while the second is being identified, and sees it end, has the first one. */
+static bool served_beside_another(uint64_t seed, unsigned after_ms)
+{
+    struct world *world = world_start(seed, false);
+    struct lp2p_op *a = connect_to(world, 0, 1), *b = connect_to(world, 1, 0), *late = NULL;
+    bool twice = false;
+    for (int i = 0; i < 500 && !twice; i++) {
+        run_ms(world, 1);
+        twice = connections(world, 0) == 2;
+    }
+    if (twice) {
+        run_ms(world, after_ms);
+        link_status(world, 1, 5); /* busy: the second one is preferred */
+        late = connect_to(world, 0, 1);
+        run_ms(world, 1); /* the end travels on the faster lane */
+        link_ended(world, 2);
+        run_ms(world, 3000);
+        expect_ok(late);
+    }
+    run_ms(world, 5000);
+    expect_ok(a);
+    expect_ok(b);
+    world_stop(world);
+    return twice;
+}
+
+static void test_sim_swarm_serves_by_another_link(void **state)
+{
+    (void)state;
+    unsigned doubles = 0;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        for (unsigned ms = 0; ms < 160; ms += 5) {
+            doubles += served_beside_another(seed, ms);
+        }
+    }
+    assert_true(doubles > 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sim_swarm_hears_of_a_peer_that_moved),
+        cmocka_unit_test(test_sim_swarm_leaves_alone_who_hangs_up),
+        cmocka_unit_test(test_sim_swarm_renews_what_was_good),
+        cmocka_unit_test(test_sim_swarm_disconnect_is_for_good),
+        cmocka_unit_test(test_sim_swarm_serves_by_another_link),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
