@@ -70,6 +70,11 @@ const char *lp2p_noise_cipher_name(void)
     return library == NULL ? SODIUM : library->name;
 }
 
+const struct lp2p_aead_library *lp2p_aead_library_chosen(void)
+{
+    return __atomic_load_n(&chosen, __ATOMIC_ACQUIRE);
+}
+
 void lp2p_aead_init(struct lp2p_aead *aead, const uint8_t key[LP2P_AEAD_KEY], bool frames)
 {
     *aead = (struct lp2p_aead){.nonce = 0};

@@ -6,6 +6,7 @@
 #include "noise/aead.h"
 
 #define LP2P_AEAD_NONCE 12
+#define LP2P_AEAD_HASH_PARTS 3
 
 /** One text under way: in place, the tag stands behind it. */
 struct lp2p_aead_text {
@@ -30,7 +31,12 @@ struct lp2p_aead_library {
     enum lp2p_err (*open)(struct lp2p_aead *aead, const struct lp2p_aead_text *text);
     /** Wipes and frees what the library keeps of this key. */
     void (*drop)(struct lp2p_aead *aead);
+    /** SHA-256 of at most LP2P_AEAD_HASH_PARTS parts, one behind the other; false: libsodium does it. NULL: always. */
+    bool (*hash)(const struct lp2p_span *parts, size_t len, uint8_t out[32]);
 };
+
+/** Which library seals the frames of new keys; NULL: libsodium. */
+const struct lp2p_aead_library *lp2p_aead_library_chosen(void);
 
 #ifdef LP2P_HAVE_LIBGCRYPT
 extern const struct lp2p_aead_library lp2p_aead_libgcrypt;

@@ -2,6 +2,7 @@
 #include "noise/handshake.h"
 
 #include "base/check.h"
+#include "noise/hash.h"
 #include "wire/curve25519.h"
 
 #include <sodium.h>
@@ -11,43 +12,21 @@ static const char PROTOCOL[LP2P_XX_DH + 1] = "Noise_XX_25519_ChaChaPoly_SHA256";
 
 static void mix_hash(struct lp2p_xx *xx, const uint8_t *data, size_t len)
 {
-    crypto_hash_sha256_state state;
-    crypto_hash_sha256_init(&state);
-    crypto_hash_sha256_update(&state, xx->h, sizeof(xx->h));
-    crypto_hash_sha256_update(&state, data, len);
-    crypto_hash_sha256_final(&state, xx->h);
-}
-
-/** HMAC-SHA256 over a (may be empty) and one byte. */
-static void hmac(const uint8_t key[32], const uint8_t *a, size_t a_len, uint8_t last, uint8_t out[32])
-{
-    crypto_auth_hmacsha256_state state;
-    crypto_auth_hmacsha256_init(&state, key, 32);
-    if (a_len > 0) {
-        crypto_auth_hmacsha256_update(&state, a, a_len);
-    }
-    crypto_auth_hmacsha256_update(&state, &last, 1);
-    crypto_auth_hmacsha256_final(&state, out);
-    sodium_memzero(&state, sizeof(state));
+    lp2p_noise_hash(lp2p_span(xx->h, sizeof(xx->h)), lp2p_span(data, len), xx->h);
 }
 
 /** HKDF with two outputs (Noise spec 4.3). The outputs may overwrite ck. */
 static void hkdf(const uint8_t ck[32], const uint8_t *input, size_t len, uint8_t first[32],
                  uint8_t second[32])
 {
-    uint8_t temp[32], one[32];
-    crypto_auth_hmacsha256_state state;
-    crypto_auth_hmacsha256_init(&state, ck, 32);
-    if (len > 0) {
-        crypto_auth_hmacsha256_update(&state, input, len);
-    }
-    crypto_auth_hmacsha256_final(&state, temp);
-    hmac(temp, NULL, 0, 1, one);
-    hmac(temp, one, sizeof(one), 2, second);
-    memcpy(first, one, sizeof(one));
-    sodium_memzero(&state, sizeof(state));
+    static const uint8_t one = 1, two = 2;
+    const struct lp2p_span none = {0};
+    uint8_t temp[32];
+    lp2p_noise_hmac(ck, lp2p_span(input, len), none, temp);
+    lp2p_noise_hmac(temp, none, lp2p_span(&one, 1), first);
+    lp2p_noise_hmac(temp, lp2p_span(first, 32), lp2p_span(&two, 1), second);
     sodium_memzero(temp, sizeof(temp));
-    sodium_memzero(one, sizeof(one));
+    lp2p_noise_hash_wipe();
 }
 
 /** MixKey(DH(secret, public)). The curve refuses a result of all zeros, which a point of low order would
