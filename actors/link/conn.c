@@ -24,12 +24,7 @@ static enum lp2p_err conn_init(struct lp2p_actor *self, void *state, const void 
     struct lp2p_conn *conn = state;
     conn->arg = (struct lp2p_conn_arg *)(uintptr_t)arg; /* owned from here on */
     conn->ctx = conn->arg->ctx;
-    /* Nothing is wanted of the socket yet, but a hang-up is: peers leave at once, too. */
-    enum lp2p_err err = lp2p_fd_watch(self, conn->arg->carrier->fd, 0);
-    if (err != LP2P_OK) {
-        lp2p_conn_arg_drop(conn->arg);
-        return err;
-    }
+    /* Until the muxer is attached nothing is wanted of the socket, not even word of a hang-up: that is a matter of one turn. */
     conn->carrier = conn->arg->carrier;
     conn->secure = conn->arg->secure;
     conn->arg->carrier = NULL;
@@ -157,7 +152,14 @@ static enum lp2p_verdict on_attach(struct lp2p_actor *self, struct lp2p_conn *co
     lp2p_monitor(self, muxer);
     lp2p_timer_set(self, LP2P_CONN_TIMER_ATTACH, LP2P_NEVER);
     enum lp2p_verdict verdict = lp2p_conn_read_leftover(self, conn);
-    return verdict == LP2P_CONTINUE ? lp2p_conn_watch(self, conn) : verdict;
+    if (verdict != LP2P_CONTINUE || conn->carrier == NULL) {
+        return verdict;
+    }
+    conn->interest = lp2p_conn_may_read(conn) ? LP2P_READABLE : 0;
+    if (lp2p_fd_watch(self, conn->carrier->fd, conn->interest) != LP2P_OK) {
+        return lp2p_conn_end(self, conn, LP2P_EIO);
+    }
+    return lp2p_conn_watch(self, conn);
 }
 
 static enum lp2p_verdict conn_on_msg(struct lp2p_actor *self, void *state, struct lp2p_msg **msg)

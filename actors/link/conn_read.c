@@ -131,7 +131,8 @@ static enum lp2p_err read_once(struct lp2p_actor *self, struct lp2p_conn *conn, 
     conn->len += got;
     adapt(conn, room, got);
     err = open_frames(self, conn, want);
-    return err == LP2P_OK && got < room ? LP2P_EAGAIN : err;
+    /* A short read says that there is no more; behind the rest of a dead socket comes how it ended. */
+    return err == LP2P_OK && got < room && !conn->hung_up ? LP2P_EAGAIN : err;
 }
 
 enum lp2p_verdict lp2p_conn_read(struct lp2p_actor *self, struct lp2p_conn *conn)

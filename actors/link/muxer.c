@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define HOLD_AT 256u         /* messages in the outbox: beyond, nothing more is taken from the connection */
+#define FIRST_WORDS_NS LP2P_MS(5) /* for identify's question, so that the session's own first frames leave with it */
 #define DRAIN_NS LP2P_SEC(2) /* for what owners had queued when we close */
 #define LAST_NS LP2P_SEC(3)  /* for the connection to write its last; it has a shorter limit of its own */
 #define ENDED_NS LP2P_SEC(5) /* for owners to make room for the word of the end */
@@ -94,7 +95,7 @@ static enum lp2p_err muxer_init(struct lp2p_actor *self, void *state, const void
     }
     lp2p_monitor(self, muxer->arg->connection);
     say_up(self, muxer);
-    lp2p_timer_set(self, LP2P_MUXER_TIMER_PUMP, lp2p_now(self));
+    lp2p_timer_set(self, LP2P_MUXER_TIMER_PUMP, lp2p_time_add(lp2p_now(self), FIRST_WORDS_NS));
     return LP2P_OK;
 }
 
