@@ -47,6 +47,7 @@
 /* ---- Upgrade */
 #define LP2P_UPGRADE_BUFFER_MAX                                                                              \
     65537u /* bytes received and not yet understood: one frame; beyond: EOVERSIZE */
+#define LP2P_UPGRADE_READS_MAX 4 /* reads in one turn of what a carrier holds; the rest waits for the next one */
 
 /* ---- Connection */
 #define LP2P_CONN_UNCONSUMED_MAX                                                                             \

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TIMER_DEADLINE, TIMER_OUTBOX, TIMER_HANDOVER };
+enum { TIMER_DEADLINE, TIMER_OUTBOX, TIMER_HANDOVER, TIMER_READ };
 
 #define READ_MIN 2048u
 #define HANDOVER_RETRY_NS LP2P_MS(5)
@@ -263,13 +263,25 @@ static enum lp2p_verdict read_once(struct lp2p_actor *self, struct lp2p_upgrade 
     return proceed(self, upgrade);
 }
 
+/** Bytes of the negotiation lie in the carrier, and the socket will not call for them. */
+static bool holds_input(const struct lp2p_upgrade *upgrade)
+{
+    return upgrade->carrier != NULL && !upgrade->eof && upgrade->stage >= LP2P_UPGRADE_SECURITY &&
+           upgrade->stage < LP2P_UPGRADE_HANDOVER && lp2p_carrier_holds_input(upgrade->carrier);
+}
+
+/** Reads what the carrier holds, too; but who fills it as fast as we read gets neither the thread nor more time than
+ * its deadline: what is left waits for the next turn. */
 static enum lp2p_verdict on_readable(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
 {
-    enum lp2p_verdict verdict;
-    do {
+    enum lp2p_verdict verdict = LP2P_CONTINUE;
+    for (int i = 0; i < LP2P_UPGRADE_READS_MAX; i++) {
         verdict = read_once(self, upgrade);
-    } while (verdict == LP2P_CONTINUE && upgrade->carrier != NULL && !upgrade->eof &&
-             upgrade->stage != LP2P_UPGRADE_HANDOVER && lp2p_carrier_holds_input(upgrade->carrier));
+        if (verdict != LP2P_CONTINUE || !holds_input(upgrade)) {
+            return verdict;
+        }
+    }
+    lp2p_timer_set(self, TIMER_READ, lp2p_now(self));
     return verdict;
 }
 
@@ -281,9 +293,7 @@ static enum lp2p_verdict begin(struct lp2p_actor *self, struct lp2p_upgrade *upg
         return end(self, upgrade, err);
     }
     enum lp2p_verdict verdict = proceed(self, upgrade);
-    bool more = verdict == LP2P_CONTINUE && upgrade->carrier != NULL && upgrade->stage != LP2P_UPGRADE_HANDOVER &&
-                lp2p_carrier_holds_input(upgrade->carrier);
-    return more ? on_readable(self, upgrade) : verdict;
+    return verdict == LP2P_CONTINUE && holds_input(upgrade) ? on_readable(self, upgrade) : verdict;
 }
 
 /** Asks the listener about the address that a proxy told; nothing is read meanwhile. */
@@ -480,6 +490,8 @@ static enum lp2p_verdict upgrade_on_timer(struct lp2p_actor *self, void *state, 
         return end(self, upgrade, upgrade->failed != LP2P_OK ? upgrade->failed : LP2P_ETIMEDOUT);
     case TIMER_HANDOVER:
         return offer(self, upgrade);
+    case TIMER_READ:
+        return holds_input(upgrade) ? on_readable(self, upgrade) : LP2P_CONTINUE;
     case TIMER_OUTBOX:
         lp2p_outbox_retry(self, &upgrade->outbox);
         return lp2p_outbox_blocked(&upgrade->outbox) ? LP2P_CONTINUE : LP2P_STOP;

@@ -18,7 +18,8 @@ struct lp2p_tls_web; /* opaque */
 
 /** A server's: certificates (its own first, then the intermediate ones) and the key as PEM texts, read during
  * the call. `backend` NULL: the build's own. EMALFORMED: no PEM, or no certificate; EUNSUPPORTED: a certificate
- * of a kind that the library does not know; EBADKEY: the key cannot be used or is not the certificate's; ELIMIT: more than 10 certificates; ENOMEM. *out is held once. */
+ * of a kind that the library does not know; EBADKEY: the key cannot be used or is not the certificate's; ELIMIT:
+ * more than 10 certificates; ENOMEM. *out is held once. */
 enum lp2p_err lp2p_tls_web_server(const struct lp2p_tls_backend *backend, struct lp2p_span chain_pem,
                                   struct lp2p_span key_pem, const struct lp2p_rand *rand,
                                   struct lp2p_tls_web **out) LP2P_MUST_CHECK;

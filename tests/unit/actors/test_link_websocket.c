@@ -5,6 +5,7 @@
 
 #include "actors/link/limits.h"
 
+#include <sodium.h>
 #include <string.h>
 
 #define REQUEST                                                                                               \
@@ -110,6 +111,104 @@ static void test_AH3_pings_do_not_extend_the_deadline(void **state)
     }
 }
 
+static void at_a_secure_door(struct lp2p_context *ctx, struct lp2p_listener_arg *listener, void *arg)
+{
+    char text[LP2P_MULTIADDR_TEXT_MAX + 4], why[128];
+    lp2p_multiaddr_text(&ctx->config.listen[0], text);
+    strcat(text, "/wss");
+    assert_int_equal(lp2p_multiaddr_from_text(text, &ctx->config.listen[0], why), LP2P_OK);
+    listener->limits = arg;
+}
+
+static void draw(void *ctx, void *out, size_t len)
+{
+    (void)ctx;
+    randombytes_buf(out, len);
+}
+
+/** Sends what the session wants to send. */
+static void send_records(struct raw *raw, struct lp2p_tls_session *session)
+{
+    static uint8_t bytes[65536];
+    size_t len;
+    while (!raw->ended && (len = lp2p_tls_session_drain(session, bytes, sizeof(bytes), 0)) > 0) {
+        raw_send(raw, bytes, len);
+    }
+}
+
+/** TLS and the HTTP upgrade. */
+static struct lp2p_tls_session *secure_websocket(struct raw *raw, struct lp2p_tls_web *web,
+                                                 const struct lp2p_rand *rand)
+{
+    struct lp2p_tls_session *session = lp2p_tls_session_new(web, NULL, rand, 0);
+    size_t used = 0, put = 0;
+    send_records(raw, session);
+    while (!raw->ended && lp2p_tls_session_state(session) == LP2P_TLS_SESSION_HANDSHAKE) {
+        raw_pause(raw);
+        raw_receive(raw);
+        assert_int_equal(lp2p_tls_session_feed(session, lp2p_span(raw->in, raw->in_len), 0, &used), LP2P_OK);
+        assert_int_equal(used, raw->in_len);
+        raw->in_len = 0;
+        send_records(raw, session);
+    }
+    assert_int_equal(lp2p_tls_session_write(session, lp2p_span_str(REQUEST), &put), LP2P_OK);
+    send_records(raw, session);
+    while (!raw->ended && raw->in_len == 0) {
+        raw_pause(raw);
+        raw_receive(raw);
+    }
+    return session;
+}
+
+enum { FLOOD_MAX = 60 << 20 }; /* bytes; many times what is read until the deadline */
+
+/** Empty frames of a message that never ends, until the node hangs up. False: it has not. */
+static bool flood_until_ended(struct raw *raw, struct lp2p_tls_session *session)
+{
+    static const uint8_t begin[] = {0x02, 0x80, 0, 0, 0, 0};
+    static uint8_t flood[6 * 2730], burst[1 << 20]; /* in one piece, so that the reader never catches up */
+    size_t put = 0, len = 0;
+    for (size_t i = 0; i < sizeof(flood); i += 6) {
+        flood[i + 1] = 0x80;
+    }
+    /* The short record first: then every round of reads ends inside of a record. */
+    assert_int_equal(lp2p_tls_session_write(session, lp2p_span(begin, sizeof(begin)), &put), LP2P_OK);
+    while (len + sizeof(flood) < sizeof(burst) - 1000) {
+        assert_int_equal(lp2p_tls_session_write(session, lp2p_span(flood, sizeof(flood)), &put), LP2P_OK);
+        len += lp2p_tls_session_drain(session, burst + len, sizeof(burst) - len, 0);
+    }
+    raw_send(raw, burst, len);
+    while (!raw->ended && raw->sent < FLOOD_MAX) {
+        assert_int_equal(lp2p_tls_session_write(session, lp2p_span(flood, sizeof(flood)), &put), LP2P_OK);
+        send_records(raw, session);
+    }
+    return raw->ended;
+}
+
+/* AH3: empty frames inside of TLS, faster than anybody can read them, and cut so that something always lies in the
+ * carrier when a round of reads is over: still neither the deadline nor the thread is theirs. */
+static void test_AH3_flood_inside_of_tls(void **state)
+{
+    (void)state;
+    static const struct lp2p_inbound_limits limits = {.upgrade_ns = LP2P_MS(300)};
+    const struct lp2p_rand rand = {draw, NULL};
+    struct lp2p_tls_web *web = NULL;
+    assert_int_equal(lp2p_tls_web_client_unverified(NULL, &rand, &web), LP2P_OK);
+    struct world *world = world_new(WORLD_THREADS);
+    world_prepare_nodes(world, at_a_secure_door, (void *)(uintptr_t)&limits);
+    struct node *node = world_node(world, &lp2p_yamux_ops);
+    for (int i = 0; i < 4; i++) {
+        struct raw *raw = raw_new(world, node);
+        struct lp2p_tls_session *session = secure_websocket(raw, web, &rand);
+        assert_true(flood_until_ended(raw, session));
+        lp2p_tls_session_free(session);
+        raw_free(raw);
+    }
+    assert_true(world_until(world, no_upgrade_pending, node, NULL));
+    lp2p_tls_web_release(web);
+    world_free(world);
+}
+
 /* AH12: scanners get an answer or nothing, and in any case the end. */
 static void test_AH12_scanners_at_a_websocket_door(void **state)
 {
@@ -143,6 +242,7 @@ int main(void)
         cmocka_unit_test(test_link_websocket_serves),
         cmocka_unit_test(test_AH3_slowloris_inside_the_frames),
         cmocka_unit_test(test_AH3_pings_do_not_extend_the_deadline),
+        cmocka_unit_test(test_AH3_flood_inside_of_tls),
         cmocka_unit_test(test_AH12_scanners_at_a_websocket_door),
     };
     return cmocka_run_group_tests_name("link websocket", tests, NULL, NULL);
