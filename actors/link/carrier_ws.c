@@ -10,6 +10,7 @@
 
 #define SET_UP_READ 2048 /* bytes of one read during the upgrade */
 #define READS_MAX 32     /* reads of one call that bring no payload: a flood of empty frames stops here and comes back later */
+#define IDLE_BYTES_MAX (32u * 1024) /* bytes of such reads: some milliseconds' work */
 #define IOV_MAX_BELOW 64
 
 struct ws {
@@ -284,7 +285,8 @@ static void decode_early(struct ws *ws, uint8_t *out, size_t len, size_t *got)
 
 static enum lp2p_err read_frames(struct ws *ws, uint8_t *out, size_t len, size_t *got)
 {
-    for (int i = 0; i < READS_MAX && *got == 0 && ws->ended == LP2P_OK; i++) {
+    size_t idle = 0;
+    for (int i = 0; i < READS_MAX && idle < IDLE_BYTES_MAX && *got == 0 && ws->ended == LP2P_OK; i++) {
         if (ws->early != NULL) {
             decode_early(ws, out, len, got);
             continue;
@@ -300,6 +302,7 @@ static enum lp2p_err read_frames(struct ws *ws, uint8_t *out, size_t len, size_t
             break;
         }
         decode(ws, lp2p_span(out, raw), out, got);
+        idle += raw;
     }
     if (*got > 0) {
         return LP2P_OK;

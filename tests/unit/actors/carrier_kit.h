@@ -21,7 +21,7 @@ struct cutter {
     bool write_blocked;
     bool every_other; /* each second call says EAGAIN first */
     unsigned reads, writes;
-    uint64_t written;
+    uint64_t written, taken; /* bytes */
     struct lp2p_net net;
 };
 
@@ -42,7 +42,10 @@ static inline enum lp2p_err cut_read(void *ctx, int fd, void *out, size_t len, s
         *got = 0;
         return LP2P_EAGAIN;
     }
-    return lp2p_net_posix.read(NULL, fd, out, cut->read_max == 0 ? len : LP2P_MIN(len, cut->read_max), got);
+    enum lp2p_err err =
+        lp2p_net_posix.read(NULL, fd, out, cut->read_max == 0 ? len : LP2P_MIN(len, cut->read_max), got);
+    cut->taken += err == LP2P_OK ? *got : 0;
+    return err;
 }
 
 static inline enum lp2p_err cut_writev(void *ctx, int fd, const struct iovec *iov, int iov_len, size_t *put)

@@ -309,6 +309,37 @@ static void test_carrier_ws_ping_flood(void **state)
     close_ends(&a, &b);
 }
 
+/* AM8: frames without payload, as many as there are: one call of read goes through a bounded number of their bytes, so that
+ * the thread is back with its other connections soon. */
+static void test_AM8_empty_frames_are_read_in_turns(void **state)
+{
+    (void)state;
+    static uint8_t said[6 * 50000], room[65536];
+    struct end a, b;
+    char heard[512];
+    size_t got = 0, put = 0;
+    connect_ends(&a, &b);
+    serve_ws(&b, NULL, 0);
+    raw_say(&a, REQUEST, sizeof(REQUEST) - 1);
+    until_up(&b);
+    assert_int_equal(raw_hear(&a, heard, sizeof(heard), 129), 129);
+    for (size_t len = 0; len < sizeof(said);) {
+        len += frame(said + len, len == 0 ? 0x02 : 0x00, true, NULL, 0);
+    }
+    struct iovec iov = {said, sizeof(said)};
+    assert_int_equal(lp2p_net_posix.writev(NULL, a.fd, &iov, 1, &put), LP2P_OK);
+    assert_true(put > 2 * sizeof(room));
+    wait_readable(b.carrier->fd);
+    b.cut.taken = 0;
+    assert_int_equal(b.carrier->ops->read(b.carrier, room, sizeof(room), &got), LP2P_EAGAIN);
+    assert_in_range(b.cut.taken, 1, sizeof(room));
+    while (b.cut.taken < put) {
+        wait_readable(b.carrier->fd);
+        assert_int_equal(b.carrier->ops->read(b.carrier, room, sizeof(room), &got), LP2P_EAGAIN);
+    }
+    close_ends(&a, &b);
+}
+
 /* AH12: who knocks by mistake gets a word and the end. */
 static void test_AH12_knocks_at_a_websocket_port(void **state)
 {
@@ -377,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_carrier_ws_hostile_frames),
         cmocka_unit_test(test_carrier_ws_cut_off),
         cmocka_unit_test(test_carrier_ws_ping_flood),
+        cmocka_unit_test(test_AM8_empty_frames_are_read_in_turns),
         cmocka_unit_test(test_AH12_knocks_at_a_websocket_port),
         cmocka_unit_test(test_carrier_ws_client_of_something_else),
     };
