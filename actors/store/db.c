@@ -15,6 +15,7 @@
 
 #define FORMAT "lotus-p2p peers 1"
 #define FORMAT_KEY "format"
+#define AHEAD (2u << 20) /* bytes that the file is longer than its pages, at least; they take no room on the disk */
 
 struct lp2p_db {
     MDB_env *env;
@@ -46,12 +47,56 @@ static enum lp2p_err take_lock(struct lp2p_db *db, const char *dir, char *detail
     return LP2P_OK;
 }
 
+/* Bytes that the file's pages need, and how many it has. */
+static int measure(struct lp2p_db *db, int *fd, uint64_t *needed, uint64_t *have)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    struct stat file;
+    int rc = mdb_env_info(db->env, &info);
+    rc = rc != 0 ? rc : mdb_env_stat(db->env, &stat);
+    rc = rc != 0 ? rc : mdb_env_get_fd(db->env, fd);
+    if (rc == 0 && fstat(*fd, &file) != 0) {
+        return errno;
+    }
+    if (rc == 0) {
+        *needed = (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
+        *have = (uint64_t)file.st_size;
+    }
+    return rc;
+}
+
+/* The file is read through a mapping: a page behind its end would be the end of the process. LMDB itself may leave the last pages of
+ * a transaction unwritten, so the file is kept longer than it needs to be; one that is too short then has been cut. */
+static int check_length(struct lp2p_db *db, bool fresh)
+{
+    int fd = -1;
+    uint64_t needed = 0, have = 0;
+    int rc = measure(db, &fd, &needed, &have);
+    return rc != 0 ? rc : have < needed && !fresh ? MDB_CORRUPTED : 0;
+}
+
+static int lengthen(struct lp2p_db *db, uint64_t ahead)
+{
+    int fd = -1;
+    uint64_t needed = 0, have = 0;
+    int rc = measure(db, &fd, &needed, &have);
+    if (rc == 0 && have < needed + ahead && ftruncate(fd, (off_t)(needed + 2 * ahead)) != 0) {
+        return errno;
+    }
+    return rc;
+}
+
 static int open_env(struct lp2p_db *db)
 {
+    struct stat file;
+    bool fresh = stat(db->path, &file) != 0 || file.st_size == 0;
     int rc = mdb_env_create(&db->env);
     rc = rc != 0 ? rc : mdb_env_set_mapsize(db->env, LP2P_DB_BYTES_MAX);
     /* No lock of its own: ours keeps other processes out, and its file would outlive a killed one. */
     rc = rc != 0 ? rc : mdb_env_open(db->env, db->path, MDB_NOSUBDIR | MDB_NOLOCK | MDB_NOTLS, 0600);
+    rc = rc != 0 ? rc : check_length(db, fresh);
+    rc = rc != 0 ? rc : lengthen(db, AHEAD);
     if (rc != 0 && db->env != NULL) {
         mdb_env_close(db->env);
         db->env = NULL;
@@ -182,18 +227,17 @@ enum lp2p_err lp2p_batch_take(struct lp2p_span *batch, struct lp2p_span *key, st
     return LP2P_OK;
 }
 
+/* A full disk is not a full file: giving up peers would not help it. */
 static enum lp2p_err verdict(int rc)
 {
-    return rc == 0                              ? LP2P_OK
-           : rc == MDB_MAP_FULL || rc == ENOSPC ? LP2P_ELIMIT
-           : rc == ENOMEM                       ? LP2P_ENOMEM
-                                                : LP2P_EIO;
+    return rc == 0 ? LP2P_OK : rc == MDB_MAP_FULL ? LP2P_ELIMIT : rc == ENOMEM ? LP2P_ENOMEM : LP2P_EIO;
 }
 
-enum lp2p_err lp2p_db_write(struct lp2p_db *db, struct lp2p_span batch)
+static enum lp2p_err write_once(struct lp2p_db *db, struct lp2p_span batch)
 {
     MDB_txn *txn = NULL;
-    enum lp2p_err err = verdict(mdb_txn_begin(db->env, NULL, 0, &txn));
+    int begun = lengthen(db, AHEAD + 2 * (uint64_t)batch.len);
+    enum lp2p_err err = verdict(begun != 0 ? begun : mdb_txn_begin(db->env, NULL, 0, &txn));
     if (err != LP2P_OK) {
         return err;
     }
@@ -211,6 +255,28 @@ enum lp2p_err lp2p_db_write(struct lp2p_db *db, struct lp2p_span batch)
         return err;
     }
     return verdict(mdb_txn_commit(txn));
+}
+
+static bool only_takes_away(struct lp2p_span batch)
+{
+    bool only = true;
+    struct lp2p_span key, value;
+    while (only && batch.len > 0) {
+        only = lp2p_batch_take(&batch, &key, &value) == LP2P_OK && value.len == 0;
+    }
+    return only;
+}
+
+enum lp2p_err lp2p_db_write(struct lp2p_db *db, struct lp2p_span batch)
+{
+    enum lp2p_err err = write_once(db, batch);
+    /* No transaction is open, so the mapping may change. */
+    if (err == LP2P_ELIMIT && only_takes_away(batch) &&
+        mdb_env_set_mapsize(db->env, LP2P_DB_BYTES_MAX + LP2P_DB_RESERVE) == 0) {
+        err = write_once(db, batch);
+        (void)mdb_env_set_mapsize(db->env, LP2P_DB_BYTES_MAX);
+    }
+    return err;
 }
 
 enum lp2p_err lp2p_db_each(struct lp2p_db *db,

@@ -9,12 +9,13 @@
 #include "base/span.h"
 
 #define LP2P_DB_BYTES_MAX (128u << 20) /* of the file; beyond: ELIMIT */
+#define LP2P_DB_RESERVE (16u << 20)    /* beyond that, for taking away when it is full: each change is a copy */
 #define LP2P_DB_KEY_MAX 44             /* bytes: a peer id */
 
 struct lp2p_db;
 
 /** Makes the directory if need be. EEXIST: another process uses it. EIO, EVERSION (a newer format), ENOMEM; `detail` tells what
- *  and where. A file that is no database is moved aside, and a new one is begun. */
+ *  and where. A file that is no database, or that has lost its end, is moved aside, and a new one is begun. */
 enum lp2p_err lp2p_db_open(const char *dir, struct lp2p_db **out, char *detail, size_t detail_cap) LP2P_MUST_CHECK;
 void lp2p_db_close(struct lp2p_db *db); /* NULL-safe */
 
@@ -24,7 +25,8 @@ enum lp2p_err lp2p_batch_put(uint8_t *batch, size_t cap, size_t *len, struct lp2
 /** Takes the first change off a batch. EMALFORMED. */
 enum lp2p_err lp2p_batch_take(struct lp2p_span *batch, struct lp2p_span *key, struct lp2p_span *value) LP2P_MUST_CHECK;
 
-/** Writes a batch and waits until the disk has it. EMALFORMED, ELIMIT (full), EIO: nothing of it was written. */
+/** Writes a batch and waits until the disk has it. EMALFORMED, ELIMIT (full), EIO: nothing of it was written. A batch that only
+ *  takes away is written to a full file too. */
 enum lp2p_err lp2p_db_write(struct lp2p_db *db, struct lp2p_span batch) LP2P_MUST_CHECK;
 /** Calls fn for each key and value, which are valid during the whole call of lp2p_db_each. */
 enum lp2p_err lp2p_db_each(struct lp2p_db *db, void (*fn)(void *user, struct lp2p_span key, struct lp2p_span value),

@@ -31,12 +31,21 @@ struct index {
     struct index_entry *entries;
     size_t len, cap;
     bool short_of_memory;
+    size_t keep; /* pruning: how many */
     struct lp2p_ref to; /* loading: to whom */
-    struct lp2p_stored_peer *peer; /* loading: the peer that is being checked */
+    struct lp2p_stored_peer *peer; /* the peer that is being looked at; NULL: no memory */
     struct lp2p_peer_record *record;
     uint64_t check_until_ms; /* wall clock: no signature is checked any more */
     unsigned distrusted;
 };
+
+/* Whom the user has tagged is given up last. */
+static uint64_t worth(const struct index *index, struct lp2p_span value)
+{
+    bool tagged = index->keep > 0 && index->peer != NULL && lp2p_stored_peer_read(value, index->peer) == LP2P_OK &&
+                  index->peer->tags_len > 0;
+    return tagged ? UINT64_MAX : lp2p_stored_peer_seen(value);
+}
 
 static void index_add(void *user, struct lp2p_span key, struct lp2p_span value)
 {
@@ -51,7 +60,7 @@ static void index_add(void *user, struct lp2p_span key, struct lp2p_span value)
         index->entries = more;
         index->cap = cap;
     }
-    index->entries[index->len++] = (struct index_entry){lp2p_stored_peer_seen(value), key, value};
+    index->entries[index->len++] = (struct index_entry){worth(index, value), key, value};
 }
 
 static int by_seen(const void *a, const void *b)
@@ -65,7 +74,7 @@ static int by_seen(const void *a, const void *b)
 static void prune_oldest(void *user)
 {
     struct index *index = user;
-    size_t excess = index->len > LP2P_PEERS_MAX ? index->len - LP2P_PEERS_MAX : 0, cap = excess * (LP2P_DB_KEY_MAX + 8), len = 0;
+    size_t excess = index->len > index->keep ? index->len - index->keep : 0, cap = excess * (LP2P_DB_KEY_MAX + 8), len = 0;
     uint8_t *batch = excess == 0 || index->short_of_memory ? NULL : malloc(cap);
     enum lp2p_err err = batch == NULL ? LP2P_ENOMEM : LP2P_OK;
     if (batch != NULL) {
@@ -82,12 +91,9 @@ static void prune_oldest(void *user)
     free(batch);
 }
 
-static void prune(struct store *store)
+static void prune_to(struct store *store, size_t keep)
 {
-    if (store->writes++ % WRITES_BETWEEN_PRUNES != 0 || lp2p_db_len(store->ctx->db) <= PEERS_KEPT_MAX) {
-        return;
-    }
-    struct index index = {.store = store};
+    struct index index = {.store = store, .keep = keep, .peer = malloc(sizeof(*index.peer))};
     (void)!lp2p_db_each(store->ctx->db, index_add, &index, NULL);
     /* The keys were in the file; the batch must not read them while it changes it. */
     for (size_t i = 0; i < index.len; i++) {
@@ -102,7 +108,15 @@ static void prune(struct store *store)
     for (size_t i = 0; i < index.len; i++) {
         free((void *)(uintptr_t)index.entries[i].key.ptr);
     }
+    free(index.peer);
     free(index.entries);
+}
+
+static void prune(struct store *store)
+{
+    if (store->writes++ % WRITES_BETWEEN_PRUNES == 0 && lp2p_db_len(store->ctx->db) > PEERS_KEPT_MAX) {
+        prune_to(store, LP2P_PEERS_MAX);
+    }
 }
 
 /* ---- loading */
@@ -221,6 +235,10 @@ static void write_batch(struct store *store, const struct lp2p_m_store_batch *m)
 {
     struct lp2p_span batch = lp2p_span(m->buf->bytes, m->len);
     enum lp2p_err err = lp2p_db_write(store->ctx->db, batch);
+    if (err == LP2P_ELIMIT) { /* full of large entries: strangers choose how large */
+        prune_to(store, LP2P_MIN(lp2p_db_len(store->ctx->db) / 2, (size_t)LP2P_PEERS_MAX));
+        err = lp2p_db_write(store->ctx->db, batch);
+    }
     if (err == LP2P_OK) {
         tell_written(store, batch);
         prune(store);

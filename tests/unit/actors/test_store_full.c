@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT
+ * A store that is full, and one that has lost its end: neither may be the end of the node, nor of the store. */
+#include "actors/p2p.h"
+#include "actors/store/db.h"
+#include "actors/store/record.h"
+#include "base/check.h"
+
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char dir[64];
+
+static int make_dir(void **state)
+{
+    (void)state;
+    (void)snprintf(dir, sizeof(dir), "/tmp/test-store-XXXXXX");
+    return mkdtemp(dir) == NULL ? -1 : 0;
+}
+
+static int remove_dir(void **state)
+{
+    (void)state;
+    char path[400];
+    DIR *listing = opendir(dir);
+    for (struct dirent *it; listing != NULL && (it = readdir(listing)) != NULL;) {
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, it->d_name);
+        (void)unlink(path);
+    }
+    (void)closedir(listing);
+    return rmdir(dir);
+}
+
+static struct lp2p_peer_id peer(unsigned n)
+{
+    return (struct lp2p_peer_id){.len = 34, .bytes = {0x12, 0x20, (uint8_t)n, (uint8_t)(n >> 8)}};
+}
+
+static struct lp2p_db *open_db(void)
+{
+    struct lp2p_db *db = NULL;
+    char detail[512];
+    if (lp2p_db_open(dir, &db, detail, sizeof(detail)) != LP2P_OK) {
+        fail_msg("%s", detail);
+    }
+    return db;
+}
+
+static void put(struct lp2p_db *db, unsigned n, size_t size, enum lp2p_err want)
+{
+    static uint8_t batch[20000], value[16000] = {1};
+    struct lp2p_peer_id id = peer(n);
+    size_t len = 0;
+    assert_int_equal(lp2p_batch_put(batch, sizeof(batch), &len, lp2p_peer_id_span(&id), lp2p_span(value, size)), LP2P_OK);
+    assert_int_equal(lp2p_db_write(db, lp2p_span(batch, len)), want);
+}
+
+/* Fills the file with values of keys that are as good as peers', until nothing more fits. */
+static unsigned fill_db(struct lp2p_db *db)
+{
+    enum { VALUE = 16000, AT_ONCE = 500 };
+    static uint8_t value[VALUE];
+    const size_t cap = (size_t)AT_ONCE * (VALUE + 64);
+    uint8_t *batch = malloc(cap);
+    enum lp2p_err err = LP2P_OK;
+    unsigned n = 0;
+    /* The last ones one by one and then small ones, so that it is as full as it can be. */
+    static const unsigned stages[][2] = {{AT_ONCE, VALUE}, {1, VALUE}, {20, 100}, {1, 100}};
+    for (size_t s = 0; s < LP2P_ARRAY_LEN(stages); s++) {
+        unsigned at_once = stages[s][0];
+        for (err = LP2P_OK; err == LP2P_OK;) {
+            size_t len = 0;
+            for (unsigned i = 0; i < at_once; i++) {
+                struct lp2p_peer_id id = peer(n + i);
+                value[0] = 1;
+                assert_int_equal(lp2p_batch_put(batch, cap, &len, lp2p_peer_id_span(&id), lp2p_span(value, stages[s][1])), LP2P_OK);
+            }
+            err = lp2p_db_write(db, lp2p_span(batch, len));
+            n += err == LP2P_OK ? at_once : 0;
+        }
+        assert_int_equal(err, LP2P_ELIMIT);
+    }
+    free(batch);
+    return n;
+}
+
+/* What is full can be emptied. */
+static void test_store_full_file(void **state)
+{
+    (void)state;
+    struct lp2p_db *db = open_db();
+    unsigned n = fill_db(db);
+    assert_in_range(n, 5000, 30000);
+    static uint8_t batch[30000 * 64];
+    size_t len = 0;
+    for (unsigned i = 0; i < n; i += 2) {
+        struct lp2p_peer_id id = peer(i);
+        assert_int_equal(lp2p_batch_put(batch, sizeof(batch), &len, lp2p_peer_id_span(&id), lp2p_span(NULL, 0)), LP2P_OK);
+    }
+    assert_int_equal(lp2p_db_write(db, lp2p_span(batch, len)), LP2P_OK);
+    assert_int_equal(lp2p_db_len(db), n / 2);
+    put(db, 1, 100, LP2P_OK);
+    lp2p_db_close(db);
+}
+
+/* A file that lost its end would kill the process that reads it. */
+static void test_store_cut_file(void **state)
+{
+    (void)state;
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/peers", dir);
+    struct lp2p_db *db = open_db();
+    for (unsigned i = 1; i < 30; i++) {
+        put(db, i, 16000, LP2P_OK);
+    }
+    lp2p_db_close(db);
+    assert_int_equal(truncate(path, 4096 * 3), 0);
+    db = open_db(); /* a new one; the old one lies beside it */
+    assert_int_equal(lp2p_db_len(db), 0);
+    put(db, 1, 1, LP2P_OK);
+    lp2p_db_close(db);
+    (void)snprintf(path, sizeof(path), "%s/peers.bad", dir);
+    assert_int_equal(access(path, F_OK), 0);
+}
+
+/* ---- a node */
+
+static struct lp2p_node *start(void)
+{
+    struct lp2p_config *config = lp2p_config_new();
+    struct lp2p_node *node = NULL;
+    char detail[LP2P_DETAIL_MAX];
+    assert_int_equal(lp2p_config_listen(config, "/ip4/127.0.0.1/tcp/0"), LP2P_OK);
+    assert_int_equal(lp2p_config_data_dir(config, dir), LP2P_OK);
+    if (lp2p_node_new(config, &node, detail) != LP2P_OK || lp2p_node_start(node, detail) != LP2P_OK) {
+        fail_msg("%s", detail);
+    }
+    lp2p_config_free(config);
+    return node;
+}
+
+struct wanted {
+    struct lp2p_peer_id id;
+    size_t tags;
+    struct lp2p_stored_peer peer;
+};
+
+static void find_peer(void *user, struct lp2p_span key, struct lp2p_span value)
+{
+    struct wanted *wanted = user;
+    if (lp2p_span_eq(key, lp2p_peer_id_span(&wanted->id))) {
+        assert_int_equal(lp2p_stored_peer_read(value, &wanted->peer), LP2P_OK);
+        wanted->tags = wanted->peer.tags_len;
+    }
+}
+
+/* A store that strangers have filled up lets go of those unseen for longest, and goes on. */
+static void test_store_of_a_node_is_full(void **state)
+{
+    (void)state;
+    static struct wanted wanted;
+    struct lp2p_db *db = open_db();
+    struct lp2p_op *op = NULL;
+    (void)fill_db(db);
+    lp2p_db_close(db);
+    wanted.id = peer(60000);
+    char text[LP2P_PEER_ID_TEXT_MAX];
+    lp2p_peer_id_text(&wanted.id, text);
+    struct lp2p_node *a = start();
+    assert_int_equal(lp2p_node_tag(a, text, "friend", 7, &op), LP2P_OK);
+    assert_int_equal(lp2p_op_wait(op, 20000), LP2P_OK);
+    assert_int_equal(lp2p_op_result(op), LP2P_OK);
+    lp2p_op_free(op);
+    usleep(1000000); /* longer than changes are gathered: it is the store and not the end of the node that writes it */
+    lp2p_node_free(a);
+    db = open_db();
+    assert_in_range(lp2p_db_len(db), 1000, 5000);
+    assert_int_equal(lp2p_db_each(db, find_peer, &wanted, NULL), LP2P_OK);
+    assert_int_equal(wanted.tags, 1); /* whom the user tagged is not among those who were given up */
+    lp2p_db_close(db);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_store_full_file, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_store_cut_file, make_dir, remove_dir),
+        cmocka_unit_test_setup_teardown(test_store_of_a_node_is_full, make_dir, remove_dir),
+    };
+    return cmocka_run_group_tests_name("store_full", tests, NULL, NULL);
+}
