@@ -88,8 +88,8 @@ enum lp2p_err lp2p_config_tls_files(struct lp2p_config *config, const char *cert
 /** Comma separated list of IP addresses and networks (10.0.0.0/8) of proxies: what these say about where a connection comes from
  *  (PROXY protocol 1 and 2, X-Forwarded-For) is believed, and limits and identify go by it. Up to 16; default none. */
 enum lp2p_err lp2p_config_trusted_proxies(struct lp2p_config *config, const char *list);
-/** A private network: its pre-shared key file (spec pnet, /key/swarm/psk/1.0.0/). The node then speaks to nobody without that key. EINVAL: it
- *  is no such file; ENOTFOUND, EIO: it cannot be read. */
+/** A private network: its pre-shared key file (spec pnet, /key/swarm/psk/1.0.0/). The node then speaks to nobody without that key.
+ *  EINVAL: it is no such file; ENOTFOUND, EIO: it cannot be read. */
 enum lp2p_err lp2p_config_swarm_key_file(struct lp2p_config *config, const char *path);
 /** Comma separated list in order of preference: "yamux", "mplex" or both (default "yamux"). */
 enum lp2p_err lp2p_config_muxers(struct lp2p_config *config, const char *list);
