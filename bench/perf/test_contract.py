@@ -5,32 +5,18 @@ The unified contract needs redis-server; what is missing is skipped by name."""
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'tests' / 'contract'))
+from driver import INTEROP, LIMIT_S, NO_REDIS, OTHER_PEER as FIXED, Cases, Redis, begin, find_node, free_port, no_js, stop  # noqa: E402
 
 PERF = sys.argv[1]
-JS = sys.argv[2] if len(sys.argv) > 2 else os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'tests', 'interop', 'js3')
-FIXED = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
-count, failures = 0, 0
-
-
-def report(name, problem=None, skip=None):
-    global count, failures
-    count += 1
-    failures += problem is not None
-    print(f'{"not ok" if problem else "ok"} {count} - {name}' + (f' # SKIP {skip}' if skip else ''), flush=True)
-    if problem:
-        print('# ' + str(problem).replace('\n', '\n# '), flush=True)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+JS = sys.argv[2] if len(sys.argv) > 2 else str(INTEROP / 'js3')
+cases = Cases()
 
 
 def wait_port(port):
@@ -41,11 +27,6 @@ def wait_port(port):
                 return
         time.sleep(0.05)
     raise AssertionError(f'nothing listens on port {port}')
-
-
-def stop(process):
-    process.kill()
-    process.wait()
 
 
 def client(port, up, down, limit=60):
@@ -81,16 +62,8 @@ def old_with_itself():
         stop(server)
 
 
-def js_node():
-    for arch in ('x64', 'arm64'):
-        path = os.path.join(JS, 'node_modules', f'node-linux-{arch}', 'bin', 'node')
-        if os.path.exists(path):
-            return path
-    return None
-
-
 def js_peer(options):
-    peer = subprocess.Popen([js_node(), os.path.join(JS, 'bench.mjs'), json.dumps(options)], stdin=subprocess.PIPE,
+    peer = subprocess.Popen([find_node(), os.path.join(JS, 'bench.mjs'), json.dumps(options)], stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE, text=True)
     return peer, json.loads(peer.stdout.readline())
 
@@ -143,44 +116,30 @@ def check_yaml(text, counts):
 
 
 def unified():
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        env = dict(os.environ, REDIS_ADDR=f'127.0.0.1:{port}', TEST_KEY='a1b2c3d4', TRANSPORT='tcp', SECURE_CHANNEL='noise', MUXER='yamux',
-                   LISTENER_IP='127.0.0.1', UPLOAD_BYTES='3000000', DOWNLOAD_BYTES='3000000', UPLOAD_ITERATIONS='4',
+    with Redis(late=True) as redis:
+        env = dict(os.environ, REDIS_ADDR=f'127.0.0.1:{redis.port}', TEST_KEY='a1b2c3d4', TRANSPORT='tcp', SECURE_CHANNEL='noise',
+                   MUXER='yamux', LISTENER_IP='127.0.0.1', UPLOAD_BYTES='3000000', DOWNLOAD_BYTES='3000000', UPLOAD_ITERATIONS='4',
                    DOWNLOAD_ITERATIONS='null', LATENCY_ITERATIONS='7')
         # Both are there before redis is, and before the other.
-        dialer = subprocess.Popen([PERF], env=dict(env, IS_DIALER='true'), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        listener = subprocess.Popen([PERF], env=dict(env, IS_DIALER='false'), stdout=subprocess.PIPE, text=True)
-        redis = subprocess.Popen(['redis-server', '--port', str(port), '--bind', '127.0.0.1', '--save', '', '--dir', folder],
-                                 stdout=subprocess.DEVNULL)
+        dialer, listener = begin([PERF], dict(env, IS_DIALER='true')), begin([PERF], dict(env, IS_DIALER='false'))
+        redis.start()
         try:
-            out, err = dialer.communicate(timeout=120)
+            out, err = dialer.communicate(timeout=2 * LIMIT_S)
             assert dialer.returncode == 0, err
             check_yaml(out, {'upload': 4, 'download': 10, 'latency': 7})
             assert listener.poll() is None, 'the listener ended by itself'
             listener.terminate()
-            assert listener.wait(20) == 143, f'exit code {listener.returncode} after SIGTERM'
+            assert listener.wait(LIMIT_S) == 143, f'exit code {listener.returncode} after SIGTERM'
         finally:
-            for process in (dialer, listener, redis):
-                stop(process)
-            assert listener.stdout.read() == '', 'the listener wrote to standard output'
+            stop(dialer)
+            stop(listener)
+        told, _ = listener.communicate()
+        assert told == '', f'the listener wrote to standard output: {told}'
 
 
-def run(name, test, missing=None):
-    if missing:
-        report(name, skip=missing)
-        return
-    try:
-        test()
-        report(name)
-    except (AssertionError, OSError, ValueError, KeyError, IndexError, AttributeError, subprocess.SubprocessError) as err:
-        report(name, f'{type(err).__name__}: {err}')
-
-
-NO_JS = None if js_node() else 'the packages of the js peer are not installed'
-run('old contract, with itself', old_with_itself)
-run('old contract, against js-libp2p', old_against_js, NO_JS)
-run('js-libp2p against the server of the old contract', js_against_old, NO_JS)
-run('unified contract, with itself, through redis', unified, None if shutil.which('redis-server') else 'redis-server is not installed')
-print(f'1..{count}')
-sys.exit(1 if failures else 0)
+NO_JS = no_js(JS)
+cases.run('old contract, with itself', old_with_itself)
+cases.run('old contract, against js-libp2p', old_against_js, NO_JS)
+cases.run('js-libp2p against the server of the old contract', js_against_old, NO_JS)
+cases.run('unified contract, with itself, through redis', unified, NO_REDIS)
+sys.exit(cases.end())

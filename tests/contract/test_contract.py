@@ -1,28 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """test_contract.py TRANSPORT: the transport program under both spellings of its contract, through a real redis server, with itself
-and with js-libp2p (tests/interop/js3/transport.mjs) both ways, over loopback. TAP. What is missing is skipped by name."""
+and with js-libp2p (tests/interop/js3/transport.mjs) and go-libp2p (tests/interop/go/contract.go) both ways, over loopback. TAP. What is missing is skipped by name."""
 import json
 import os
 import re
-import shutil
 import signal
-import socket
+import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / 'interop'))
-from certs import certs  # noqa: E402
-from toolchains import find_node  # noqa: E402
+from driver import INTEROP, LIMIT_S, NO_REDIS, OTHER_PEER, Cases, Redis, begin, find_node, no_js, stop
+
+from certs import certs  # of the interop tests: `driver` has made their folder known
+from toolchains import argv, why_not
 
 OURS = [sys.argv[1]]
-JS = HERE.parent / 'interop' / 'js3'
-LIMIT_S = int(60 * float(os.environ.get('LP2P_TIME_SCALE', '1')))
-OTHER_PEER = '12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN'
+JS = INTEROP / 'js3'
 NAMES = {  # in the order: role, redis, transport, security, muxer, ip, time limit
     'old': ('is_dialer', 'redis_addr', 'transport', 'security', 'muxer', 'ip', 'test_timeout_seconds'),
     'unified': ('IS_DIALER', 'REDIS_ADDR', 'TRANSPORT', 'SECURE_CHANNEL', 'MUXER', 'LISTENER_IP', 'TEST_TIMEOUT_SECS'),
@@ -39,66 +34,7 @@ REFUSED = (
     ('a dialer without a listener', True, CASES[0], 'nobody has pushed', 1),
     ('a listener that nobody ends', False, CASES[0], 'time limit', 1),
 )
-count, failures = 0, 0
-
-
-def report(name, problem=None, skip=None):
-    global count, failures
-    count += 1
-    failures += problem is not None
-    print(f'{"not ok" if problem else "ok"} {count} - {name}' + (f' # SKIP {skip}' if skip else ''), flush=True)
-    if problem:
-        print('# ' + str(problem).replace('\n', '\n# '), flush=True)
-
-
-def run(name, test, missing=None):
-    if missing:
-        report(name, skip=missing)
-        return
-    try:
-        test()
-        report(name)
-    except (AssertionError, OSError, ValueError, KeyError, IndexError, AttributeError, subprocess.SubprocessError) as err:
-        report(name, f'{type(err).__name__}: {err}')
-
-
-def stop(process):
-    process.kill()
-    process.wait()
-
-
-class Redis:
-    """A redis server on a port of its own; `start` may be called after the programs have begun to look for it."""
-
-    def __init__(self, late=False):
-        with socket.socket() as s:
-            s.bind(('127.0.0.1', 0))
-            self.port = s.getsockname()[1]
-        self.folder, self.process = tempfile.TemporaryDirectory(), None
-        if not late:
-            self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(['redis-server', '--port', str(self.port), '--bind', '127.0.0.1', '--save', '', '--dir',
-                                         self.folder.name], stdout=subprocess.DEVNULL)
-
-    def ask(self, *words):
-        end = time.monotonic() + LIMIT_S
-        while True:
-            ran = subprocess.run(['redis-cli', '-p', str(self.port), *words], capture_output=True, text=True, timeout=LIMIT_S,
-                                 check=False)
-            if ran.returncode == 0:
-                return ran.stdout.strip()
-            assert time.monotonic() < end, f'redis: {ran.stderr}'
-            time.sleep(0.05)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process:
-            stop(self.process)
-        self.folder.cleanup()
+cases = Cases()
 
 
 def environment(spelling, dialer, redis, case, ip='127.0.0.1', seconds=LIMIT_S, **other):
@@ -108,10 +44,6 @@ def environment(spelling, dialer, redis, case, ip='127.0.0.1', seconds=LIMIT_S, 
     strange = {name for names in NAMES.values() for name in names} | {'TEST_KEY', 'DEBUG'}
     rest = {name: value for name, value in os.environ.items() if name not in strange}
     return {**rest, **contract, **own, **other}
-
-
-def begin(argv, env):
-    return subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def check_result(spelling, text):
@@ -211,33 +143,33 @@ def leftovers():
             stop(listener)
 
 
-def node_argv():
-    return [find_node(), str(JS / 'transport.mjs')]
-
-
-NO_REDIS = next((f'{name} is not installed' for name in ('redis-server', 'redis-cli') if not shutil.which(name)), None)
-NO_JS = NO_REDIS or (None if (JS / 'node_modules/libp2p').exists() else 'the packages of the js peer are not installed') or \
-    (None if find_node() else 'no Node 22 or newer')
+# The other implementations: what starts them, the muxers and carriers that they have here, and why they cannot run.
+OTHERS = (
+    ('js-libp2p', lambda: [find_node(), str(JS / 'transport.mjs')], lambda case: True, NO_REDIS or no_js(JS)),
+    ('go-libp2p', lambda: [*argv('go'), 'contract'], lambda case: case[0] != 'wss' and case[2] == 'yamux', NO_REDIS or why_not('go')),
+)
 for spelling in NAMES:
     for case in CASES:
         what = f'{spelling} spelling, {", ".join(case)}'
-        run(f'{what}: with itself', lambda: pair(spelling, case, OURS, OURS), NO_REDIS)
-        no_js = NO_JS or (None if shutil.which('openssl') or case[0] != 'wss' else 'openssl is not installed')
-        run(f'{what}: we dial js-libp2p', lambda: pair(spelling, case, OURS, node_argv()), no_js)
-        run(f'{what}: js-libp2p dials us', lambda: pair(spelling, case, node_argv(), OURS), no_js)
-    run(f'{spelling} spelling, redis comes last, any address',
-        lambda: pair(spelling, CASES[0], OURS, OURS, ip=None, late=True), NO_REDIS)
+        cases.run(f'{what}: with itself', lambda: pair(spelling, case, OURS, OURS), NO_REDIS)
+        for other, theirs, has, why in OTHERS:
+            missing = why or (None if shutil.which('openssl') or case[0] != 'wss' else 'openssl is not installed')
+            if has(case):
+                cases.run(f'{what}: we dial {other}', lambda: pair(spelling, case, OURS, theirs()), missing)
+                cases.run(f'{what}: {other} dials us', lambda: pair(spelling, case, theirs(), OURS), missing)
+    cases.run(f'{spelling} spelling, redis comes last, any address',
+              lambda: pair(spelling, CASES[0], OURS, OURS, ip=None, late=True), NO_REDIS)
     for what, dialer, case, said, seconds in REFUSED:
-        run(f'{spelling} spelling, {what}', lambda: refused(spelling, dialer, case, said, seconds), NO_REDIS)
-    run(f'{spelling} spelling, no redis',
-        lambda: refused(spelling, True, CASES[0], 'no answer from redis', 1, redis=Redis(late=True)), NO_REDIS)
-run('an address without a peer id', lambda: refused('old', True, CASES[0], 'without a peer id', pushed='/ip4/127.0.0.1/tcp/1'), NO_REDIS)
-run('an address where nobody is',
-    lambda: refused('old', True, CASES[0], '/tcp/1', pushed=f'/ip4/127.0.0.1/tcp/1/p2p/{OTHER_PEER}'), NO_REDIS)
-run('a role that is none', lambda: refused('old', True, CASES[0], 'neither dialer nor listener', env={'is_dialer': 'yes'}), NO_REDIS)
-run('a time limit that is none', lambda: refused('old', True, CASES[0], 'a number', seconds='soon'), NO_REDIS)
-run('the answer of another peer', wrong_peer, NO_REDIS)
-run('another secure channel than the listener has', not_agreed, NO_REDIS)
-run('what an earlier run left in redis', leftovers, NO_REDIS)
-print(f'1..{count}')
-sys.exit(1 if failures else 0)
+        cases.run(f'{spelling} spelling, {what}', lambda: refused(spelling, dialer, case, said, seconds), NO_REDIS)
+    cases.run(f'{spelling} spelling, no redis',
+              lambda: refused(spelling, True, CASES[0], 'no answer from redis', 1, redis=Redis(late=True)), NO_REDIS)
+cases.run('an address without a peer id',
+          lambda: refused('old', True, CASES[0], 'without a peer id', pushed='/ip4/127.0.0.1/tcp/1'), NO_REDIS)
+cases.run('an address where nobody is',
+          lambda: refused('old', True, CASES[0], '/tcp/1', pushed=f'/ip4/127.0.0.1/tcp/1/p2p/{OTHER_PEER}'), NO_REDIS)
+cases.run('a role that is none', lambda: refused('old', True, CASES[0], 'neither dialer nor listener', env={'is_dialer': 'yes'}), NO_REDIS)
+cases.run('a time limit that is none', lambda: refused('old', True, CASES[0], 'a number', seconds='soon'), NO_REDIS)
+cases.run('the answer of another peer', wrong_peer, NO_REDIS)
+cases.run('another secure channel than the listener has', not_agreed, NO_REDIS)
+cases.run('what an earlier run left in redis', leftovers, NO_REDIS)
+sys.exit(cases.end())

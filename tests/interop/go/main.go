@@ -4,6 +4,7 @@
 // language of the js peers (../README.md), and serves the protocols of ../../../bench/README.md.
 //
 //	go-peer OPTIONS          OPTIONS is one JSON object
+//	go-peer contract         the official transport contract (contract.go)
 package main
 
 import (
@@ -172,6 +173,13 @@ func watch(n *node) {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "contract" {
+		if err := contract(); err != nil {
+			fmt.Fprintln(os.Stderr, "go-peer:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	if len(os.Args) > 1 {
 		if err := json.Unmarshal([]byte(os.Args[1]), &o); err != nil {
