@@ -28,7 +28,7 @@ struct lp2p_counters {
     uint64_t streams_opened, streams_refused, streams_reset, streams_open; /* streams_open goes up and down */
     uint64_t dht_requests_in, dht_requests_refused, dht_records, dht_providers, dht_peers; /* the last three are gauges */
     uint64_t events_lost, notifications_dropped;
-    uint64_t mdns_queries, mdns_answers, mdns_packets, mdns_invalid, mdns_limited, mdns_peers;
+    uint64_t mdns_queries, mdns_answers, mdns_packets, mdns_invalid, mdns_limited, mdns_peers, mdns_gone, mdns_suppressed;
     uint64_t connections, inbound, outbound, known_peers, dials_pending; /* gauges kept by the swarm */
 };
 #define LP2P_COUNT(ctx, name, n) ((void)__atomic_fetch_add(&(ctx)->counters.name, (uint64_t)(n), __ATOMIC_RELAXED))

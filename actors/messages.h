@@ -365,6 +365,12 @@ struct lp2p_m_peer_found {
     struct lp2p_msg msg;
     struct lp2p_peer_id peer;
     struct lp2p_addrs *addrs;
+    bool local; /* told on the local network: void when the peer takes leave there */
+};
+/** mdns -> swarm (normal): the peer took leave of the local network; what was only told there is void. */
+struct lp2p_m_peer_gone {
+    struct lp2p_msg msg;
+    struct lp2p_peer_id peer;
 };
 /** API -> swarm (normal): fill the op with peers (all, connected ones, or one). */
 struct lp2p_m_list_peers {
@@ -518,6 +524,7 @@ struct lp2p_m_notify {
     X(PEER_STREAM_OPEN, peer_stream_open, NORMAL) X(CONNECT, connect, NORMAL) X(DISCONNECT, disconnect, NORMAL)    \
     X(PROTECT, protect, NORMAL) X(REGISTER, register, NORMAL) X(REGISTERED, registered, NORMAL)                    \
     X(SUBSCRIBE, subscribe, NORMAL) X(IDENTIFIED, identified, NORMAL) X(PEER_FOUND, peer_found, NORMAL)            \
+    X(PEER_GONE, peer_gone, NORMAL)                                                                                \
     X(LIST_PEERS, list_peers, NORMAL) X(LIST_ADDRS, list_addrs, NORMAL)                                            \
     X(PEER_CONNECTED, peer, NORMAL) X(PEER_DISCONNECTED, peer, NORMAL) X(PEER_DISCOVERED, peer, NORMAL)            \
     X(PEER_UPDATED, peer, NORMAL) X(SELF_CHANGED, self_changed, NORMAL) X(MESSAGE_SEND, message_send, NORMAL)      \

@@ -389,6 +389,7 @@ struct lp2p_stats {
     uint64_t dht_requests_in, dht_requests_refused, dht_records, dht_providers;
     uint64_t events_lost, restarts, actors, threads;
     uint64_t mdns_queries, mdns_answers, mdns_packets, mdns_invalid, mdns_limited, mdns_peers; /* packets: received; peers: heard of */
+    uint64_t mdns_gone, mdns_suppressed; /* peers that took leave; answers that were known already */
 };
 /** Counters since the node was made, and gauges of now; all zero before the first start. */
 enum lp2p_err lp2p_node_stats(struct lp2p_node *node, struct lp2p_stats *out);

@@ -179,9 +179,11 @@ void print_actors(struct lp2p_node *node)
                 "%u known peers; up %.1f s\n",
                 len, (unsigned long long)s.threads, (unsigned long long)s.restarts, s.connections, s.inbound,
                 s.outbound, s.connections_min, s.connections_max, s.streams, s.known_peers, (double)s.uptime_ms / 1e3);
-        fprintf(stderr, "mdns: %llu queries, %llu answers, %llu packets, %llu invalid, %llu limited, %llu peers\n",
+        fprintf(stderr,
+                "mdns: %llu queries, %llu answers, %llu packets, %llu invalid, %llu limited, %llu peers, %llu gone, %llu suppressed\n",
                 (unsigned long long)s.mdns_queries, (unsigned long long)s.mdns_answers, (unsigned long long)s.mdns_packets,
-                (unsigned long long)s.mdns_invalid, (unsigned long long)s.mdns_limited, (unsigned long long)s.mdns_peers);
+                (unsigned long long)s.mdns_invalid, (unsigned long long)s.mdns_limited, (unsigned long long)s.mdns_peers,
+                (unsigned long long)s.mdns_gone, (unsigned long long)s.mdns_suppressed);
     }
     (void)fflush(stderr);
     free(actors);

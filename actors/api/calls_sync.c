@@ -171,6 +171,8 @@ static void fill_counters(const struct lp2p_context *ctx, struct lp2p_stats *out
     out->mdns_invalid = LP2P_READ(ctx, mdns_invalid);
     out->mdns_limited = LP2P_READ(ctx, mdns_limited);
     out->mdns_peers = LP2P_READ(ctx, mdns_peers);
+    out->mdns_gone = LP2P_READ(ctx, mdns_gone);
+    out->mdns_suppressed = LP2P_READ(ctx, mdns_suppressed);
     out->events_lost = LP2P_READ(ctx, events_lost) + LP2P_READ(ctx, notifications_dropped);
 }
 

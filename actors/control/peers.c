@@ -210,6 +210,7 @@ static void put(struct merge *merge, const struct lp2p_multiaddr *addr, struct l
 {
     size_t i = index_of(merge->items, merge->len, addr);
     if (i < merge->len) {
+        merge->notes[i].local &= note.local; /* who else tells it does not take leave */
         merge->notes[i].source = LP2P_MAX(merge->notes[i].source, note.source);
         merge->notes[i].seen_s = LP2P_MAX(merge->notes[i].seen_s, note.seen_s);
     } else if (merge->len < LP2P_ARRAY_LEN(merge->items)) {
@@ -277,8 +278,7 @@ static bool settle(struct lp2p_peer_entry *entry, struct merge *merge)
     return !same;
 }
 
-bool lp2p_peer_entry_learn(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, enum lp2p_addr_source source,
-                           uint32_t now_s)
+static bool learn(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, struct lp2p_addr_note note)
 {
     struct merge *merge = malloc(sizeof(*merge));
     if (merge == NULL) {
@@ -288,14 +288,42 @@ bool lp2p_peer_entry_learn(struct lp2p_peer_entry *entry, const struct lp2p_addr
     for (size_t i = 0; addrs != NULL && i < addrs->len && merge->len < LP2P_PEER_ADDRS_MAX; i++) {
         struct lp2p_multiaddr addr = addrs->items[i];
         if (normal(&entry->id, &addr)) {
-            put(merge, &addr, (struct lp2p_addr_note){now_s, (uint8_t)source});
+            put(merge, &addr, note);
         }
     }
     bool changed = false;
     if (merge->len > 0) {
-        put_known(merge, entry, source == LP2P_ADDR_CERTIFIED ? LP2P_ADDR_PROVEN : LP2P_ADDR_HEARSAY);
+        put_known(merge, entry, note.source == LP2P_ADDR_CERTIFIED ? LP2P_ADDR_PROVEN : LP2P_ADDR_HEARSAY);
         changed = settle(entry, merge);
     }
+    free(merge);
+    return changed;
+}
+
+bool lp2p_peer_entry_learn(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, enum lp2p_addr_source source,
+                           uint32_t now_s)
+{
+    return learn(entry, addrs, (struct lp2p_addr_note){.seen_s = now_s, .source = (uint8_t)source});
+}
+
+bool lp2p_peer_entry_learn_local(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, uint32_t now_s)
+{
+    return learn(entry, addrs, (struct lp2p_addr_note){.seen_s = now_s, .source = LP2P_ADDR_HEARSAY, .local = true});
+}
+
+bool lp2p_peer_entry_forget_local(struct lp2p_peer_entry *entry)
+{
+    struct merge *merge = entry->addrs == NULL ? NULL : malloc(sizeof(*merge));
+    if (merge == NULL) {
+        return false;
+    }
+    merge->len = 0;
+    for (size_t i = 0; i < entry->addrs->len; i++) {
+        if (!entry->notes[i].local || entry->notes[i].source != LP2P_ADDR_HEARSAY) {
+            put(merge, &entry->addrs->items[i], entry->notes[i]);
+        }
+    }
+    bool changed = settle(entry, merge);
     free(merge);
     return changed;
 }

@@ -29,6 +29,7 @@ enum lp2p_addr_source {
 struct lp2p_addr_note {
     uint32_t seen_s; /* wall clock: when it was last told, or the peer was last connected */
     uint8_t source;  /* enum lp2p_addr_source */
+    bool local;      /* HEARSAY of the local network alone: void when the peer takes leave there */
 };
 
 struct lp2p_tag {
@@ -88,6 +89,10 @@ bool lp2p_peer_entry_idle(const struct lp2p_peer_entry *entry);
  *  of these the oldest. now_s: wall clock. True if anything changed. */
 bool lp2p_peer_entry_learn(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, enum lp2p_addr_source source,
                            uint32_t now_s);
+/** As learn for what was told on the local network (HEARSAY), and its end: what was told there alone is dropped. True if anything
+ *  changed. */
+bool lp2p_peer_entry_learn_local(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, uint32_t now_s);
+bool lp2p_peer_entry_forget_local(struct lp2p_peer_entry *entry);
 /** What a signed record says that the caller has verified: its addresses, unless a newer record of the peer is known. `sealed`,
  *  the record itself, is copied unless it is there already; may be empty. False: it is an old one. */
 bool lp2p_peer_entry_certify(struct lp2p_peer_entry *entry, const struct lp2p_addrs *addrs, uint64_t seq, struct lp2p_span sealed,

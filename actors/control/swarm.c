@@ -117,15 +117,27 @@ static void peer_found(struct lp2p_actor *self, struct lp2p_swarm *swarm, const 
         return;
     }
     /* Hearsay adds nothing to what a connected peer says of itself; of one that has gone others may know where it went. */
-    bool known = entry->discovered;
-    if ((entry->protocols == NULL || entry->recalled || lp2p_list_empty(&entry->links)) &&
-        lp2p_peer_entry_learn(entry, m->addrs, LP2P_ADDR_HEARSAY, (uint32_t)(lp2p_wall_ms(self) / 1000))) {
+    bool known = entry->discovered, changed = false;
+    uint32_t now_s = (uint32_t)(lp2p_wall_ms(self) / 1000);
+    if (entry->protocols == NULL || entry->recalled || lp2p_list_empty(&entry->links)) {
+        changed = m->local ? lp2p_peer_entry_learn_local(entry, m->addrs, now_s)
+                           : lp2p_peer_entry_learn(entry, m->addrs, LP2P_ADDR_HEARSAY, now_s);
+    }
+    if (changed) {
         lp2p_swarm_population_poke(self);
         if (known) {
             lp2p_swarm_publish_peer(self, swarm, &LP2P_M_PEER_UPDATED, lp2p_swarm_peer_info(entry), LP2P_OK);
         }
     }
     lp2p_swarm_discovered(self, swarm, entry);
+}
+
+static void peer_gone(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_peer_gone *m)
+{
+    struct lp2p_peer_entry *entry = lp2p_peers_find(&swarm->peers, &m->peer);
+    if (entry != NULL && lp2p_peer_entry_forget_local(entry) && entry->discovered) {
+        lp2p_swarm_publish_peer(self, swarm, &LP2P_M_PEER_UPDATED, lp2p_swarm_peer_info(entry), LP2P_OK);
+    }
 }
 
 static void protect(struct lp2p_swarm *swarm, const struct lp2p_m_protect *m)
@@ -197,6 +209,8 @@ static enum lp2p_verdict swarm_on_msg(struct lp2p_actor *self, void *state, stru
         lp2p_swarm_subscribe(self, swarm, LP2P_AS(*msg, SUBSCRIBE, subscribe));
     } else if (LP2P_IS(*msg, PEER_FOUND)) {
         peer_found(self, swarm, LP2P_AS(*msg, PEER_FOUND, peer_found));
+    } else if (LP2P_IS(*msg, PEER_GONE)) {
+        peer_gone(self, swarm, LP2P_AS(*msg, PEER_GONE, peer_gone));
     } else if (LP2P_IS(*msg, LIST_PEERS)) {
         lp2p_swarm_list_peers(swarm, LP2P_AS(*msg, LIST_PEERS, list_peers));
     } else if (LP2P_IS(*msg, LIST_ADDRS)) {

@@ -100,23 +100,32 @@ static void plan(const struct lp2p_mdns *mdns, lp2p_time *at, lp2p_time last, lp
     *at = lp2p_time_min(*at, LP2P_MAX(when, earliest));
 }
 
+static void announce(struct lp2p_mdns *mdns, lp2p_time now)
+{
+    mdns->announces = LP2P_MDNS_ANNOUNCES;
+    mdns->waited.ip_len = 0;
+    plan(mdns, &mdns->answer_at, mdns->answered, now);
+}
+
 void lp2p_mdns_publish(struct lp2p_mdns *mdns, const struct lp2p_multiaddr *addrs, size_t len, lp2p_time now)
 {
     struct lp2p_multiaddr own[LP2P_MDNS_OWN_MAX];
     size_t own_len = 0;
-    bool news = false;
     for (size_t i = 0; i < len && own_len < LP2P_MDNS_OWN_MAX; i++) {
         struct lp2p_multiaddr addr = addrs[i];
         lp2p_multiaddr_strip_peer(&addr);
         if (dialable_here(&addr) && lp2p_multiaddr_add_peer(&addr, &mdns->self) == LP2P_OK && !in(own, own_len, &addr)) {
-            news |= !in(mdns->own, mdns->own_len, &addr);
             own[own_len++] = addr;
         }
     }
+    bool changed = own_len != mdns->own_len;
+    for (size_t i = 0; i < own_len && !changed; i++) {
+        changed = !in(mdns->own, mdns->own_len, &own[i]);
+    }
     memcpy(mdns->own, own, own_len * sizeof(own[0]));
     mdns->own_len = own_len;
-    if (news) {
-        plan(mdns, &mdns->answer_at, mdns->answered, now);
+    if (changed && (own_len > 0 || mdns->told)) {
+        announce(mdns, now);
     }
 }
 
@@ -125,11 +134,76 @@ void lp2p_mdns_renew(struct lp2p_mdns *mdns, lp2p_time now)
     mdns->query_at = soon(mdns, now);
     mdns->pause_ns = LP2P_MDNS_QUERY_FIRST_NS;
     if (mdns->own_len > 0) {
-        plan(mdns, &mdns->answer_at, mdns->answered, now);
+        announce(mdns, now);
     }
 }
 
 /* ---- packets */
+
+static bool is_own(const struct lp2p_mdns *mdns, const struct lp2p_mdns_instance *instance)
+{
+    return instance->len == strlen(mdns->name) && memcmp(instance->label, mdns->name, instance->len) == 0;
+}
+
+/** RFC 6762 7.1: with at least half of its life before it. */
+static bool knows_us(const struct lp2p_mdns *mdns)
+{
+    for (size_t i = 0; i < mdns->heard.instances_len; i++) {
+        if (is_own(mdns, &mdns->heard.instances[i])) {
+            return mdns->heard.instances[i].ttl_s >= LP2P_MDNS_TTL_S / 2;
+        }
+    }
+    return false;
+}
+
+static bool same_host(const struct lp2p_ip_port *a, const struct lp2p_ip_port *b)
+{
+    return a->ip_len == b->ip_len && memcmp(a->ip, b->ip, a->ip_len) == 0;
+}
+
+/** An answer to all. RFC 6762 7.2: for who says that more of what it knows follows there is more time, unless somebody else waits. */
+static void plan_answer(struct lp2p_mdns *mdns, const struct lp2p_ip_port *from, lp2p_time now)
+{
+    if (!mdns->heard.truncated) {
+        mdns->waited.ip_len = 0;
+        plan(mdns, &mdns->answer_at, mdns->answered, now);
+    } else if (mdns->answer_at == LP2P_NEVER) {
+        mdns->waited = *from;
+        lp2p_time more = lp2p_time_add(now, LP2P_MDNS_MORE_MIN_NS + lp2p_rand_below(&mdns->rand, LP2P_MDNS_MORE_SPAN_NS));
+        lp2p_time earliest = mdns->answered == 0 ? 0 : lp2p_time_add(mdns->answered, LP2P_MDNS_ANSWER_GAP_NS);
+        mdns->answer_at = LP2P_MAX(more, earliest);
+    }
+}
+
+/** What others answer: who is there, who leaves, and what they have said in our place. */
+static void take_response(struct lp2p_mdns *mdns, lp2p_time now)
+{
+    const struct lp2p_mdns_heard *heard = &mdns->heard;
+    if (heard->services_ttl_s >= LP2P_MDNS_TTL_S && mdns->services_at != LP2P_NEVER) {
+        mdns->services_at = LP2P_NEVER; /* RFC 6762 7.4: all nodes give the same answer, one is enough */
+        mdns->services_answered = LP2P_MAX(now, (lp2p_time)1);
+        mdns->suppressed++;
+    }
+    for (size_t i = 0; i < heard->instances_len; i++) {
+        const struct lp2p_mdns_instance *instance = &heard->instances[i];
+        struct lp2p_peer_id peer;
+        const struct lp2p_peer_id *told = NULL;
+        if (is_own(mdns, instance)) {
+            if (instance->ttl_s == 0 && mdns->own_len > 0) {
+                plan(mdns, &mdns->answer_at, mdns->answered, now); /* somebody else's word: we are here */
+            }
+            continue;
+        }
+        if (instance->ttl_s == 0) {
+            lp2p_mdns_cache_leave(&mdns->cache, instance, now);
+            continue;
+        }
+        for (size_t k = 0; k < heard->addrs_len && told == NULL; k++) {
+            told = heard->instance_of[k] == i && lp2p_multiaddr_peer(&heard->addrs[k], &peer) == LP2P_OK ? &peer : NULL;
+        }
+        lp2p_mdns_cache_hear(&mdns->cache, instance, told, now);
+    }
+}
 
 unsigned lp2p_mdns_take(struct lp2p_mdns *mdns, struct lp2p_span packet, const struct lp2p_ip_port *from, lp2p_time now,
                         struct lp2p_mdns_dress *dress)
@@ -145,13 +219,29 @@ unsigned lp2p_mdns_take(struct lp2p_mdns *mdns, struct lp2p_span packet, const s
         mdns->heard.addrs_len = 0;
         return 0;
     }
-    bool peers = mdns->heard.asks_peers && mdns->own_len > 0, services = mdns->heard.asks_services && mdns->own_len > 0;
+    if (mdns->heard.response) {
+        take_response(mdns, now);
+        return 0;
+    }
+    if (mdns->own_len == 0) {
+        return 0;
+    }
+    bool peers = mdns->heard.asks_peers, services = mdns->heard.asks_services, known = knows_us(mdns);
+    if (!peers && known && mdns->waited.ip_len != 0 && same_host(&mdns->waited, from)) {
+        mdns->answer_at = LP2P_NEVER; /* the rest of what it knows */
+        mdns->waited.ip_len = 0;
+        mdns->suppressed++;
+        return 0;
+    }
+    mdns->suppressed += (peers && known) + (services && mdns->heard.services_ttl_s >= LP2P_MDNS_TTL_S / 2);
+    peers = peers && !known;
+    services = services && mdns->heard.services_ttl_s < LP2P_MDNS_TTL_S / 2;
     if (!peers && !services) {
         return 0;
     }
     /* Everybody gets it too: rust-libp2p asks from one port and hears on another. */
     if (peers) {
-        plan(mdns, &mdns->answer_at, mdns->answered, now);
+        plan_answer(mdns, from, now);
     }
     if (services) {
         plan(mdns, &mdns->services_at, mdns->services_answered, now);
@@ -181,28 +271,34 @@ static size_t place_of(const struct lp2p_mdns *mdns, uint64_t hash)
     return oldest;
 }
 
-static uint64_t hash_of(const struct lp2p_mdns *mdns, const struct lp2p_multiaddr *addr)
+static uint64_t hash_of(const struct lp2p_mdns *mdns, const uint8_t *data, size_t len)
 {
     uint8_t bytes[crypto_shorthash_BYTES];
     uint64_t hash = 0;
-    crypto_shorthash(bytes, addr->bytes, addr->len, mdns->known_key);
+    crypto_shorthash(bytes, data, len, mdns->known_key);
     memcpy(&hash, bytes, sizeof(hash));
     return hash;
 }
 
 static bool is_news(const struct lp2p_mdns *mdns, const struct lp2p_multiaddr *addr, lp2p_time now)
 {
-    uint64_t hash = hash_of(mdns, addr);
+    uint64_t hash = hash_of(mdns, addr->bytes, addr->len);
     size_t at = place_of(mdns, hash);
     return mdns->known[at].told == 0 || mdns->known[at].hash != hash ||
            lp2p_time_since(now, mdns->known[at].told) >= LP2P_MDNS_AGAIN_NS;
 }
 
-static void remember(struct lp2p_mdns *mdns, const struct lp2p_multiaddr *addr, lp2p_time now)
+static uint32_t tag_of(const struct lp2p_mdns *mdns, const struct lp2p_peer_id *peer)
 {
-    uint64_t hash = hash_of(mdns, addr);
+    return (uint32_t)hash_of(mdns, peer->bytes, peer->len);
+}
+
+static void remember(struct lp2p_mdns *mdns, const struct lp2p_multiaddr *addr, uint32_t peer, lp2p_time now)
+{
+    uint64_t hash = hash_of(mdns, addr->bytes, addr->len);
     size_t at = place_of(mdns, hash);
     mdns->known[at].hash = hash;
+    mdns->known[at].peer = peer;
     mdns->known[at].told = LP2P_MAX(now, (lp2p_time)1);
 }
 
@@ -229,12 +325,17 @@ static void gather(struct lp2p_mdns *mdns, lp2p_time now, struct lp2p_mdns_peer 
         }
         addr->len = 0;
     }
-    if (out->addrs_len == 0 || lp2p_peer_id_eq(&out->id, &mdns->self) || !take_token(mdns, &mdns->peers, now)) {
+    if (out->addrs_len == 0 || lp2p_peer_id_eq(&out->id, &mdns->self)) {
+        out->addrs_len = 0;
+        return;
+    }
+    if (!take_token(mdns, &mdns->peers, now)) {
+        lp2p_mdns_cache_doubt(&mdns->cache, &out->id);
         out->addrs_len = 0;
         return;
     }
     for (size_t i = 0; i < out->addrs_len; i++) {
-        remember(mdns, &out->addrs[i], now);
+        remember(mdns, &out->addrs[i], tag_of(mdns, &out->id), now);
         lp2p_multiaddr_strip_peer(&out->addrs[i]);
     }
 }
@@ -253,11 +354,41 @@ bool lp2p_mdns_next_peer(struct lp2p_mdns *mdns, lp2p_time now, struct lp2p_mdns
     return false;
 }
 
+bool lp2p_mdns_next_gone(struct lp2p_mdns *mdns, lp2p_time now, struct lp2p_peer_id *out)
+{
+    if (!lp2p_mdns_cache_gone(&mdns->cache, now, out)) {
+        return false;
+    }
+    for (size_t i = 0; i < LP2P_MDNS_KNOWN_MAX; i++) {
+        if (mdns->known[i].peer == tag_of(mdns, out)) {
+            mdns->known[i].told = 0;
+        }
+    }
+    return true;
+}
+
 /* ---- what is due */
+
+size_t lp2p_mdns_query(const struct lp2p_mdns *mdns, lp2p_time now, uint8_t *out)
+{
+    struct lp2p_mdns_instance known[LP2P_MDNS_CACHE_MAX];
+    size_t len = lp2p_mdns_cache_known(&mdns->cache, now, known, LP2P_MDNS_CACHE_MAX);
+    return lp2p_mdns_write_query(mdns->service, known, len, out);
+}
+
+size_t lp2p_mdns_farewell(struct lp2p_mdns *mdns, uint8_t *out)
+{
+    if (!mdns->told) {
+        return 0;
+    }
+    mdns->told = false;
+    return lp2p_mdns_write_farewell(mdns->service, mdns->name, out);
+}
 
 lp2p_time lp2p_mdns_next(const struct lp2p_mdns *mdns)
 {
-    return lp2p_time_min(mdns->query_at, lp2p_time_min(mdns->answer_at, mdns->services_at));
+    lp2p_time said = lp2p_time_min(mdns->query_at, lp2p_time_min(mdns->answer_at, mdns->services_at));
+    return lp2p_time_min(said, lp2p_mdns_cache_next(&mdns->cache));
 }
 
 bool lp2p_mdns_query_due(struct lp2p_mdns *mdns, lp2p_time now)
@@ -282,7 +413,20 @@ static bool due(lp2p_time *at, lp2p_time *last, lp2p_time now)
 
 bool lp2p_mdns_answer_due(struct lp2p_mdns *mdns, lp2p_time now)
 {
-    return due(&mdns->answer_at, &mdns->answered, now);
+    if (!due(&mdns->answer_at, &mdns->answered, now)) {
+        return false;
+    }
+    mdns->waited.ip_len = 0;
+    mdns->announces -= mdns->announces > 0;
+    if (mdns->own_len == 0) {
+        mdns->announces = 0;
+    } else {
+        mdns->told = true;
+    }
+    if (mdns->announces > 0) {
+        mdns->answer_at = lp2p_time_add(now, LP2P_MDNS_ANSWER_GAP_NS);
+    }
+    return true;
 }
 
 bool lp2p_mdns_services_due(struct lp2p_mdns *mdns, lp2p_time now)

@@ -29,7 +29,7 @@ struct discovery {
     struct door doors[LP2P_ARRAY_LEN(GROUPS)];
     struct lp2p_outbox outbox;
     bool complained;
-    uint64_t limited, invalid; /* of the machine's, what is counted already */
+    uint64_t limited, invalid, suppressed; /* of the machine's, what is counted already */
     uint8_t packet[LP2P_MDNS_PACKET_MAX];
     struct lp2p_mdns mdns;
 };
@@ -94,9 +94,22 @@ static void send_to_all(struct discovery *discovery, const uint8_t *bytes, size_
     }
 }
 
+static void take_leave(struct discovery *discovery)
+{
+    uint8_t out[LP2P_MDNS_SEND_MAX];
+    size_t len = lp2p_mdns_farewell(&discovery->mdns, out);
+    if (len > 0) {
+        send_to_all(discovery, out, len);
+    }
+}
+
 static void answer_all(struct discovery *discovery)
 {
     const struct lp2p_mdns *mdns = &discovery->mdns;
+    if (mdns->own_len == 0) {
+        take_leave(discovery);
+        return;
+    }
     const struct lp2p_mdns_dress dress = {0};
     uint8_t out[LP2P_MDNS_SEND_MAX];
     size_t len;
@@ -123,13 +136,28 @@ static void answer_one(struct discovery *discovery, int fd, unsigned what, const
     }
 }
 
+static void tell_gone(struct lp2p_actor *self, struct discovery *discovery, const struct lp2p_peer_id *peer)
+{
+    struct lp2p_m_peer_gone *m = LP2P_NEW(PEER_GONE, peer_gone);
+    if (m == NULL) {
+        return;
+    }
+    m->peer = *peer;
+    struct lp2p_msg *msg = &m->msg;
+    lp2p_send_or_drop(self, lp2p_names(discovery->ctx)->swarm, &msg);
+    char text[LP2P_PEER_ID_TEXT_MAX];
+    lp2p_peer_id_text(peer, text);
+    lp2p_log(discovery->ctx, LP2P_LOG_DEBUG, "mdns", "%s took leave", text);
+    LP2P_COUNT(discovery->ctx, mdns_gone, 1);
+}
+
 static void send_due(struct lp2p_actor *self, struct discovery *discovery)
 {
     struct lp2p_mdns *mdns = &discovery->mdns;
     uint8_t out[LP2P_MDNS_SEND_MAX];
     if (lp2p_mdns_query_due(mdns, lp2p_now(self))) {
         open_doors(self, discovery);
-        send_to_all(discovery, out, lp2p_mdns_write_query(mdns->service, out));
+        send_to_all(discovery, out, lp2p_mdns_query(mdns, lp2p_now(self), out));
         LP2P_COUNT(discovery->ctx, mdns_queries, 1);
     }
     if (lp2p_mdns_answer_due(mdns, lp2p_now(self))) {
@@ -139,6 +167,10 @@ static void send_due(struct lp2p_actor *self, struct discovery *discovery)
         const struct lp2p_mdns_dress dress = {0};
         send_to_all(discovery, out, lp2p_mdns_write_services(mdns->service, &dress, out));
         LP2P_COUNT(discovery->ctx, mdns_answers, 1);
+    }
+    struct lp2p_peer_id gone;
+    while (lp2p_mdns_next_gone(mdns, lp2p_now(self), &gone)) {
+        tell_gone(self, discovery, &gone);
     }
     lp2p_timer_set(self, TIMER_DUE, lp2p_mdns_next(mdns));
 }
@@ -152,6 +184,7 @@ static void tell_swarm(struct lp2p_actor *self, struct discovery *discovery, con
         return;
     }
     m->peer = peer->id;
+    m->local = true;
     m->addrs = lp2p_addrs_new(peer->addrs, peer->addrs_len);
     struct lp2p_msg *msg = &m->msg;
     if (m->addrs == NULL) {
@@ -178,6 +211,8 @@ static void take(struct lp2p_actor *self, struct discovery *discovery, int fd, s
     }
     LP2P_COUNT(discovery->ctx, mdns_invalid, discovery->mdns.invalid - discovery->invalid);
     LP2P_COUNT(discovery->ctx, mdns_limited, discovery->mdns.limited - discovery->limited);
+    LP2P_COUNT(discovery->ctx, mdns_suppressed, discovery->mdns.suppressed - discovery->suppressed);
+    discovery->suppressed = discovery->mdns.suppressed;
     discovery->invalid = discovery->mdns.invalid;
     discovery->limited = discovery->mdns.limited;
 }
@@ -262,6 +297,7 @@ static void mdns_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict wh
 {
     (void)why;
     struct discovery *discovery = state;
+    take_leave(discovery);
     close_doors(self, discovery);
     lp2p_outbox_fini(&discovery->outbox);
 }

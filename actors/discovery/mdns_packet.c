@@ -1,57 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "actors/discovery/mdns_packet.h"
+#include "actors/discovery/mdns_name.h"
 
 #include "base/check.h"
-
-enum {
-    TYPE_PTR = 12, TYPE_TXT = 16, TYPE_ANY = 255, CLASS_IN = 1, CLASS_ANY = 255,
-    TOP_BIT = 0x8000, /* of a class: the answer may come by unicast; of a record: it replaces what is cached */
-    FLAG_RESPONSE = 0x8000, FLAG_AUTHORITATIVE = 0x0400, OPCODE_MASK = 0x7800, RCODE_MASK = 0x000f, HEADER_LEN = 12, LABEL_MAX = 63,
-    NAME_MAX = 255, STRING_MAX = 255,
-};
-
-static const char PREFIX[] = "dnsaddr=";
-#define PREFIX_LEN (sizeof(PREFIX) - 1)
-
-/** A name as on the wire, without compression, in lower case. */
-struct name {
-    size_t len;
-    uint8_t bytes[NAME_MAX];
-};
-
-static void add_label(struct name *name, const void *label, size_t len)
-{
-    LP2P_CHECK(len <= LABEL_MAX && name->len + 1 + len < NAME_MAX);
-    name->bytes[name->len++] = (uint8_t)len;
-    memcpy(name->bytes + name->len, label, len);
-    name->len += len;
-}
-
-static void end_name(struct name *name)
-{
-    name->bytes[name->len++] = 0;
-}
-
-static struct name service_name(const char *service)
-{
-    struct name name = {0};
-    add_label(&name, service, strlen(service));
-    add_label(&name, "_udp", 4);
-    add_label(&name, "local", 5);
-    end_name(&name);
-    return name;
-}
-
-static struct name services_name(void)
-{
-    struct name name = {0};
-    add_label(&name, "_services", 9);
-    add_label(&name, "_dns-sd", 7);
-    add_label(&name, "_udp", 4);
-    add_label(&name, "local", 5);
-    end_name(&name);
-    return name;
-}
 
 static bool same_name(const struct name *a, const struct name *b)
 {
@@ -145,7 +95,29 @@ static bool question(struct reader *reader, const struct name *service, struct l
     return true;
 }
 
-static void take_string(struct lp2p_span text, struct lp2p_mdns_heard *out)
+/** The place of an instance in what was heard; the shortest life of its records counts, so that one farewell is enough. */
+static uint8_t add_instance(struct lp2p_mdns_heard *out, const struct name *name, uint32_t ttl_s)
+{
+    uint8_t len = name->bytes[0];
+    for (size_t i = 0; i < out->instances_len; i++) {
+        struct lp2p_mdns_instance *it = &out->instances[i];
+        if (it->len == len && memcmp(it->label, name->bytes + 1, len) == 0) {
+            it->ttl_s = LP2P_MIN(it->ttl_s, ttl_s);
+            return (uint8_t)i;
+        }
+    }
+    if (out->instances_len == LP2P_MDNS_INSTANCES_HEARD_MAX) {
+        out->skipped++;
+        return LP2P_MDNS_NO_INSTANCE;
+    }
+    struct lp2p_mdns_instance *it = &out->instances[out->instances_len];
+    it->len = len;
+    it->ttl_s = ttl_s;
+    memcpy(it->label, name->bytes + 1, len);
+    return (uint8_t)out->instances_len++;
+}
+
+static void take_string(struct lp2p_span text, uint8_t instance, struct lp2p_mdns_heard *out)
 {
     char copy[STRING_MAX + 1];
     struct lp2p_peer_id peer;
@@ -160,10 +132,10 @@ static void take_string(struct lp2p_span text, struct lp2p_mdns_heard *out)
         out->skipped++;
         return;
     }
-    out->addrs_len++;
+    out->instance_of[out->addrs_len++] = instance;
 }
 
-static enum lp2p_err take_strings(struct lp2p_span data, unsigned *strings, struct lp2p_mdns_heard *out)
+static enum lp2p_err take_strings(struct lp2p_span data, uint8_t instance, unsigned *strings, struct lp2p_mdns_heard *out)
 {
     while (data.len > 0) {
         size_t part = data.ptr[0];
@@ -174,27 +146,72 @@ static enum lp2p_err take_strings(struct lp2p_span data, unsigned *strings, stru
         if (++*strings > LP2P_MDNS_STRINGS_MAX) {
             return LP2P_ELIMIT;
         }
-        take_string(lp2p_span(data.ptr, part), out);
+        take_string(lp2p_span(data.ptr, part), instance, out);
         data = lp2p_span_skip(data, part);
     }
     return LP2P_OK;
 }
 
-static enum lp2p_err record(struct reader *reader, const struct name *service, unsigned *strings, struct lp2p_mdns_heard *out)
-{
+/** A record that is of interest, and where its data lie. */
+struct record {
     struct name name;
-    uint32_t type = 0, class = 0, ttl_high = 0, ttl_low = 0, len = 0;
-    if (!take_name(reader, &name) || !take16(reader, &type) || !take16(reader, &class) || !take16(reader, &ttl_high) ||
-        !take16(reader, &ttl_low) || !take16(reader, &len) || reader->packet.len - reader->at < len) {
-        return LP2P_EMALFORMED;
+    uint32_t type, class, ttl_s, len;
+    size_t data_at;
+};
+
+static bool take_record(struct reader *reader, struct record *out)
+{
+    uint32_t high = 0, low = 0;
+    if (!take_name(reader, &out->name) || !take16(reader, &out->type) || !take16(reader, &out->class) || !take16(reader, &high) ||
+        !take16(reader, &low) || !take16(reader, &out->len) || reader->packet.len - reader->at < out->len) {
+        return false;
     }
-    struct lp2p_span data = lp2p_span(reader->packet.ptr + reader->at, len);
-    reader->at += len;
-    bool leaves = ttl_high == 0 && ttl_low == 0; /* a farewell is no reason to dial */
-    if (type != TYPE_TXT || !is_class(class) || leaves || !is_instance(&name, service)) {
+    out->ttl_s = high << 16 | low;
+    out->data_at = reader->at;
+    reader->at += out->len;
+    return true;
+}
+
+/** A pointer to an instance, or to the service in the list of all services; of anything else nothing is taken. */
+static enum lp2p_err pointer(const struct reader *reader, const struct record *record, const struct name *service,
+                             struct lp2p_mdns_heard *out)
+{
+    const struct name services = services_name();
+    bool of_services = same_name(&record->name, &services);
+    struct reader data = {reader->packet, record->data_at};
+    struct name target;
+    if (!of_services && !same_name(&record->name, service)) {
         return LP2P_OK;
     }
-    return take_strings(data, strings, out);
+    if (!take_name(&data, &target) || data.at != record->data_at + record->len) {
+        return LP2P_EMALFORMED;
+    }
+    if (of_services && same_name(&target, service)) {
+        out->services_ttl_s = LP2P_MAX(out->services_ttl_s, record->ttl_s);
+    } else if (!of_services && is_instance(&target, service)) {
+        (void)add_instance(out, &target, record->ttl_s);
+    }
+    return LP2P_OK;
+}
+
+static enum lp2p_err read_record(struct reader *reader, const struct name *service, unsigned *strings, struct lp2p_mdns_heard *out)
+{
+    struct record record;
+    if (!take_record(reader, &record)) {
+        return LP2P_EMALFORMED;
+    }
+    if (record.type == TYPE_PTR && is_class(record.class)) {
+        return pointer(reader, &record, service, out);
+    }
+    /* What a query claims to know of others is no news. */
+    if (record.type != TYPE_TXT || !is_class(record.class) || !out->response || !is_instance(&record.name, service)) {
+        return LP2P_OK;
+    }
+    uint8_t instance = add_instance(out, &record.name, record.ttl_s);
+    if (record.ttl_s == 0) {
+        return LP2P_OK; /* a farewell is no reason to dial */
+    }
+    return take_strings(lp2p_span(reader->packet.ptr + record.data_at, record.len), instance, strings, out);
 }
 
 enum lp2p_err lp2p_mdns_read(struct lp2p_span packet, const char *service, struct lp2p_mdns_heard *out)
@@ -202,8 +219,9 @@ enum lp2p_err lp2p_mdns_read(struct lp2p_span packet, const char *service, struc
     const struct name name = service_name(service);
     struct reader reader = {packet, 0};
     uint32_t head[6] = {0}; /* id, flags, questions, answers, authorities, additionals */
-    out->response = out->asks_peers = out->asks_services = out->wants_unicast = false;
-    out->addrs_len = out->skipped = 0;
+    out->response = out->asks_peers = out->asks_services = out->wants_unicast = out->truncated = false;
+    out->addrs_len = out->instances_len = out->skipped = 0;
+    out->services_ttl_s = 0;
     if (packet.len < HEADER_LEN || packet.len > LP2P_MDNS_PACKET_MAX) {
         return LP2P_EMALFORMED;
     }
@@ -212,6 +230,7 @@ enum lp2p_err lp2p_mdns_read(struct lp2p_span packet, const char *service, struc
     }
     out->id = (uint16_t)head[0];
     out->response = (head[1] & FLAG_RESPONSE) != 0;
+    out->truncated = (head[1] & FLAG_TRUNCATED) != 0;
     if ((head[1] & (OPCODE_MASK | RCODE_MASK)) != 0) {
         return LP2P_EUNSUPPORTED;
     }
@@ -226,119 +245,9 @@ enum lp2p_err lp2p_mdns_read(struct lp2p_span packet, const char *service, struc
     }
     unsigned strings = 0;
     enum lp2p_err err = LP2P_OK;
-    for (uint32_t i = 0; i < records && out->response && err == LP2P_OK; i++) {
-        err = record(&reader, &name, &strings, out);
+    records = out->response ? records : head[3]; /* of a query: the answers that it knows */
+    for (uint32_t i = 0; i < records && err == LP2P_OK; i++) {
+        err = read_record(&reader, &name, &strings, out);
     }
     return err;
-}
-
-/* ---- writing: what is written is known to fit, but for the addresses, which are looked at */
-
-struct writer {
-    uint8_t *out;
-    size_t len;
-};
-
-static void put(struct writer *writer, const void *bytes, size_t len)
-{
-    LP2P_CHECK(writer->len + len <= LP2P_MDNS_SEND_MAX);
-    memcpy(writer->out + writer->len, bytes, len);
-    writer->len += len;
-}
-
-static void put16(struct writer *writer, unsigned value)
-{
-    const uint8_t bytes[2] = {(uint8_t)(value >> 8), (uint8_t)value};
-    put(writer, bytes, sizeof(bytes));
-}
-
-static void put_header(struct writer *writer, unsigned id, unsigned flags, unsigned questions, unsigned answers, unsigned additionals)
-{
-    put16(writer, id);
-    put16(writer, flags);
-    put16(writer, questions);
-    put16(writer, answers);
-    put16(writer, 0);
-    put16(writer, additionals);
-}
-
-static void put_question(struct writer *writer, const struct name *name)
-{
-    put(writer, name->bytes, name->len);
-    put16(writer, TYPE_PTR);
-    put16(writer, CLASS_IN);
-}
-
-static void put_record(struct writer *writer, const struct name *name, unsigned type, unsigned class, bool legacy, size_t len)
-{
-    put(writer, name->bytes, name->len);
-    put16(writer, type);
-    put16(writer, class);
-    put16(writer, 0);
-    put16(writer, legacy ? LP2P_MDNS_TTL_LEGACY_S : LP2P_MDNS_TTL_S);
-    put16(writer, (unsigned)len);
-}
-
-/** The front of an answer up to and with its PTR record. */
-static void put_pointer(struct writer *writer, const struct lp2p_mdns_dress *dress, const struct name *asked,
-                        const struct name *target, unsigned additionals)
-{
-    put_header(writer, dress->legacy ? dress->id : 0, FLAG_RESPONSE | FLAG_AUTHORITATIVE, dress->legacy ? 1 : 0, 1, additionals);
-    if (dress->legacy) {
-        put_question(writer, asked);
-    }
-    put_record(writer, asked, TYPE_PTR, CLASS_IN, dress->legacy, target->len);
-    put(writer, target->bytes, target->len);
-}
-
-size_t lp2p_mdns_write_query(const char *service, uint8_t *out)
-{
-    struct writer writer = {out, 0};
-    const struct name name = service_name(service);
-    put_header(&writer, 0, 0, 1, 0, 0);
-    put_question(&writer, &name);
-    return writer.len;
-}
-
-size_t lp2p_mdns_write_services(const char *service, const struct lp2p_mdns_dress *dress, uint8_t *out)
-{
-    struct writer writer = {out, 0};
-    const struct name asked = services_name(), target = service_name(service);
-    put_pointer(&writer, dress, &asked, &target, 0);
-    return writer.len;
-}
-
-size_t lp2p_mdns_write_answer(const char *service, const char *name, const struct lp2p_mdns_dress *dress,
-                              const struct lp2p_multiaddr *addrs, size_t len, size_t *next, uint8_t *out)
-{
-    struct writer writer = {out, 0};
-    const struct name asked = service_name(service);
-    struct name instance = {0};
-    add_label(&instance, name, strlen(name));
-    memcpy(instance.bytes + instance.len, asked.bytes, asked.len);
-    instance.len += asked.len;
-    put_pointer(&writer, dress, &asked, &instance, 1);
-    /* Only this node has that name: its record replaces what is cached, except where nobody knows of this bit. More packets add to
-     * the first one, because they follow within a second. */
-    put_record(&writer, &instance, TYPE_TXT, CLASS_IN | (dress->legacy ? 0 : TOP_BIT), dress->legacy, 0);
-    size_t from = writer.len;
-    for (; *next < len; ++*next) {
-        char text[LP2P_MULTIADDR_TEXT_MAX];
-        lp2p_multiaddr_text(&addrs[*next], text);
-        size_t size = PREFIX_LEN + strlen(text);
-        if (size > STRING_MAX) {
-            continue;
-        }
-        if (writer.len + 1 + size > LP2P_MDNS_SEND_MAX) {
-            break;
-        }
-        const uint8_t count = (uint8_t)size;
-        put(&writer, &count, 1);
-        put(&writer, PREFIX, PREFIX_LEN);
-        put(&writer, text, size - PREFIX_LEN);
-    }
-    size_t data = writer.len - from;
-    out[from - 2] = (uint8_t)(data >> 8);
-    out[from - 1] = (uint8_t)data;
-    return data == 0 ? 0 : writer.len;
 }

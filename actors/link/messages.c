@@ -240,6 +240,7 @@ static void drop_store_batch(struct lp2p_msg *msg)
 #define drop_stream_mark NULL
 #define drop_stream_reset NULL
 #define drop_stream_bytes NULL
+#define drop_peer_gone NULL
 #define drop_protect NULL
 #define drop_registered NULL
 #define drop_subscribe NULL

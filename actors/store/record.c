@@ -112,7 +112,7 @@ static struct lp2p_span take_text(struct reader *r, size_t max)
 
 static void take_addr(struct reader *r, struct lp2p_stored_peer *out)
 {
-    struct lp2p_addr_note note;
+    struct lp2p_addr_note note = {0};
     note.source = (uint8_t)take_number(r, LP2P_ADDR_MANUAL);
     note.seen_s = (uint32_t)take_number(r, UINT32_MAX);
     struct lp2p_span bytes = take_bytes(r, LP2P_MULTIADDR_MAX);

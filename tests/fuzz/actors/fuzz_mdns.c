@@ -23,6 +23,28 @@ static size_t drain(lp2p_time now)
     return peers;
 }
 
+/** What is asked can be read, and names only what was heard. */
+static void check_question(lp2p_time now)
+{
+    static struct lp2p_mdns_heard heard;
+    uint8_t out[LP2P_MDNS_SEND_MAX];
+    size_t len = lp2p_mdns_query(&mdns, now, out);
+    LP2P_CHECK(lp2p_mdns_read(lp2p_span(out, len), mdns.service, &heard) == LP2P_OK);
+    LP2P_CHECK(heard.asks_peers && !heard.response && heard.instances_len <= LP2P_MDNS_CACHE_MAX);
+}
+
+/** A farewell counts a second later, once for each instance. */
+static void check_gone(lp2p_time now)
+{
+    struct lp2p_peer_id gone;
+    LP2P_CHECK(!lp2p_mdns_next_gone(&mdns, now, &gone));
+    size_t count = 0;
+    for (; lp2p_mdns_next_gone(&mdns, now + LP2P_MDNS_LEAVE_NS, &gone); count++) {
+        LP2P_CHECK(gone.len > 0 && count < LP2P_MDNS_CACHE_MAX);
+    }
+    LP2P_CHECK(lp2p_mdns_cache_next(&mdns.cache) == LP2P_NEVER);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -44,9 +66,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         unicasts += lp2p_mdns_take(&mdns, lp2p_span(rest.ptr + 2, len), &from, now, &dress) != 0;
         peers += drain(now);
         LP2P_CHECK(mdns.heard.addrs_len <= LP2P_MDNS_HEARD_MAX);
+        LP2P_CHECK(mdns.heard.instances_len <= LP2P_MDNS_INSTANCES_HEARD_MAX);
         rest = lp2p_span_skip(rest, len + 2);
     }
     LP2P_CHECK(unicasts <= LP2P_MDNS_LIMITS.unicasts_s && peers <= LP2P_MDNS_LIMITS.peers_min);
     LP2P_CHECK(lp2p_mdns_next(&mdns) <= now + LP2P_SEC(1));
+    check_question(now);
+    check_gone(now);
     return 0;
 }

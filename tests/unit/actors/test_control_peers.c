@@ -226,6 +226,30 @@ static void test_peers_addrs_by_confidence(void **state)
     lp2p_peers_fini(&peers);
 }
 
+/* What was told on the local network is void when the peer takes leave there, but not what others say, or what was proven. */
+static void test_peers_take_leave(void **state)
+{
+    (void)state;
+    struct lp2p_peers peers;
+    setup_peers(&peers, 3);
+    struct lp2p_peer_id me = peer(1);
+    struct lp2p_peer_entry *entry = lp2p_peers_add(&peers, &me);
+    const struct lp2p_multiaddr items[] = {addr(1, 1), addr(2, 1), addr(3, 1), addr(4, 1)};
+    assert_false(lp2p_peer_entry_forget_local(entry));
+    learn(entry, &items[1], 1, LP2P_ADDR_HEARSAY, 10, true); /* before and after */
+    struct lp2p_addrs *addrs = lp2p_addrs_new(items, 4);
+    assert_true(lp2p_peer_entry_learn_local(entry, addrs, 11));
+    learn(entry, &items[2], 1, LP2P_ADDR_HEARSAY, 12, false);
+    learn(entry, &items[3], 1, LP2P_ADDR_PROVEN, 13, false);
+    assert_false(lp2p_peer_entry_learn_local(entry, addrs, 14));
+    assert_true(lp2p_peer_entry_forget_local(entry));
+    assert_int_equal(entry->addrs->len, 3);
+    assert_true(knows(entry, 2, LP2P_ADDR_HEARSAY) && knows(entry, 3, LP2P_ADDR_HEARSAY) && knows(entry, 4, LP2P_ADDR_PROVEN));
+    assert_false(lp2p_peer_entry_forget_local(entry));
+    lp2p_addrs_drop(&addrs);
+    lp2p_peers_fini(&peers);
+}
+
 static void test_peers_addrs_expire(void **state)
 {
     (void)state;
@@ -464,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_peers_merge_addrs),
         cmocka_unit_test(test_peers_addrs_are_bounded),
         cmocka_unit_test(test_peers_addrs_by_confidence),
+        cmocka_unit_test(test_peers_take_leave),
         cmocka_unit_test(test_peers_addrs_expire),
         cmocka_unit_test(test_peers_addrs_expire_after_the_clock_went_back),
         cmocka_unit_test(test_AI4_the_number_goes_with_the_record),

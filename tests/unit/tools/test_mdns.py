@@ -2,15 +2,13 @@
 # SPDX-License-Identifier: MIT
 """test_mdns.py LP2PD: nodes find each other on a network without being told of each other; prints TAP.
 
-Two network namespaces joined by a veth pair, an lp2pd in each. With --mdns they connect; without it nothing in them listens to the
-group, though the group works there: that is shown by packets of the test's own. Needs root and iproute2. The namespaces go with the
-processes in them and are removed by name as well.
+Two network namespaces (../../lib/lan.py), an lp2pd in each. With --mdns they connect; without it nothing in them listens to the
+group, though the group works there: that is shown by packets of the test's own.
 """
 import ctypes
 import json
 import os
 import queue
-import shutil
 import signal
 import socket
 import struct
@@ -18,48 +16,25 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
+from lan import Lan, ip  # noqa: E402 pylint: disable=wrong-import-position
 
 LP2PD = sys.argv[1]
 PATIENCE = 60
 GROUP, PORT = "224.0.0.251", 5353
-TAG = f"lp2p-{os.getpid()}"
-SPACES = [f"{TAG}-a", f"{TAG}-b"]
-IPS = ["10.77.0.1", "10.77.0.2"]
+LAN = Lan()
+SPACES, IPS = LAN.spaces, LAN.ips
 SERVICE = b"\x04_p2p\x04_udp\x05local\x00"
 SERVICES = b"\x09_services\x07_dns-sd\x04_udp\x05local\x00"
-
-
-def ip(*args):
-    subprocess.run(["ip", *args], check=True, capture_output=True, text=True, timeout=PATIENCE)
-
-
-def make_spaces():
-    """Why it cannot be done, or None."""
-    if os.geteuid() != 0 or shutil.which("ip") is None:
-        return "needs root and iproute2"
-    try:
-        for space in SPACES:
-            ip("netns", "add", space)
-        ip("-n", SPACES[0], "link", "add", "lan", "type", "veth", "peer", "name", "lan", "netns", SPACES[1])
-        for space, address in zip(SPACES, IPS):
-            ip("-n", space, "addr", "add", f"{address}/24", "dev", "lan")
-            ip("-n", space, "link", "set", "lan", "up")
-            ip("-n", space, "link", "set", "lo", "up")
-    except subprocess.CalledProcessError as err:
-        return "no network namespaces here: " + err.stderr.strip()
-    return None
-
-
-def remove_spaces():
-    for space in SPACES:
-        subprocess.run(["ip", "netns", "del", space], check=False, capture_output=True)
 
 
 def leave(status):
     for process in Node.started:
         if process.poll() is None:
             process.kill()
-    remove_spaces()
+    LAN.remove()
     sys.stdout.flush()
     os._exit(status)
 
@@ -70,7 +45,7 @@ class Node:
     started = []
 
     def __init__(self, n, *args):
-        self.process = subprocess.Popen(["ip", "netns", "exec", SPACES[n], LP2PD, "--ephemeral", "--listen", "/ip4/0.0.0.0/tcp/0", "--dht",
+        self.process = subprocess.Popen([*LAN.enter(n), LP2PD, "--ephemeral", "--listen", "/ip4/0.0.0.0/tcp/0", "--dht",
                                          "off", "--json", "--log-level", "debug", *args],
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
         Node.started.append(self.process)
@@ -177,7 +152,7 @@ def flags(packet):
 
 
 def found():
-    """Neither was told of the other."""
+    """Neither was told of the other; who ends is forgotten."""
     a, b = Node(0, "--mdns"), Node(1, "--mdns")
     a.wait_connected(b.peer)
     b.wait_connected(a.peer)
@@ -185,6 +160,7 @@ def found():
         stats = node.wait_stats(lambda s: s["queries"] >= 1 and s["answers"] >= 1 and s["packets"] >= 1 and s["peers"] >= 1)
         assert stats["invalid"] == 0 and stats["limited"] == 0, stats
     a.end()
+    assert b.wait_stats(lambda s: s["gone"] == 1)["peers"] == 1
     b.end()
 
 
@@ -199,9 +175,9 @@ def asked():
         assert node.peer.encode() in texts[0] and b"127.0.0.1" not in packet, packet
         number, _, questions, answers, _, additionals = struct.unpack(">6H", packet[:12])
         if asker is legacy:
-            assert (number, questions, answers, additionals) == (0x1234, 1, 1, 1), packet
+            assert (number, questions, answers, additionals) == (0x1234, 1, 1, 3), packet
         else:
-            assert (number, questions, answers, additionals) == (0, 0, 1, 1), packet
+            assert (number, questions, answers, additionals) == (0, 0, 1, 3), packet
     ear.ask(0, SERVICES)
     ear.wait(lambda p, s: s[0] == IPS[0] and flags(p) == 0x8400 and SERVICES in p and SERVICE in p[12 + len(SERVICES):])
     legacy.socket.sendto(b"garbage", (GROUP, PORT))
@@ -231,7 +207,7 @@ def silent():
         ears[there].wait(lambda p, s, here=here: s[0] == IPS[here] and p[:2] == b"\0\7")
     for node in (a, b):
         assert not node.hears_group()
-        assert node.stats() == {"queries": 0, "answers": 0, "packets": 0, "invalid": 0, "limited": 0, "peers": 0, "known": 0}
+        assert set(node.stats().values()) == {0}
     on = Node(0, "--mdns")  # the same question about a node that has it on
     assert on.hears_group()
     ears[1].wait(lambda p, s: s[0] == IPS[0] and p[:2] == b"\0\0" and flags(p) == 0)
@@ -247,7 +223,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: leave(1))  # a runner that lost patience
     print(f"1..{len(TESTS)}")
     failed = 0
-    why = make_spaces()
+    why = LAN.why_not
     for number, test in enumerate(TESTS, 1):
         if why is not None:
             print(f"ok {number} - {test.__name__} # SKIP {why}", flush=True)
