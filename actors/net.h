@@ -34,7 +34,7 @@ struct lp2p_net {
     void *ctx;
     /** Listens on a TCP address (port 0: any); *fd and the bound address come back. EADDRINUSE, EADDRNOTAVAIL, EACCES, EIO... */
     enum lp2p_err (*listen)(void *ctx, const struct lp2p_ip_port *addr, int backlog, int *fd, struct lp2p_ip_port *bound);
-    /** Accepts one connection: *fd, remote and local address. EAGAIN: none waits; ELIMIT: out of descriptors; EIO. */
+    /** Accepts one connection: *fd, remote and local address (NULL: not asked for). EAGAIN: none waits; ELIMIT: out of descriptors; EIO. */
     enum lp2p_err (*accept)(void *ctx, int listen_fd, int *fd, struct lp2p_ip_port *remote, struct lp2p_ip_port *local);
     /** Starts connecting; the descriptor becomes writable when it is decided (ask connect_result). `from` (may be NULL) is a port
      *  of ours to connect from, its address left to the system; if that is not possible (taken, or a connection between these two

@@ -313,10 +313,11 @@ static enum lp2p_verdict pause_accepting(struct lp2p_actor *self, struct listene
 static enum lp2p_verdict accept_some(struct lp2p_actor *self, struct listener *listener)
 {
     const struct lp2p_net *net = listener->ctx->net;
+    bool many = unspecified(&listener->arg->bound); /* our end is one of several addresses */
     for (int i = 0; i < LP2P_ACCEPT_BATCH; i++) {
-        struct lp2p_ip_port remote = {0}, local = {0};
+        struct lp2p_ip_port remote = {0}, local = listener->arg->bound;
         int fd = -1;
-        enum lp2p_err err = net->accept(net->ctx, listener->fd, &fd, &remote, &local);
+        enum lp2p_err err = net->accept(net->ctx, listener->fd, &fd, &remote, many ? &local : NULL);
         if (err == LP2P_EAGAIN) {
             break;
         }

@@ -159,6 +159,7 @@ static enum lp2p_err net_listen(void *ctx, const struct lp2p_ip_port *addr, int 
     }
     /* Only now: no second listener gets in beside this one (it binds without the option), but what we dial may come from here. */
     (void)setsockopt(*fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    set_stream_options(*fd); /* for what is accepted from it */
     local_of(*fd, bound);
     return LP2P_OK;
 }
@@ -182,8 +183,12 @@ static enum lp2p_err net_accept(void *ctx, int listen_fd, int *fd, struct lp2p_i
         *fd = -1;
         return LP2P_EIO;
     }
-    set_stream_options(*fd);
-    local_of(*fd, local);
+#ifndef __linux__
+    set_stream_options(*fd); /* Linux: inherited from the listening socket, tcp(7) */
+#endif
+    if (local != NULL) {
+        local_of(*fd, local);
+    }
     return LP2P_OK;
 }
 

@@ -414,6 +414,9 @@ static enum lp2p_err open_door(struct lp2p_actor *self, struct lp2p_upgrade *upg
     bool one = (arg->doors & (arg->doors - 1)) == 0;
     if (err == LP2P_OK && one && !arg->from_proxy) {
         err = lp2p_upgrade_carry(upgrade, (enum lp2p_door_kind)arg->doors, lp2p_actor_rand(self));
+        if (err == LP2P_OK && arg->doors == LP2P_DOOR_TCP && !upgrade->ctx->config.has_swarm_key) {
+            err = lp2p_upgrade_begin(upgrade, lp2p_actor_rand(self)); /* the bare socket needs no set-up */
+        }
     } else {
         upgrade->stage = LP2P_UPGRADE_DOOR;
     }

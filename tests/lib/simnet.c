@@ -136,7 +136,9 @@ static enum lp2p_err sim_accept(void *ctx, int listen_fd, int *fd, struct lp2p_i
     lp2p_list_remove(&sock->waiting);
     *fd = fd_of(host->net, sock);
     *remote = sock->remote;
-    *local = sock->local;
+    if (local != NULL) {
+        *local = sock->local;
+    }
     return LP2P_OK;
 }
 

@@ -123,7 +123,6 @@ struct lp2p_mss *lp2p_mss_new_listener(lp2p_mss_match match, void *ctx)
     }
     mss->match = match;
     mss->match_ctx = ctx;
-    queue_token(mss, lp2p_span_str(HEADER));
     return mss;
 }
 
@@ -223,6 +222,9 @@ static void on_token(struct lp2p_mss *mss)
             fail(mss, LP2P_EPROTO);
         } else {
             mss->state = MSS_TOKEN;
+            if (mss->role == LP2P_MSS_LISTENER) {
+                queue_token(mss, lp2p_span_str(HEADER)); /* leaves together with the answer to what mostly is here already */
+            }
         }
     } else if (mss->role == LP2P_MSS_DIALER) {
         on_answer(mss, text);

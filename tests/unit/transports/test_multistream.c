@@ -280,14 +280,23 @@ static void test_multistream_lazy_refusal_comes_late(void **state)
     lp2p_mss_free(mss);
 }
 
-static void test_multistream_listener_speaks_first_and_insists_on_header(void **state)
+static void test_multistream_listener_answers_a_header_and_insists_on_it(void **state)
 {
     (void)state;
     static const char *const list[] = {"/a", NULL};
     struct lp2p_mss *mss = lp2p_mss_new_listener(match_list, (void *)(uintptr_t)list);
-    ASSERT_DRAINS(mss, HEADER);
+    ASSERT_DRAINS(mss, "");
     feed_text(mss, "\x03/a\n", LP2P_EPROTO);
     assert_event(mss, LP2P_MSS_FAILED, 0, LP2P_EPROTO);
+    ASSERT_DRAINS(mss, "");
+    lp2p_mss_free(mss);
+
+    mss = lp2p_mss_new_listener(match_list, (void *)(uintptr_t)list);
+    feed_text(mss, HEADER, LP2P_OK); /* a dialer that waits for ours before it proposes gets it */
+    ASSERT_DRAINS(mss, HEADER);
+    feed_text(mss, "\x03/a\n", LP2P_OK);
+    assert_event(mss, LP2P_MSS_SELECTED, 0, LP2P_OK);
+    ASSERT_DRAINS(mss, "\x03/a\n");
     lp2p_mss_free(mss);
 }
 
@@ -442,7 +451,7 @@ int main(void)
         cmocka_unit_test(test_multistream_dialer_starts_in_one_drain),
         cmocka_unit_test(test_multistream_lazy_selects_with_the_last_proposal),
         cmocka_unit_test(test_multistream_lazy_refusal_comes_late),
-        cmocka_unit_test(test_multistream_listener_speaks_first_and_insists_on_header),
+        cmocka_unit_test(test_multistream_listener_answers_a_header_and_insists_on_it),
         cmocka_unit_test(test_multistream_ls_is_answered_na),
         cmocka_unit_test(test_multistream_dialer_wrong_answers),
         cmocka_unit_test(test_multistream_refusals_are_bounded),
