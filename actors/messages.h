@@ -90,6 +90,7 @@ struct lp2p_m_dial_cancel {
 struct lp2p_m_resolve {
     struct lp2p_msg msg; /* the tag comes back with the answer */
     struct lp2p_multiaddr addr;
+    bool urgent;        /* somebody waits, or asked for this name: in front of the names that strangers told */
     lp2p_time deadline; /* absolute */
 };
 /** resolver -> dialer (normal). */

@@ -225,7 +225,9 @@ struct lp2p_candidate *lp2p_dial_next(const struct lp2p_dial *dial)
 static void ask(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial, const struct lp2p_multiaddr *addr,
                 bool named)
 {
-    struct lp2p_m_resolve *m = dialer->resolving_len < LP2P_RESOLVING_MAX ? LP2P_NEW(RESOLVE, resolve) : NULL;
+    size_t max = LP2P_RESOLVING_MAX - (named || dial->user ? 0 : LP2P_RESOLVING_RESERVED);
+    bool room = dialer->resolving_len < max && (named || dial->names < LP2P_DIAL_NAMES_MAX);
+    struct lp2p_m_resolve *m = room ? LP2P_NEW(RESOLVE, resolve) : NULL;
     struct lp2p_peer_id meant;
     if (m == NULL) {
         pass_over(dial, addr, NULL, LP2P_ELIMIT, "too many names are looked up at this time");
@@ -234,6 +236,7 @@ static void ask(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p
     const uint64_t tag = ++dialer->serial;
     m->msg.tag = tag;
     m->addr = *addr;
+    m->urgent = named || dial->user;
     m->deadline = dial->deadline;
     /* The records of a /dnsaddr are chosen by the peer id at its end, which is not kept with a known peer's addresses. */
     if (dial->peer.len > 0 && lp2p_endpoint_of(addr).transport == LP2P_TRANSPORT_NAME &&
@@ -248,6 +251,7 @@ static void ask(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p
     }
     dialer->resolving[dialer->resolving_len++] = (struct lp2p_resolving){tag, dial, *addr, named};
     dial->resolving++;
+    dial->names += named ? 0 : 1;
 }
 
 static void take_in(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial, const struct lp2p_addrs *addrs,

@@ -34,6 +34,7 @@ struct lp2p_dial {
     struct lp2p_candidate *candidates;
     size_t len, cap;
     unsigned running, resolving;
+    unsigned names; /* that others told, and that were looked up */
     enum lp2p_err reason; /* of the failure that tells most */
     bool tried;           /* the reason is that of an attempt, and not of an address that was passed over */
     char text[512];

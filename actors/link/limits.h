@@ -28,6 +28,8 @@
 #define LP2P_DIAL_PARALLEL 8              /* attempts of one dial at one time */
 #define LP2P_DIAL_ADDRS_MAX 100           /* addresses of one dial with those behind names; later ones are told as not tried */
 #define LP2P_RESOLVING_MAX 256            /* names of all dials looked up at one time; beyond: told as not looked up */
+#define LP2P_RESOLVING_RESERVED 64         /* of these: only for names that somebody asked for */
+#define LP2P_DIAL_NAMES_MAX 16            /* names of one dial that others told; beyond: told as not looked up */
 #define LP2P_REDIAL_SPREAD_NS LP2P_MS(250) /* before an address is tried again from another port: at random up to this */
 #define LP2P_DIALS_PARALLEL 64            /* attempts of all dials at one time; beyond: they wait */
 #define LP2P_DIALS_MAX 1024               /* dials that run or wait; beyond: ELIMIT at once */

@@ -18,6 +18,7 @@ struct lp2p_lookup {
     struct lp2p_dns_question question;
     enum state state;
     unsigned held;
+    bool urgent;
     bool stale; /* asked before the network changed: forgotten when it is let go */
     enum lp2p_err err;
     struct lp2p_addrs *records;
@@ -32,6 +33,7 @@ struct lp2p_dns {
     bool renew; /* as soon as nothing runs */
     struct lp2p_list waiting, running, answered;
     size_t waiting_len, running_len, answered_len;
+    size_t ordinary_len; /* of those that run: not urgent */
 };
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
@@ -134,6 +136,7 @@ static void answered(struct lp2p_lookup *lookup, enum lp2p_err err, struct lp2p_
     lookup->expires = lp2p_time_add(lp2p_now(dns->self), live);
     lp2p_list_remove(&lookup->link);
     dns->running_len--;
+    dns->ordinary_len -= lookup->urgent ? 0 : 1;
     lp2p_list_push_back(&dns->answered, &lookup->link);
     dns->answered_len++;
 }
@@ -209,6 +212,7 @@ static void start(struct lp2p_dns *dns, struct lp2p_lookup *lookup)
     dns->waiting_len--;
     lp2p_list_push_back(&dns->running, &lookup->link);
     dns->running_len++;
+    dns->ordinary_len += lookup->urgent ? 0 : 1;
     lookup->state = RUNNING;
     enum lp2p_err err = dns->channel == NULL ? open_channel(dns) : LP2P_OK;
     if (err != LP2P_OK) {
@@ -233,13 +237,23 @@ static void close_channel(struct lp2p_dns *dns)
     }
 }
 
+/** The first one that waits; urgent ones stand in front. */
+static bool may_start(const struct lp2p_dns *dns)
+{
+    if (lp2p_list_empty(&dns->waiting) || dns->running_len >= LP2P_DNS_RUNNING_MAX) {
+        return false;
+    }
+    return LP2P_LIST_ENTRY(dns->waiting.next, struct lp2p_lookup, link)->urgent ||
+           dns->ordinary_len < LP2P_DNS_RUNNING_MAX - LP2P_DNS_RUNNING_URGENT;
+}
+
 static void pump(struct lp2p_dns *dns)
 {
     if (dns->renew && dns->running_len == 0) {
         close_channel(dns);
         dns->renew = false;
     }
-    while (!dns->renew && dns->running_len < LP2P_DNS_RUNNING_MAX && !lp2p_list_empty(&dns->waiting)) {
+    while (!dns->renew && may_start(dns)) {
         start(dns, LP2P_LIST_ENTRY(dns->waiting.next, struct lp2p_lookup, link));
     }
     LP2P_LIST_FOREACH_SAFE(it, &dns->answered)
@@ -280,7 +294,17 @@ static void expire(struct lp2p_dns *dns, lp2p_time now)
     }
 }
 
-struct lp2p_lookup *lp2p_dns_ask(struct lp2p_dns *dns, const struct lp2p_dns_question *question)
+/** Behind those that wait and are as urgent. */
+static void queue(struct lp2p_dns *dns, struct lp2p_lookup *lookup)
+{
+    struct lp2p_list *where = dns->waiting.next;
+    while (lookup->urgent && where != &dns->waiting && LP2P_LIST_ENTRY(where, struct lp2p_lookup, link)->urgent) {
+        where = where->next;
+    }
+    lp2p_list_insert_before(lookup->urgent ? where : &dns->waiting, &lookup->link);
+}
+
+struct lp2p_lookup *lp2p_dns_ask(struct lp2p_dns *dns, const struct lp2p_dns_question *question, bool urgent)
 {
     lp2p_time now = lp2p_now(dns->self);
     expire(dns, now);
@@ -293,14 +317,21 @@ struct lp2p_lookup *lp2p_dns_ask(struct lp2p_dns *dns, const struct lp2p_dns_que
     lookup = lookup != NULL ? lookup : find(&dns->waiting, question, now);
     if (lookup != NULL) {
         lookup->held++;
+        if (urgent && !lookup->urgent && lookup->state == WAITING) {
+            lookup->urgent = true;
+            lp2p_list_remove(&lookup->link);
+            queue(dns, lookup);
+            pump(dns);
+        }
         return lookup;
     }
-    lookup = dns->waiting_len < LP2P_DNS_WAITING_MAX ? calloc(1, sizeof(*lookup)) : NULL;
+    size_t room = LP2P_DNS_WAITING_MAX + (urgent ? LP2P_DNS_WAITING_URGENT : 0);
+    lookup = dns->waiting_len < room ? calloc(1, sizeof(*lookup)) : NULL;
     if (lookup == NULL) {
         return NULL;
     }
-    *lookup = (struct lp2p_lookup){.dns = dns, .question = *question, .held = 1};
-    lp2p_list_push_back(&dns->waiting, &lookup->link);
+    *lookup = (struct lp2p_lookup){.dns = dns, .question = *question, .urgent = urgent, .held = 1};
+    queue(dns, lookup);
     dns->waiting_len++;
     pump(dns);
     return lookup;

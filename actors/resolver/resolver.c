@@ -9,12 +9,14 @@
 
 enum { TIMER_DNS, TIMER_DEADLINE, TIMER_OUTBOX };
 
-#define JOBS_MAX 256 /* resolutions under way; beyond: ELIMIT */
+#define JOBS_MAX 256    /* resolutions under way; beyond: ELIMIT */
+#define JOBS_URGENT 64  /* of these: only for urgent ones */
 
 struct job {
     struct lp2p_list link;
     struct lp2p_ref from;
     uint64_t tag;
+    bool urgent;
     lp2p_time deadline;
     struct lp2p_resolution *resolution;
     struct lp2p_lookup *lookups[LP2P_RESOLVE_LOOKUPS_MAX]; /* by number of the question; NULL: not asked, or answered */
@@ -82,7 +84,7 @@ static void advance(struct resolver *resolver, struct job *job)
     while (moved) {
         moved = false;
         while (lp2p_resolution_next(job->resolution, &number, &question)) {
-            job->lookups[number] = lp2p_dns_ask(resolver->dns, &question);
+            job->lookups[number] = lp2p_dns_ask(resolver->dns, &question, job->urgent);
             if (job->lookups[number] == NULL) {
                 lp2p_resolution_answer(job->resolution, number, LP2P_ELIMIT, NULL);
             }
@@ -119,14 +121,15 @@ static void advance_all(struct lp2p_actor *self, struct resolver *resolver)
 
 static void on_resolve(struct lp2p_actor *self, struct resolver *resolver, const struct lp2p_m_resolve *m)
 {
-    struct job *job = resolver->jobs_len < JOBS_MAX ? calloc(1, sizeof(*job)) : NULL;
+    size_t max = JOBS_MAX - (m->urgent ? 0 : JOBS_URGENT);
+    struct job *job = resolver->jobs_len < max ? calloc(1, sizeof(*job)) : NULL;
     struct lp2p_resolution *resolution = job != NULL ? lp2p_resolution_new(&m->addr) : NULL;
     if (resolution == NULL) {
         free(job);
         answer(self, resolver, m->msg.from, m->msg.tag, NULL, LP2P_ELIMIT);
         return;
     }
-    *job = (struct job){.from = m->msg.from, .tag = m->msg.tag, .deadline = m->deadline, .resolution = resolution};
+    *job = (struct job){.from = m->msg.from, .tag = m->msg.tag, .urgent = m->urgent, .deadline = m->deadline, .resolution = resolution};
     lp2p_list_push_back(&resolver->jobs, &job->link);
     resolver->jobs_len++;
 }

@@ -160,6 +160,40 @@ static void test_resolver_records(void **state)
     kit_free(kit);
 }
 
+static void post_urgent(struct kit *kit, const char *text)
+{
+    struct lp2p_m_resolve *m = LP2P_NEW(RESOLVE, resolve);
+    char why[128];
+    assert_int_equal(lp2p_multiaddr_from_text(text, &m->addr, why), LP2P_OK);
+    m->deadline = now_ns() + LP2P_SEC(60);
+    m->urgent = true;
+    struct lp2p_msg *msg = &m->msg;
+    assert_int_equal(lp2p_post(kit->rt, lp2p_whereis(kit->rt, "asker"), &msg), LP2P_OK);
+}
+
+/** Names from strangers that no server answers for, more than there are places: who waits for a name does not wait behind them. */
+static void test_resolver_strangers_names_wait_behind(void **state)
+{
+    (void)state;
+    struct kit *kit = kit_new("");
+    dns_server_a(kit->server, "host.example", "192.0.2.7", 60);
+    dns_server_behave(kit->server, "host.example", DNS_RECORDS);
+    dns_server_behave(kit->server, "*", DNS_SILENCE);
+    char text[96];
+    for (int i = 0; i < 400; i++) {
+        (void)snprintf(text, sizeof(text), "/dns4/s%d.silent.example/tcp/1", i);
+        post(kit, text, LP2P_SEC(60));
+    }
+    post_urgent(kit, "/dns4/host.example/tcp/1");
+    const struct lp2p_m_resolved *m = NULL;
+    for (unsigned answers = 1; m == NULL || (m->reason == LP2P_ELIMIT); answers++) {
+        m = wait_for(kit, answers); /* the strangers' beyond the limit are told so at once */
+    }
+    assert_int_equal(m->reason, LP2P_OK); /* the first one that has an answer */
+    expect(m, 0, "/ip4/192.0.2.7/tcp/1");
+    kit_free(kit);
+}
+
 static void test_resolver_long_text_in_strings(void **state)
 {
     (void)state;
@@ -281,6 +315,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resolver_records),
+        cmocka_unit_test(test_resolver_strangers_names_wait_behind),
         cmocka_unit_test(test_resolver_long_text_in_strings),
         cmocka_unit_test(test_resolver_no_such_name),
         cmocka_unit_test(test_resolver_truncated_goes_over_tcp),
