@@ -24,15 +24,15 @@ struct piece {
 
 struct size_class {
     size_t size;
-    unsigned cache_max;   /* pieces that a thread keeps */
-    unsigned batches_max; /* batches, of half as many, that the global stack keeps */
+    unsigned cache_max;  /* pieces that a thread keeps; a batch is half of them, or what a resting thread had */
+    unsigned pieces_max; /* that the global stack keeps */
 };
 
 /* Messages and small slabs, then large slabs (with their header): at most about 350 KiB in a thread, 20 MiB in the global
  * stacks. */
 static const struct size_class classes[] = {
-    {128, 128, 64},    {256, 128, 64},      {512, 64, 32},
-    {1024, 16, 16},    {4096 + 64, 8, 32},  {16384 + 64, 4, 64},
+    {128, 128, 4096},  {256, 128, 4096},    {512, 64, 1024},
+    {1024, 16, 128},   {4096 + 64, 8, 128}, {16384 + 64, 4, 128},
     {LP2P_POOL_BUF_MAX + 64, 2, 128},
 };
 #define CLASSES_LEN LP2P_ARRAY_LEN(classes)
@@ -53,7 +53,7 @@ static __thread struct thread_caches caches;
 static struct global {
     char busy; /* atomic: somebody has the stack; nobody waits for that, because its thread may not be running */
     struct piece *top;
-    uint32_t batches; /* read without it, too: atomic */
+    uint32_t pieces; /* read without it, too: atomic */
 } __attribute__((aligned(64))) global[CLASSES_LEN];
 static pthread_key_t exit_key;
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
@@ -88,17 +88,21 @@ static void leave(struct global *stack)
     __atomic_clear(&stack->busy, __ATOMIC_RELEASE);
 }
 
-static void spill(size_t class, struct piece *chain, size_t count)
+/* A short chain joins the batch on top: threads that rest bring a few pieces each, and who fetches wants a batch. */
+static void spill(size_t class, struct piece *chain, struct piece *last, size_t count)
 {
     struct global *stack = &global[class];
     bool kept = false;
     if (enter(stack)) {
-        kept = stack->batches < classes[class].batches_max;
+        kept = stack->pieces + count <= classes[class].pieces_max;
         if (kept) {
-            chain->count = count;
-            chain->below = stack->top;
+            struct piece *top = stack->top;
+            bool joins = top != NULL && top->count + count <= classes[class].cache_max / 2;
+            last->next = joins ? top : NULL;
+            chain->count = count + (joins ? top->count : 0);
+            chain->below = joins ? top->below : top;
             stack->top = chain;
-            __atomic_store_n(&stack->batches, stack->batches + 1, __ATOMIC_RELAXED);
+            __atomic_store_n(&stack->pieces, stack->pieces + (uint32_t)count, __ATOMIC_RELAXED);
         }
         leave(stack);
     }
@@ -110,13 +114,13 @@ static void spill(size_t class, struct piece *chain, size_t count)
 static void refill(size_t class, struct cache *cache)
 {
     struct global *stack = &global[class];
-    if (__atomic_load_n(&stack->batches, __ATOMIC_RELAXED) == 0 || !enter(stack)) {
+    if (__atomic_load_n(&stack->pieces, __ATOMIC_RELAXED) == 0 || !enter(stack)) {
         return;
     }
     struct piece *chain = stack->top;
     if (chain != NULL) {
         stack->top = chain->below;
-        __atomic_store_n(&stack->batches, stack->batches - 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&stack->pieces, stack->pieces - (uint32_t)chain->count, __ATOMIC_RELAXED);
         cache->head = chain;
         cache->count = (unsigned)chain->count;
     }
@@ -168,7 +172,7 @@ static void give(size_t class, void *ptr)
     cache->head = last->next;
     cache->count -= (unsigned)half;
     last->next = NULL;
-    spill(class, piece, half);
+    spill(class, piece, last, half);
 }
 
 bool lp2p_pool_thread_holds(void)
@@ -189,7 +193,11 @@ void lp2p_pool_thread_flush(void)
         size_t count = cache->count;
         *cache = (struct cache){0};
         if (chain != NULL) {
-            spill(i, chain, count);
+            struct piece *last = chain;
+            while (last->next != NULL) {
+                last = last->next;
+            }
+            spill(i, chain, last, count);
         }
     }
     caches.registered = false; /* a destructor that runs later than ours may still give something back */

@@ -180,9 +180,61 @@ static void test_pool_one_owner_among_threads(void **state)
     pthread_barrier_destroy(&all_there);
 }
 
+enum { RESTING = 200, FEW = 3 };
+struct resting {
+    pthread_t thread;
+    struct lp2p_msg *msgs[FEW];
+};
+
+static void *drop_few_and_stay(void *arg)
+{
+    struct resting *resting = arg;
+    for (unsigned i = 0; i < FEW; i++) {
+        lp2p_msg_drop(&resting->msgs[i]);
+    }
+    lp2p_pool_thread_flush();
+    (void)pthread_barrier_wait(&all_there); /* all have given back what they had */
+    (void)pthread_barrier_wait(&all_there);
+    return NULL;
+}
+
+/* Many threads that rest with a few pieces each: who needs memory then gets theirs, not the heap's. */
+static void test_pool_collects_from_resting_threads(void **state)
+{
+    (void)state;
+    static struct resting resting[RESTING];
+    static struct lp2p_msg *again[RESTING * FEW];
+    assert_int_equal(pthread_barrier_init(&all_there, NULL, RESTING + 1), 0);
+    for (unsigned i = 0; i < RESTING; i++) {
+        for (unsigned k = 0; k < FEW; k++) {
+            resting[i].msgs[k] = lp2p_msg_new(&SMALL);
+        }
+    }
+    lp2p_pool_thread_flush();
+    for (unsigned i = 0; i < RESTING; i++) {
+        assert_int_equal(pthread_create(&resting[i].thread, NULL, drop_few_and_stay, &resting[i]), 0);
+    }
+    (void)pthread_barrier_wait(&all_there);
+    size_t before = mallinfo2().uordblks;
+    for (unsigned i = 0; i < LP2P_ARRAY_LEN(again); i++) {
+        again[i] = lp2p_msg_new(&SMALL);
+    }
+    size_t grown = mallinfo2().uordblks - before;
+    (void)pthread_barrier_wait(&all_there);
+    for (unsigned i = 0; i < RESTING; i++) {
+        pthread_join(resting[i].thread, NULL);
+    }
+    for (unsigned i = 0; i < LP2P_ARRAY_LEN(again); i++) {
+        lp2p_msg_drop(&again[i]);
+    }
+    pthread_barrier_destroy(&all_there);
+    assert_true(grown < LP2P_ARRAY_LEN(again) * 128 / 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pool_collects_from_resting_threads), /* first: the pool is empty */
         cmocka_unit_test(test_pool_messages_are_zeroed),
         cmocka_unit_test(test_pool_slabs),
         cmocka_unit_test(test_pool_between_threads),
