@@ -6,6 +6,7 @@
 #include "actors/protocols/streams.h"
 
 #include "base/list.h"
+#include "runtime/pool.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -325,6 +326,23 @@ static bool admit_push(struct id_state *state, const struct lp2p_m_stream_opened
     return lp2p_rate_shared_take(&state->ctx->push_rates, &each, &all, known ? &from : NULL, lp2p_now(state->self));
 }
 
+/* From the pool, which keeps nothing for a connection's own thread, asleep when it has identified its peer. */
+static struct id_stream *new_id_stream(void)
+{
+    struct id_stream *id = lp2p_pool_alloc(sizeof(*id));
+    if (id != NULL) {
+        *id = (struct id_stream){0};
+    }
+    return id;
+}
+
+static void free_id_stream(struct id_stream *id)
+{
+    if (id != NULL) {
+        lp2p_pool_free(id, sizeof(*id));
+    }
+}
+
 static void begin(struct id_state *state, struct id_stream *id)
 {
     switch (id->kind) {
@@ -358,7 +376,7 @@ static void on_opened(void *ctx, struct lp2p_m_stream_opened *m)
     if (kind == ASK && link != NULL) {
         deadline = link->ask_deadline;
     }
-    struct id_stream *id = calloc(1, sizeof(*id));
+    struct id_stream *id = new_id_stream();
     if (id == NULL) {
         lp2p_pstreams_refuse(&state->streams, m->id, LP2P_ENOMEM);
     } else if (lp2p_pstreams_add(&state->streams, &id->stream, m, deadline) == LP2P_OK) {
@@ -368,7 +386,7 @@ static void on_opened(void *ctx, struct lp2p_m_stream_opened *m)
         begin(state, id);
         return;
     }
-    free(id);
+    free_id_stream(id);
     if (kind == ASK) {
         report(state, m->conn, &m->peer, LP2P_ENOMEM, false, NULL);
     } else if (kind == PUSH_OUT) {
@@ -431,7 +449,7 @@ static void on_ended(void *ctx, struct lp2p_pstream *stream, enum lp2p_err reaso
     } else if (id->kind == PUSH_OUT) {
         push_ended(state, stream->conn);
     }
-    free(id);
+    free_id_stream(id);
 }
 
 static const struct lp2p_pstream_ops stream_ops = {

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#define CAP_FIRST 4u /* each connection has three or four heaps, with one or two entries */
+
 void lp2p_heap_init(struct lp2p_heap *heap)
 {
     *heap = (struct lp2p_heap){0};
@@ -55,7 +57,7 @@ static void sift_down(struct lp2p_heap *heap, size_t index)
 
 static enum lp2p_err grow(struct lp2p_heap *heap)
 {
-    size_t cap = heap->cap == 0 ? 16 : heap->cap * 2;
+    size_t cap = heap->cap == 0 ? CAP_FIRST : heap->cap * 2;
     struct lp2p_heap_node **nodes = realloc(heap->nodes, cap * sizeof(*nodes));
     if (nodes == NULL) {
         return LP2P_ENOMEM;
