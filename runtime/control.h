@@ -20,7 +20,7 @@ struct lp2p_notice {
     struct lp2p_child_info *failed; /* ENDED with never_started: whose init failed; one reference */
 };
 /** Each slot holds one or two of them as long as its actor lives: they fit the smallest size of the pool. */
-_Static_assert(sizeof(struct lp2p_notice) <= 128, "a notice is small");
+_Static_assert(sizeof(struct lp2p_notice) <= 96, "a notice is small");
 extern const struct lp2p_msg_class lp2p_notice_class;
 
 /** A monitor travels to the monitored slot, waits there, and comes back as the LP2P_MSG_DOWN: no memory is needed when

@@ -185,7 +185,7 @@ struct lp2p_driver {
     uintptr_t stack_low; /* its lowest address; 0: not asked for yet */
     struct lp2p_list bodies;
     struct lp2p_rand rand;
-    uint8_t rand_bytes[256];
+    uint8_t rand_bytes[64];
     size_t rand_left;
     /* under rt->lock */
     struct lp2p_list link; /* rt->drivers */

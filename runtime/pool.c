@@ -31,12 +31,13 @@ struct size_class {
 /* Messages and small slabs, then large slabs (with their header): at most about 350 KiB in a thread, 20 MiB in the global
  * stacks. */
 static const struct size_class classes[] = {
-    {128, 128, 4096},  {256, 128, 4096},    {512, 64, 1024},
-    {1024, 16, 128},   {4096 + 64, 8, 128}, {16384 + 64, 4, 128},
-    {LP2P_POOL_BUF_MAX + 64, 2, 128},
+    {96, 128, 4096},   {128, 128, 4096},    {256, 128, 4096},
+    {512, 64, 1024},   {1024, 16, 128},     {4096 + 64, 8, 128},
+    {16384 + 64, 4, 128}, {LP2P_POOL_BUF_MAX + 64, 2, 128},
 };
 #define CLASSES_LEN LP2P_ARRAY_LEN(classes)
-#define SMALL_CLASSES 4u /* sizes of messages */
+#define SMALL_CLASSES 5u /* sizes of messages */
+#define RESTING_SHARE 4u /* of the places for slabs, resting threads fill one in so many: what is more goes to the heap */
 
 struct cache {
     struct piece *head;
@@ -89,12 +90,12 @@ static void leave(struct global *stack)
 }
 
 /* A short chain joins the batch on top: threads that rest bring a few pieces each, and who fetches wants a batch. */
-static void spill(size_t class, struct piece *chain, struct piece *last, size_t count)
+static void spill(size_t class, struct piece *chain, struct piece *last, size_t count, size_t max)
 {
     struct global *stack = &global[class];
     bool kept = false;
     if (enter(stack)) {
-        kept = stack->pieces + count <= classes[class].pieces_max;
+        kept = stack->pieces + count <= max;
         if (kept) {
             struct piece *top = stack->top;
             bool joins = top != NULL && top->count + count <= classes[class].cache_max / 2;
@@ -172,7 +173,7 @@ static void give(size_t class, void *ptr)
     cache->head = last->next;
     cache->count -= (unsigned)half;
     last->next = NULL;
-    spill(class, piece, last, half);
+    spill(class, piece, last, half, classes[class].pieces_max);
 }
 
 bool lp2p_pool_thread_holds(void)
@@ -197,7 +198,8 @@ void lp2p_pool_thread_flush(void)
             while (last->next != NULL) {
                 last = last->next;
             }
-            spill(i, chain, last, count);
+            size_t max = classes[i].pieces_max;
+            spill(i, chain, last, count, i < SMALL_CLASSES ? max : max / RESTING_SHARE);
         }
     }
     caches.registered = false; /* a destructor that runs later than ours may still give something back */

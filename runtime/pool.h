@@ -11,7 +11,7 @@
 void *lp2p_pool_alloc(size_t size);
 void lp2p_pool_free(void *ptr, size_t size);
 
-/** A slab of at least cap bytes with one reference (with its header 128, 256, 512 or 1,024 bytes, or
+/** A slab of at least cap bytes with one reference (with its header 96, 128, 256, 512 or 1,024 bytes, or
  *  4 KiB, 16 KiB, 66 KiB without it; larger ones from the heap);
  *  NULL when memory is short. Any thread may drop it. */
 struct lp2p_buf *lp2p_pool_buf(size_t cap);

@@ -37,7 +37,7 @@ static void fill_buffer(struct lp2p_driver *driver)
     driver->rand_left = sizeof(driver->rand_bytes);
 }
 
-/* The kernel's randomness, read 256 bytes at a time; what was given out is wiped here. */
+/* The kernel's randomness, read 64 bytes at a time; what was given out is wiped here. */
 static void fill_random(void *ctx, void *out, size_t len)
 {
     struct lp2p_driver *driver = ctx;

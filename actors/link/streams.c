@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors/link/muxer.h"
 
-#include <stdlib.h>
+#include "runtime/pool.h"
 
 struct lp2p_link_stream *lp2p_streams_find(const struct lp2p_muxer *muxer, uint64_t handle)
 {
@@ -11,9 +11,13 @@ struct lp2p_link_stream *lp2p_streams_find(const struct lp2p_muxer *muxer, uint6
 struct lp2p_link_stream *lp2p_streams_add(struct lp2p_muxer *muxer, uint64_t handle,
                                           enum lp2p_link_stream_state state)
 {
-    struct lp2p_link_stream *stream = calloc(1, sizeof(*stream));
-    if (stream == NULL || lp2p_mux_map_put(&muxer->by_handle, handle, stream) != LP2P_OK) {
-        free(stream);
+    struct lp2p_link_stream *stream = lp2p_pool_alloc(sizeof(*stream));
+    if (stream == NULL) {
+        return NULL;
+    }
+    *stream = (struct lp2p_link_stream){0};
+    if (lp2p_mux_map_put(&muxer->by_handle, handle, stream) != LP2P_OK) {
+        lp2p_pool_free(stream, sizeof(*stream));
         return NULL;
     }
     stream->handle = handle;
@@ -62,7 +66,7 @@ void lp2p_streams_remove(struct lp2p_muxer *muxer, struct lp2p_link_stream *stre
     lp2p_list_remove(&stream->batched);
     lp2p_list_remove(&stream->link);
     lp2p_mux_map_remove(&muxer->by_handle, stream->handle);
-    free(stream);
+    lp2p_pool_free(stream, sizeof(*stream));
 }
 
 struct lp2p_stream_id lp2p_streams_id(const struct lp2p_actor *self, const struct lp2p_link_stream *stream)
