@@ -233,5 +233,10 @@ size_t lp2p_ws_upgrade_memory_bytes(void)
 
 const char *lp2p_ws_upgrade_forwarded(const struct lp2p_ws_upgrade *upgrade)
 {
-    return upgrade->head.kept[LP2P_HTTP_FORWARDED].text;
+    const struct lp2p_http_field *field = &upgrade->head.kept[LP2P_HTTP_FORWARDED];
+    if (!field->cut) {
+        return field->text;
+    }
+    const char *comma = strchr(field->text, ','); /* the rest of an entry would be another address */
+    return comma == NULL ? "" : comma + 1;
 }

@@ -50,7 +50,7 @@ lp2p_time lp2p_ws_upgrade_deadline(const struct lp2p_ws_upgrade *upgrade); /* LP
 size_t lp2p_ws_upgrade_memory_bytes(void);
 
 /** Server: what proxies wrote into X-Forwarded-For (all its fields, joined by commas), as it came: a claim that is worth what the
- *  sender of the request is. "": none. */
+ *  sender of the request is. Of a long one the last entries, whole ones only. "": none. */
 const char *lp2p_ws_upgrade_forwarded(const struct lp2p_ws_upgrade *upgrade);
 
 /** Base64 of SHA-1 of key and the constant of RFC 6455: 28 characters and NUL. */

@@ -331,7 +331,7 @@ static void test_websocket_upgrade_reports_forwarded(void **state)
         }
         feed_upgrade(upgrade, lp2p_span_str("1.2.3.4\r\n"), piece, &err);
         const char *text = lp2p_ws_upgrade_forwarded(upgrade);
-        assert_int_equal(strlen(text), LP2P_WS_FORWARDED_MAX);
+        assert_in_range(strlen(text), LP2P_WS_FORWARDED_MAX - 9, LP2P_WS_FORWARDED_MAX);
         assert_string_equal(text + strlen(text) - 16, "9.9.9.9, 1.2.3.4");
         lp2p_ws_upgrade_free(upgrade);
     }
@@ -339,6 +339,35 @@ static void test_websocket_upgrade_reports_forwarded(void **state)
     assert_string_equal(lp2p_ws_upgrade_forwarded(upgrade), "");
     lp2p_ws_upgrade_free(upgrade);
     lp2p_ws_upgrade_free(NULL);
+}
+
+/* Where a long value is cut, the rest of an address must not become another address. */
+static void test_websocket_upgrade_forwards_whole_addresses(void **state)
+{
+    (void)state;
+    for (size_t empty = 0; empty < 14; empty++) {
+        struct lp2p_ws_upgrade *upgrade = lp2p_ws_upgrade_server(NULL);
+        enum lp2p_err err;
+        feed_upgrade(upgrade, lp2p_span_str("GET / HTTP/1.1\r\nX-Forwarded-For: 203.0.113.77"), 100, &err);
+        for (int i = 0; i < 40; i++) {
+            feed_upgrade(upgrade, lp2p_span_str(",203.0.113.77"), 100, &err);
+        }
+        for (size_t i = 0; i < empty; i++) {
+            feed_upgrade(upgrade, lp2p_span_str(","), 100, &err);
+        }
+        feed_upgrade(upgrade, lp2p_span_str("\r\n"), 100, &err);
+        assert_int_equal(strncmp(lp2p_ws_upgrade_forwarded(upgrade), "203.0.113.77,", 13), 0);
+        lp2p_ws_upgrade_free(upgrade);
+    }
+    struct lp2p_ws_upgrade *upgrade = lp2p_ws_upgrade_server(NULL);
+    enum lp2p_err err;
+    feed_upgrade(upgrade, lp2p_span_str("GET / HTTP/1.1\r\nX-Forwarded-For: "), 100, &err);
+    for (int i = 0; i < 100; i++) {
+        feed_upgrade(upgrade, lp2p_span_str("1.2.3.4."), 100, &err);
+    }
+    feed_upgrade(upgrade, lp2p_span_str("\r\n"), 100, &err);
+    assert_string_equal(lp2p_ws_upgrade_forwarded(upgrade), ""); /* one entry, and it is not whole */
+    lp2p_ws_upgrade_free(upgrade);
 }
 
 static void test_AH12_first_bytes(void **state)
@@ -401,6 +430,7 @@ int main(void)
         cmocka_unit_test(test_websocket_upgrade_client_wrong_answers),
         cmocka_unit_test(test_websocket_upgrade_client_refuses_what_it_cannot_send),
         cmocka_unit_test(test_websocket_upgrade_reports_forwarded),
+        cmocka_unit_test(test_websocket_upgrade_forwards_whole_addresses),
         cmocka_unit_test(test_AH12_first_bytes),
     };
     return cmocka_run_group_tests_name("websocket upgrade", tests, NULL, NULL);
