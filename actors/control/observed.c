@@ -78,7 +78,19 @@ static struct lp2p_observer *observer_in(struct lp2p_observation *item, uint64_t
     return NULL;
 }
 
-/** The place of an address: its own, a free one, or that of the least supported one that is not confirmed. */
+static struct lp2p_observation *find(struct lp2p_observed *observed, const struct lp2p_multiaddr *seen,
+                                     const struct lp2p_ip_port *local)
+{
+    for (size_t i = 0; i < LP2P_OBSERVED_MAX; i++) {
+        struct lp2p_observation *item = &observed->items[i];
+        if (lp2p_multiaddr_eq(&item->seen, seen) && same_ip_port(&item->local, local)) {
+            return item;
+        }
+    }
+    return NULL;
+}
+
+/** A place for an address: a free one, or that of the least supported one that is not confirmed. */
 static struct lp2p_observation *place(struct lp2p_observed *observed, const struct lp2p_multiaddr *seen,
                                       const struct lp2p_ip_port *local)
 {
@@ -86,9 +98,6 @@ static struct lp2p_observation *place(struct lp2p_observed *observed, const stru
     unsigned least = observed->needed;
     for (size_t i = 0; i < LP2P_OBSERVED_MAX; i++) {
         struct lp2p_observation *item = &observed->items[i];
-        if (lp2p_multiaddr_eq(&item->seen, seen) && same_ip_port(&item->local, local)) {
-            return item;
-        }
         if (support(item) < least) {
             least = support(item);
             best = item;
@@ -141,12 +150,13 @@ bool lp2p_observed_add(struct lp2p_observed *observed, uint64_t conn, const stru
     lp2p_multiaddr_strip_peer(&bare);
     expire(observed, now);
     bool changed = take_back(observed, conn, &bare);
-    struct lp2p_observation *item = place(observed, &bare, &local_ip);
-    if (item == NULL) {
-        return changed;
-    }
-    struct lp2p_observer *known = observer_in(item, group);
+    struct lp2p_observation *item = find(observed, &bare, &local_ip);
+    struct lp2p_observer *known = item != NULL ? observer_in(item, group) : NULL;
     if (known == NULL && supported_by(observed, group) >= LP2P_OBSERVED_PER_GROUP) {
+        return changed; /* before anything else has to make room */
+    }
+    item = item != NULL ? item : place(observed, &bare, &local_ip);
+    if (item == NULL) {
         return changed;
     }
     known = known != NULL ? known : observer_in(item, 0);

@@ -168,22 +168,40 @@ static enum lp2p_ma_scope scope_of_ip4(const uint8_t *ip)
     return is_private ? LP2P_SCOPE_PRIVATE : LP2P_SCOPE_PUBLIC;
 }
 
+/** Addresses that stand for an IPv4 address, which somebody on the way turns them into (RFC 6052, RFC 3056). NULL: none. */
+static const uint8_t *embedded_ip4(const uint8_t *ip)
+{
+    static const uint8_t translated[12] = {0, 0x64, 0xff, 0x9b};
+    if (memcmp(ip, translated, sizeof(translated)) == 0) {
+        return ip + 12;
+    }
+    return ip[0] == 0x20 && ip[1] == 0x02 ? ip + 2 : NULL;
+}
+
 static enum lp2p_ma_scope scope_of_ip6(const uint8_t *ip)
 {
-    static const uint8_t zeros[15];
+    static const uint8_t zeros[15], local_translation[6] = {0, 0x64, 0xff, 0x9b, 0, 1}; /* RFC 8215 */
+    const uint8_t *inside = embedded_ip4(ip);
+    if (inside != NULL) {
+        return scope_of_ip4(inside);
+    }
+    if (memcmp(ip, local_translation, sizeof(local_translation)) == 0) {
+        return LP2P_SCOPE_PRIVATE;
+    }
     if (lp2p_ip6_is_mapped(ip)) {
         return scope_of_ip4(ip + 12);
     }
     if (memcmp(ip, zeros, sizeof(zeros)) == 0 && ip[15] <= 1) {
         return ip[15] == 1 ? LP2P_SCOPE_LOOPBACK : LP2P_SCOPE_UNSPECIFIED;
     }
-    if (ip[0] == 0xff) {
-        return LP2P_SCOPE_UNSPECIFIED; /* multicast */
+    if (ip[0] == 0xff || memcmp(ip, zeros, 12) == 0) {
+        return LP2P_SCOPE_UNSPECIFIED; /* multicast, and IPv4 in a form that is given up (RFC 4291 2.5.5.1) */
     }
     if (ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80) {
         return LP2P_SCOPE_LINK_LOCAL;
     }
-    return (ip[0] & 0xfe) == 0xfc ? LP2P_SCOPE_PRIVATE : LP2P_SCOPE_PUBLIC;
+    bool site = ip[0] == 0xfe && (ip[1] & 0xc0) == 0xc0; /* RFC 3879: as fc00::/7, which took their place */
+    return site || (ip[0] & 0xfe) == 0xfc ? LP2P_SCOPE_PRIVATE : LP2P_SCOPE_PUBLIC;
 }
 
 enum lp2p_ma_scope lp2p_multiaddr_scope(const struct lp2p_multiaddr *addr)

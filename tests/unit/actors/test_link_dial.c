@@ -324,8 +324,16 @@ static void test_AI8_names_that_lead_inside(void **state)
     dial_unasked(a, 102, &wan, NULL, NULL);
     WAIT_FOR(world, at_least_dials_ended, a, 2);
     assert_non_null(strstr(node_look(a).dial_text, "connect: "));
-    node_dial(a, &lan, 1, NULL); /* somebody asks for it: it is tried */
+    struct lp2p_m_dial *m = LP2P_NEW(DIAL, dial); /* the user asks for the peer, and a stranger told where it is */
+    m->dial = 103;
+    m->user = true;
+    m->addrs = lp2p_addrs_new(&lan, 1);
+    struct lp2p_msg *msg = &m->msg;
+    assert_int_equal(lp2p_post(node_rt(a), lp2p_names(node_ctx(a))->dialer, &msg), LP2P_OK);
     WAIT_FOR(world, at_least_dials_ended, a, 3);
+    assert_int_equal(node_look(a).dial_reason, LP2P_EUNSUPPORTED);
+    node_dial(a, &lan, 1, NULL); /* somebody names it: it is tried */
+    WAIT_FOR(world, at_least_dials_ended, a, 4);
     assert_int_equal(node_look(a).dial_reason, LP2P_ECONNREFUSED);
     assert_non_null(strstr(node_look(a).dial_text, "connect: "));
     world_free(world);

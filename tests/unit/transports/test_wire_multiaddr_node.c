@@ -175,6 +175,14 @@ static void test_multiaddr_scope(void **state)
         {"/ip6/fd00::1/tcp/1", LP2P_SCOPE_PRIVATE},
         {"/ip6/2001:db8::1/tcp/1", LP2P_SCOPE_PUBLIC},
         {"/ip6/::ffff:10.0.0.1/tcp/1", LP2P_SCOPE_PRIVATE},
+        {"/ip6/64:ff9b::7f00:1/tcp/1", LP2P_SCOPE_LOOPBACK}, /* translated (RFC 6052) and tunneled (RFC 3056): as inside */
+        {"/ip6/64:ff9b::a00:1/tcp/1", LP2P_SCOPE_PRIVATE},
+        {"/ip6/64:ff9b::808:808/tcp/1", LP2P_SCOPE_PUBLIC},
+        {"/ip6/64:ff9b:1::1/tcp/1", LP2P_SCOPE_PRIVATE}, /* RFC 8215: for use inside of a network */
+        {"/ip6/2002:a00:1::1/tcp/1", LP2P_SCOPE_PRIVATE},
+        {"/ip6/2002:808:808::1/tcp/1", LP2P_SCOPE_PUBLIC},
+        {"/ip6/::8.8.8.8/tcp/1", LP2P_SCOPE_UNSPECIFIED}, /* RFC 4291 2.5.5.1: not in use any more */
+        {"/ip6/fec0::1/tcp/1", LP2P_SCOPE_PRIVATE},
         {"/ip6/ff02::1/udp/1", LP2P_SCOPE_UNSPECIFIED},
         {"/ip6zone/eth0/ip6/fe80::1/tcp/1", LP2P_SCOPE_LINK_LOCAL},
         {"/dns4/a.example/tcp/1", LP2P_SCOPE_PUBLIC},

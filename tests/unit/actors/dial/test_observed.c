@@ -43,6 +43,37 @@ static size_t confirmed(struct lp2p_observed *observed, lp2p_time now, struct lp
     return lp2p_observed_confirmed(observed, now, out, LP2P_OBSERVED_MAX);
 }
 
+static unsigned thought_about(const struct lp2p_observed *observed)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < LP2P_OBSERVED_MAX; i++) {
+        n += observed->items[i].seen.len > 0 && observed->items[i].observers[0].group != 0;
+    }
+    return n;
+}
+
+/** A group that has said enough takes no place from what others said. */
+static void test_AI6_no_place_for_more_of_one_group(void **state)
+{
+    (void)state;
+    static struct lp2p_observed observed;
+    char observer[64], seen[64];
+    lp2p_observed_init(&observed);
+    for (unsigned i = 0; i < LP2P_OBSERVED_MAX; i++) {
+        (void)snprintf(observer, sizeof(observer), "/ip4/1.%u.3.4/tcp/999", i / LP2P_OBSERVED_PER_GROUP);
+        (void)snprintf(seen, sizeof(seen), "/ip4/5.6.7.%u/tcp/4001", i + 1);
+        (void)tell(&observed, i + 1, observer, local_text, seen, 0);
+    }
+    assert_int_equal(thought_about(&observed), LP2P_OBSERVED_MAX);
+    for (unsigned i = 0; i < 10; i++) {
+        (void)snprintf(seen, sizeof(seen), "/ip4/9.6.7.%u/tcp/4001", i + 1);
+        assert_false(tell(&observed, 1000 + i, "/ip4/1.0.3.4/tcp/999", local_text, seen, 0));
+    }
+    assert_int_equal(thought_about(&observed), LP2P_OBSERVED_MAX);
+    assert_true(tell(&observed, 2000, "/ip4/2.2.3.4/tcp/999", local_text, seen, 0)); /* the control: another group does */
+    lp2p_observed_init(&observed);
+}
+
 static void test_observed_by_several_groups(void **state)
 {
     (void)state;
@@ -173,6 +204,7 @@ static void test_AI8_addresses_by_source(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_AI6_no_place_for_more_of_one_group),
         cmocka_unit_test(test_observed_by_several_groups),
         cmocka_unit_test(test_observed_what_does_not_count),
         cmocka_unit_test(test_AI6_observed_address_poisoning),
