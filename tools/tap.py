@@ -3,8 +3,9 @@
 """Runs test programs, shows one line for each, prints failures in full, and counts every TAP case.
 
 tools/tap.py --build DIR [--suite NAME]... [--interop [REGEX]] [--fuzz SECONDS] [--label TEXT] [--totals FILE]
-The programs and their environments are those of meson (`meson introspect --tests`). A program that prints no TAP counts as one
-case (exit code 77 is a skip). The counts are added to FILE, which `tools/tap.py --sum FILE` turns into the closing line.
+The programs and their environments are those of meson (`meson introspect --tests`). A program that prints no TAP counts as one case
+(exit code 77 is a skip). One that prints TAP has to tell its plan and to run just what is in it. The counts are added to FILE, which
+`tools/tap.py --sum FILE` turns into the closing line.
 """
 import argparse
 import json
@@ -35,13 +36,15 @@ class Result:
     """What one program printed, as counts; `problems` are the texts of what failed."""
 
     def __init__(self, test, code, lines, timed_out):
-        self.passed = self.failed = self.skipped = planned = 0
+        self.passed = self.failed = self.skipped = planned = plans = 0
         self.skips, self.problems, self.bad = [], [], []
         for line in lines if test.tap else []:
             plan, case = PLAN.match(line), CASE.match(line)
             if plan:
                 planned += int(plan.group(1))
+                plans += 1
                 if plan.group(1) == "0" and SKIP.search(line):
+                    planned += 1  # the whole program counts as one case
                     self.skipped += 1
                     self.skips.append(SKIP.search(line).group("reason"))
             elif case and SKIP.search(case.group("rest")):
@@ -53,19 +56,22 @@ class Result:
                 if case.group(1):
                     self.bad.append(case.group("rest").strip(" -"))
         seen = self.passed + self.failed + self.skipped
-        if not test.tap and code == 77:
+        if code == 77 and (not test.tap or seen == 0):
             self.skipped, self.skips = 1, [lines[-1] if lines else "exit code 77"]
         elif not test.tap:
             self.passed, self.failed = (1, 0) if code == 0 and not timed_out else (0, 1)
         elif planned > seen:
             self.failed += planned - seen
             self.problems.append(f"{planned - seen} of {planned} planned cases did not run")
-        elif seen == 0 and code == 0:
+        elif seen > planned or (plans == 0 and code == 0):
+            self.failed += 1
+            self.problems.append(f"{seen} cases ran, {planned} were planned" if plans else "it told no plan: perhaps it ended too early")
+        elif seen == 0 and code == 0 and self.skipped == 0:
             self.failed = 1
             self.problems.append("it ran no case")
         if timed_out:
             self.problems.append(f"not finished after {test.timeout_s:.0f} s")
-        elif code != 0 and code != 77:
+        elif code != 0 and not (code == 77 and self.skipped > 0 and self.passed + self.failed == 0):
             self.problems.append(f"exit code {code}")
         if self.problems and self.failed == 0:
             self.failed = 1
