@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """test_contract.py TRANSPORT: the transport program under both spellings of its contract, through a real redis server, with itself
-and with js-libp2p (tests/interop/js3/transport.mjs) and go-libp2p (tests/interop/go/contract.go) both ways, over loopback. TAP. What is missing is skipped by name."""
+and, over loopback, with js-libp2p (tests/interop/js3/transport.mjs) and go-libp2p (tests/interop/go/contract.go) both ways. TAP.
+What is missing is skipped by name."""
 import json
 import os
 import re

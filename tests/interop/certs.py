@@ -3,7 +3,10 @@
 import functools
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
+
+making = threading.RLock()  # cases run side by side
 
 
 class Certs:
@@ -32,15 +35,21 @@ class Certs:
     def rsa_key(self):
         """An identity for the rust peer, which makes no RSA keys itself: PKCS #8, DER."""
         out = self.folder / "rsa.der"
-        if not out.exists():
-            self._run("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "rsa.pem")
-            self._run("pkcs8", "-topk8", "-nocrypt", "-in", "rsa.pem", "-outform", "DER", "-out", out)
+        with making:
+            if not out.exists():
+                self._run("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "rsa.pem")
+                self._run("pkcs8", "-topk8", "-nocrypt", "-in", "rsa.pem", "-outform", "DER", "-out", out)
         return out
 
 
-@functools.lru_cache(maxsize=None)
 def certs():
     """Made at first use; the folder goes with the process."""
+    with making:
+        return _certs()
+
+
+@functools.lru_cache(maxsize=None)
+def _certs():
     folder = tempfile.TemporaryDirectory(prefix="lp2p-interop-")
     made = Certs(folder.name)
     made.keep = folder
