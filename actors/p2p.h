@@ -332,7 +332,7 @@ enum lp2p_err lp2p_dht_put(struct lp2p_node *node, const void *key, size_t key_l
 /** Looks a record up (kad-dht, GET_VALUE). Result bytes: the value. ENOTFOUND. */
 enum lp2p_err lp2p_dht_get(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
 /** Tells the peers closest to the key that this node provides it (kad-dht, ADD_PROVIDER). key: a multihash, or a CID text (then
- *  key_len is strlen), which stands for its multihash; other bytes are taken as they are. Number: peers that it was sent to. */
+ *  key_len is strlen), which stands for its multihash; other bytes are EINVAL. Number: peers that it was sent to. */
 enum lp2p_err lp2p_dht_provide(struct lp2p_node *node, const void *key, size_t key_len, struct lp2p_op **op);
 /** Peers that provide a key, as for provide, until `max` are known (kad-dht, GET_PROVIDERS). See lp2p_op_peers. ENOTFOUND. */
 enum lp2p_err lp2p_dht_find_providers(struct lp2p_node *node, const void *key, size_t key_len, unsigned max, struct lp2p_op **op);

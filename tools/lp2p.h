@@ -10,6 +10,7 @@ struct session {
     const struct cli *cli;
     struct lp2p_node *node;
     const char *target;            /* as given */
+    char about[128];               /* what the DHT is asked for, for failures; "": nothing */
     char peer[LP2P_PEER_TEXT_MAX]; /* proven */
 };
 

@@ -63,7 +63,7 @@ int command_dht_put(struct cli *cli)
         line_uint(&line, "stored", lp2p_op_number(op));
         line_print(&line);
     } else {
-        say(cli, "stored by %llu peers", (unsigned long long)lp2p_op_number(op));
+        say(cli, "stored by %llu peer%s", (unsigned long long)lp2p_op_number(op), lp2p_op_number(op) == 1 ? "" : "s");
     }
     return done(&session, op);
 }

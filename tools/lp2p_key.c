@@ -102,8 +102,8 @@ int command_key_gen(struct cli *cli)
         bad = (fd >= 0 && close(fd) != 0) || bad;
         if (bad) {
             wipe(key, sizeof(key));
-            return cli_fail_code(cli, reason == EEXIST ? LP2P_EEXIST : LP2P_EIO, "%.300s: %s", file,
-                                 strerror(reason));
+            return cli_fail_code(cli, reason == EEXIST ? LP2P_EEXIST : LP2P_EIO, "%.300s: %s%s", file,
+                                 strerror(reason), reason == EEXIST ? "; no identity is written over, give another name" : "");
         }
     }
     int code = report(cli, key, len, file, file == NULL);

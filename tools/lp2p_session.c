@@ -70,6 +70,9 @@ static int told(struct session *session, enum lp2p_err waited, struct lp2p_op *o
     if (lp2p_op_result(op) != LP2P_OK) {
         struct failure failure;
         failure_of_op(&failure, op, session->target);
+        if (session->about[0] != '\0') {
+            (void)snprintf(failure.detail, sizeof(failure.detail), "%s: %s", session->about, lp2p_op_detail(op));
+        }
         lp2p_op_free(op);
         return cli_fail(session->cli, &failure, NULL);
     }
@@ -155,6 +158,11 @@ int session_dial_peers(struct session *session, bool dht)
     struct lp2p_op *ops[CLI_LIST_MAX];
     size_t good = 0;
     struct failure failure = {0};
+    const char *mode = session->cli->text[OPT_DHT];
+    if (dht && mode != NULL && strcmp(mode, "off") == 0) {
+        session_end(session);
+        cli_usage(session->cli, "option --dht off: this command works with the DHT; expected server or client");
+    }
     if (peers->len == 0) {
         session_end(session);
         cli_usage(session->cli, "option --peer: expected at least one address of a node of the DHT");
@@ -175,6 +183,11 @@ int session_dial_peers(struct session *session, bool dht)
     }
     if (good == 0) {
         return cli_fail(session->cli, &failure, NULL);
+    }
+    if (dht) {
+        const char *const *args = session->cli->args; /* KEY, or TYPE ID of a resource */
+        bool one = strncmp(session->cli->command, "dht ", 4) == 0 || session->cli->args_len < 2;
+        (void)snprintf(session->about, sizeof(session->about), "%.60s%s%.60s", args[0], one ? "" : " ", one ? "" : args[1]);
     }
     return dht ? wait_for_table(session) : CLI_OK;
 }

@@ -322,7 +322,13 @@ def conversation():
         assert run(LP2P, "dht", "get", "hex:00ff", "--peer", address)[0] == "value\n"
         assert result("dht", "closest", peer, "--peer", address)[0]["peers"][0]["peer"] == peer
         assert result("dht", "findpeer", peer, "--peer", address)[0]["addrs"]
-        assert result("dht", "get", "none", "--peer", address, code=1)[0]["code"] == "ENOTFOUND"
+        for args, named in ((("dht", "get", "none"), "none: "), (("discover", "session", "s-9"), "session s-9: ")):
+            line, _ = result(*args, "--peer", address, code=1)  # what was looked for is told
+            assert line["code"] == "ENOTFOUND" and line["detail"].startswith(named), line
+        for command in ("provide", "findprovs"):
+            assert "multihash" in result("dht", command, "text", "--peer", address, code=1)[0]["detail"]
+            result("dht", command, "hex:1220" + 32 * "ab", "--peer", address, "--listen", LOOPBACK)
+        assert "server or client" in run(LP2P, "dht", "get", "k", "--peer", address, "--dht", "off", code=2)[1]
         assert daemon.end() == 0
 
 
