@@ -13,6 +13,16 @@ export const MESSAGE_BYTES_MAX = 100_000
 export const emit = (object) => { process.stdout.write(JSON.stringify(object) + '\n') }
 export const fail = (name, text) => Object.assign(new Error(text), { name })
 
+// With the option `mdns`: discovery by it, which tells whom it found. Its own event, because a node also calls a peer discovered
+// that has dialed it.
+export const discovery = (options, mdns) => !options.mdns ? [] : [(components) => {
+  const found = mdns()(components)
+  found.addEventListener('peer', ({ detail }) => {
+    emit({ event: 'discovered', peer: detail.id.toString(), addrs: detail.multiaddrs.map((a) => `${a}/p2p/${detail.id}`) })
+  })
+  return found
+}]
+
 const describe = (err) => {
   const inner = (err.errors ?? []).map((e) => e.message) // an AggregateError tells nothing by itself
   return { name: err.code ?? err.name, text: [err.message, ...inner].join('; ') }

@@ -36,12 +36,13 @@ def completed(line, options):
 
 
 class Peer(Process):
-    """A node of another implementation (`line`: js1, js3, go, rust) that is driven by commands; see README.md."""
+    """A node of another implementation (`line`: js1, js3, go, rust) that is driven by commands; see README.md. `enter` is what stands
+    before its command."""
 
-    def __init__(self, line, **options):
+    def __init__(self, line, enter=(), **options):
         self.line = line
         env = {"NODE_EXTRA_CA_CERTS": str(certs().ca)} if options.pop("trusting", False) and line.startswith("js") else None
-        super().__init__(line, [*argv(line), json.dumps(completed(line, options))], env=env)
+        super().__init__(line, [*enter, *argv(line), json.dumps(completed(line, options))], env=env)
         self.next_id = 0
         ready = self.wait_event("ready")
         self.peer = ready["peer"]
@@ -79,11 +80,11 @@ class Peer(Process):
 
 
 class Daemon(Process):
-    """lp2pd with a throw-away identity on loopback."""
+    """lp2pd with a throw-away identity on loopback. `enter` is what stands before its command."""
 
-    def __init__(self, build, *args, listen=LOOPBACK):
+    def __init__(self, build, *args, listen=LOOPBACK, enter=()):
         listening = ["--listen", listen] if listen else []
-        super().__init__("lp2pd", [program(build, "lp2pd"), "--json", "--ephemeral", *listening, *args])
+        super().__init__("lp2pd", [*enter, program(build, "lp2pd"), "--json", "--ephemeral", *listening, *args])
         if listen:
             line = self.wait_event("listening")
             self.addr, self.peer = line["address"], line["peer"]
@@ -96,9 +97,9 @@ class Daemon(Process):
         expect(code == 0, f"lp2pd: exit code {code} after SIGTERM; {self.tail()}")
 
 
-def lp2p(build, *args, code=0, deadline_s=None):
+def lp2p(build, *args, code=0, deadline_s=None, enter=()):
     """Runs one lp2p command with --json; returns its last line. `code` is the exit code that it must end with."""
-    tool = Process("lp2p " + " ".join(str(a) for a in args[:2]), [program(build, "lp2p"), *args, "--json"])
+    tool = Process("lp2p " + " ".join(str(a) for a in args[:2]), [*enter, program(build, "lp2p"), *args, "--json"])
     try:
         tool.process.stdin.close()
         got = tool.wait_exit(deadline_s or 2 * DEADLINE_S)

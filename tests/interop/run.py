@@ -16,12 +16,13 @@ import cases_browser
 import cases_dht
 import cases_listen
 import cases_matrix
+import cases_mdns
 import cases_peers
 import cases_dial
 from peers import Daemon, Failed, Peer, program, why_not
 from proc import Process
 
-MODULES = [cases_peers, cases_dial, cases_listen, cases_dht, cases_browser, cases_matrix]
+MODULES = [cases_peers, cases_dial, cases_listen, cases_dht, cases_browser, cases_matrix, cases_mdns]
 
 
 class Context:

@@ -107,6 +107,11 @@ func (n *node) run(ctx context.Context, c command) (answer, error) {
 		return answer{"connections": list}, nil
 	case "load":
 		return n.load(ctx, c)
+	case "mdns.stop": // says goodbye
+		if n.mdns == nil {
+			return nil, errors.New("there is no mDNS")
+		}
+		return nil, n.mdns.Close()
 	}
 	id, err := peer.Decode(c.Peer)
 	if err != nil {

@@ -24,6 +24,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/discovery/mdns"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
@@ -44,6 +46,7 @@ type options struct {
 	TLSRoots    string   `json:"tls_roots"`    // whom to trust when dialing /tls/ws
 	StockLimits bool     `json:"stock_limits"` // go-libp2p's own limits; otherwise none
 	DialOnly    bool     `json:"dial_only"`
+	MDNS        bool     `json:"mdns"` // discovery on the local network
 }
 
 var output sync.Mutex
@@ -172,6 +175,17 @@ func watch(n *node) {
 	}
 }
 
+// Whom mDNS found is told, and dialed by command only.
+type finder struct{}
+
+func (finder) HandlePeerFound(found peer.AddrInfo) {
+	addrs := []string{}
+	for _, a := range found.Addrs {
+		addrs = append(addrs, fmt.Sprintf("%s/p2p/%s", a, found.ID))
+	}
+	emit(map[string]any{"event": "discovered", "peer": found.ID.String(), "addrs": addrs})
+}
+
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "contract" {
 		if err := contract(); err != nil {
@@ -199,6 +213,14 @@ func main() {
 			fmt.Fprintln(os.Stderr, "go-peer:", err)
 			os.Exit(1)
 		}
+	}
+	if o.MDNS {
+		service := mdns.NewMdnsService(h, "", finder{})
+		if err := service.Start(); err != nil {
+			fmt.Fprintln(os.Stderr, "go-peer: mdns:", err)
+			os.Exit(1)
+		}
+		n.mdns = service
 	}
 	go watch(n)
 	ready := n.info()

@@ -31,7 +31,8 @@ const (
 type node struct {
 	host       host.Host
 	kad        *dht.IpfsDHT
-	identified sync.Map // peer.ID -> event.EvtPeerIdentificationCompleted
+	mdns       io.Closer // nil: none
+	identified sync.Map  // peer.ID -> event.EvtPeerIdentificationCompleted
 	quiet      atomic.Bool
 	messages   atomic.Int64
 }

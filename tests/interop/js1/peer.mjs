@@ -12,12 +12,13 @@ import { mplex } from '@libp2p/mplex'
 import { identify } from '@libp2p/identify'
 import { ping } from '@libp2p/ping'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import { mdns } from '@libp2p/mdns'
 import { generateKeyPair, generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { createFromPrivKey } from '@libp2p/peer-id-factory'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { CID } from 'multiformats/cid'
-import { run, emit, fail, ECHO, MESSAGE, RESET, MESSAGE_BYTES_MAX } from '../control.mjs'
+import { run, emit, fail, discovery, ECHO, MESSAGE, RESET, MESSAGE_BYTES_MAX } from '../control.mjs'
 
 async function readAll (stream, limit = Infinity) {
   const chunks = []
@@ -74,7 +75,9 @@ async function start (options) {
     transports: [tcp(), webSockets(certificate(options))],
     connectionEncryption: (options.security ?? ['noise']).map((name) => ({ noise, tls })[name]()),
     streamMuxers: (options.muxers ?? ['yamux']).map((name) => ({ yamux, mplex })[name]()),
-    connectionManager: { inboundConnectionThreshold: options.inbound_per_second ?? 5 },
+    // Who is discovered is dialed by command only.
+    connectionManager: { inboundConnectionThreshold: options.inbound_per_second ?? 5, ...(options.mdns && { minConnections: 0 }) },
+    peerDiscovery: discovery(options, mdns),
     services
   })
   const identified = new Map()

@@ -12,11 +12,12 @@ import { identify } from '@libp2p/identify'
 import { ping } from '@libp2p/ping'
 import * as lotusKad from '@libp2p/kad-dht' // the version that Lotus nodes pin: takes keys without a namespace
 import * as todayKad from 'kad-dht-today' // today's: only keys of a namespace that has a validator
+import { mdns } from '@libp2p/mdns'
 import { generateKeyPair, generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { CID } from 'multiformats/cid'
-import { run, emit, fail, ECHO, MESSAGE, RESET, MESSAGE_BYTES_MAX } from '../control.mjs'
+import { run, emit, fail, discovery, ECHO, MESSAGE, RESET, MESSAGE_BYTES_MAX } from '../control.mjs'
 
 async function readAll (stream, limit = Infinity) {
   const chunks = []
@@ -84,6 +85,7 @@ async function start (options) {
     connectionEncrypters: (options.security ?? ['noise']).map((name) => ({ noise, tls })[name]()),
     streamMuxers: (options.muxers ?? ['yamux']).map((name) => ({ yamux, mplex })[name]()),
     connectionManager: { inboundConnectionThreshold: options.inbound_per_second ?? 5 },
+    peerDiscovery: discovery(options, mdns),
     services
   })
   const identified = new Map()

@@ -165,7 +165,7 @@ def found():
 
 
 def asked():
-    """What other implementations see of a node: the answer to all, to a legacy asker, and to who asks for services."""
+    """What other implementations see of a node: the answer to all, to a legacy asker, and to who asks for services; the farewell."""
     node, ear, legacy = Node(0, "--mdns"), Ear(1), Ear(1, 0)
     for asker in (ear, legacy):
         asker.ask(0x1234)
@@ -183,6 +183,8 @@ def asked():
     legacy.socket.sendto(b"garbage", (GROUP, PORT))
     node.wait_stats(lambda s: s["invalid"] == 1)
     node.end()
+    head = struct.pack(">6H", 0, 0x8400, 0, 1, 0, 0) + SERVICE + struct.pack(">2HI", 12, 1, 0)
+    ear.wait(lambda p, s: s == (IPS[0], PORT) and p.startswith(head) and b"dnsaddr" not in p)  # the farewell
 
 
 def late_ip6():

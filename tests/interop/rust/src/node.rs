@@ -5,10 +5,11 @@
 use crate::{emit, inbound, serve, transport, Error};
 use futures::StreamExt;
 use libp2p::kad::store::{MemoryStore, MemoryStoreConfig};
+use libp2p::swarm::behaviour::toggle::Toggle;
 use libp2p::swarm::{NetworkBehaviour, Swarm, SwarmEvent};
-use libp2p::{identify, kad, ping, Multiaddr, PeerId, StreamProtocol, SwarmBuilder};
+use libp2p::{identify, kad, mdns, ping, Multiaddr, PeerId, StreamProtocol, SwarmBuilder};
 use serde_json::{json, Value};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,7 +21,8 @@ pub struct Behaviour {
     pub ping: ping::Behaviour,
     pub stream: libp2p_stream::Behaviour,
     pub inbound: inbound::Behaviour,
-    pub kad: libp2p::swarm::behaviour::toggle::Toggle<kad::Behaviour<MemoryStore>>,
+    pub kad: Toggle<kad::Behaviour<MemoryStore>>,
+    pub mdns: Toggle<mdns::tokio::Behaviour>,
 }
 
 /// Something to be done by the swarm's task.
@@ -96,6 +98,17 @@ impl Node {
         self.with(move |swarm, _| swarm.disconnect_peer_id(peer)).await?.map_err(|_| "not connected".into())
     }
 
+    /// What mDNS found, one event for each peer.
+    fn discovered(&self, list: Vec<(PeerId, Multiaddr)>) {
+        let mut peers: BTreeMap<PeerId, Vec<String>> = BTreeMap::new();
+        for (peer, addr) in list {
+            peers.entry(peer).or_default().push(addr.to_string());
+        }
+        for (peer, addrs) in peers {
+            self.tell(json!({"event": "discovered", "peer": peer.to_string(), "addrs": addrs}));
+        }
+    }
+
     fn on_event(&self, event: SwarmEvent<BehaviourEvent>, waiting: &mut Waiting) {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
@@ -134,9 +147,15 @@ impl Node {
                     waiting.queries.remove(&id);
                 }
             }
+            SwarmEvent::Behaviour(BehaviourEvent::Mdns(mdns::Event::Discovered(list))) => self.discovered(list),
             _ => {}
         }
     }
+}
+
+fn new_mdns(options: &Value, peer: PeerId) -> Result<Option<mdns::tokio::Behaviour>, Error> {
+    let wanted = options["mdns"] == Value::Bool(true);
+    Ok(wanted.then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), peer)).transpose()?)
 }
 
 fn new_kad(options: &Value, peer: PeerId) -> Result<Option<kad::Behaviour<MemoryStore>>, Error> {
@@ -155,6 +174,7 @@ fn new_kad(options: &Value, peer: PeerId) -> Result<Option<kad::Behaviour<Memory
 pub fn new_swarm(options: &Value) -> Result<Swarm<Behaviour>, Error> {
     let key = transport::keypair(options)?;
     let mut kad = new_kad(options, key.public().to_peer_id())?;
+    let mut mdns = new_mdns(options, key.public().to_peer_id())?;
     Ok(SwarmBuilder::with_existing_identity(key)
         .with_tokio()
         .with_other_transport(|key| transport::new(key, options))?
@@ -164,6 +184,7 @@ pub fn new_swarm(options: &Value) -> Result<Swarm<Behaviour>, Error> {
             stream: libp2p_stream::Behaviour::new(),
             inbound: inbound::Behaviour { protocols: serve::protocols(), accept: Default::default() },
             kad: kad.take().into(),
+            mdns: mdns.take().into(),
         })?
         // Without streams a stock node closes a connection after ten seconds.
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(1 << 30)))
