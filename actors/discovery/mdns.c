@@ -142,7 +142,7 @@ void lp2p_mdns_renew(struct lp2p_mdns *mdns, lp2p_time now)
 
 static bool is_own(const struct lp2p_mdns *mdns, const struct lp2p_mdns_instance *instance)
 {
-    return instance->len == strlen(mdns->name) && memcmp(instance->label, mdns->name, instance->len) == 0;
+    return !instance->bare && instance->len == strlen(mdns->name) && memcmp(instance->label, mdns->name, instance->len) == 0;
 }
 
 /** RFC 6762 7.1: with at least half of its life before it. */

@@ -5,7 +5,7 @@
 
 static bool same(const struct lp2p_mdns_instance *a, const struct lp2p_mdns_instance *b)
 {
-    return a->len == b->len && memcmp(a->label, b->label, a->len) == 0;
+    return a->bare == b->bare && a->len == b->len && memcmp(a->label, b->label, a->len) == 0;
 }
 
 /** Its place; NULL when it is not known. */

@@ -15,6 +15,12 @@ static bool is_instance(const struct name *name, const struct name *service)
     return name->len == first + service->len && memcmp(name->bytes + first, service->bytes, service->len) == 0;
 }
 
+/** A label alone: rust-libp2p names its instances so. */
+static bool is_bare(const struct name *name)
+{
+    return name->bytes[0] > 0 && name->len == name->bytes[0] + 2u;
+}
+
 /* ---- reading */
 
 struct reader {
@@ -95,16 +101,24 @@ static bool question(struct reader *reader, const struct name *service, struct l
     return true;
 }
 
+static uint8_t find_instance(const struct lp2p_mdns_heard *out, const struct name *name)
+{
+    for (size_t i = 0; i < out->instances_len; i++) {
+        const struct lp2p_mdns_instance *it = &out->instances[i];
+        if (it->bare == is_bare(name) && it->len == name->bytes[0] && memcmp(it->label, name->bytes + 1, it->len) == 0) {
+            return (uint8_t)i;
+        }
+    }
+    return LP2P_MDNS_NO_INSTANCE;
+}
+
 /** The place of an instance in what was heard; the shortest life of its records counts, so that one farewell is enough. */
 static uint8_t add_instance(struct lp2p_mdns_heard *out, const struct name *name, uint32_t ttl_s)
 {
-    uint8_t len = name->bytes[0];
-    for (size_t i = 0; i < out->instances_len; i++) {
-        struct lp2p_mdns_instance *it = &out->instances[i];
-        if (it->len == len && memcmp(it->label, name->bytes + 1, len) == 0) {
-            it->ttl_s = LP2P_MIN(it->ttl_s, ttl_s);
-            return (uint8_t)i;
-        }
+    uint8_t len = name->bytes[0], known = find_instance(out, name);
+    if (known != LP2P_MDNS_NO_INSTANCE) {
+        out->instances[known].ttl_s = LP2P_MIN(out->instances[known].ttl_s, ttl_s);
+        return known;
     }
     if (out->instances_len == LP2P_MDNS_INSTANCES_HEARD_MAX) {
         out->skipped++;
@@ -112,6 +126,7 @@ static uint8_t add_instance(struct lp2p_mdns_heard *out, const struct name *name
     }
     struct lp2p_mdns_instance *it = &out->instances[out->instances_len];
     it->len = len;
+    it->bare = is_bare(name);
     it->ttl_s = ttl_s;
     memcpy(it->label, name->bytes + 1, len);
     return (uint8_t)out->instances_len++;
@@ -188,7 +203,7 @@ static enum lp2p_err pointer(const struct reader *reader, const struct record *r
     }
     if (of_services && same_name(&target, service)) {
         out->services_ttl_s = LP2P_MAX(out->services_ttl_s, record->ttl_s);
-    } else if (!of_services && is_instance(&target, service)) {
+    } else if (!of_services && (is_instance(&target, service) || is_bare(&target))) {
         (void)add_instance(out, &target, record->ttl_s);
     }
     return LP2P_OK;
@@ -204,7 +219,12 @@ static enum lp2p_err read_record(struct reader *reader, const struct name *servi
         return pointer(reader, &record, service, out);
     }
     /* What a query claims to know of others is no news. */
-    if (record.type != TYPE_TXT || !is_class(record.class) || !out->response || !is_instance(&record.name, service)) {
+    if (record.type != TYPE_TXT || !is_class(record.class) || !out->response) {
+        return LP2P_OK;
+    }
+    /* A label alone says not whose it is: a pointer of this packet has to. */
+    bool pointed_at = is_bare(&record.name) && find_instance(out, &record.name) != LP2P_MDNS_NO_INSTANCE;
+    if (!pointed_at && !is_instance(&record.name, service)) {
         return LP2P_OK;
     }
     uint8_t instance = add_instance(out, &record.name, record.ttl_s);

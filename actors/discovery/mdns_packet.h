@@ -23,6 +23,7 @@
 /** A node as it is named on the network. */
 struct lp2p_mdns_instance {
     uint8_t len;
+    bool bare;                      /* the label is the whole name; otherwise the service follows */
     char label[LP2P_MDNS_NAME_MAX]; /* lower case, no NUL */
     uint32_t ttl_s;                 /* 0: it takes leave */
 };

@@ -60,14 +60,18 @@ static void end_record(struct writer *writer, size_t from)
     writer->out[from - 1] = (uint8_t)len;
 }
 
-/** An instance; the service, the first name of the packet, ends it. Returns where it stands. */
-static size_t put_instance(struct writer *writer, const void *label, size_t label_len)
+/** An instance; the service, the first name of the packet, ends it, unless it is bare. Returns where it stands. */
+static size_t put_instance(struct writer *writer, const void *label, size_t label_len, bool bare)
 {
     size_t at = writer->len;
     const uint8_t count = (uint8_t)label_len;
     put(writer, &count, 1);
     put(writer, label, label_len);
-    put16(writer, POINTER | HEADER_LEN);
+    if (bare) {
+        put(writer, "", 1);
+    } else {
+        put16(writer, POINTER | HEADER_LEN);
+    }
     return at;
 }
 
@@ -101,7 +105,7 @@ size_t lp2p_mdns_write_query(const char *service, const struct lp2p_mdns_instanc
     for (size_t i = 0; i < len && writer.len + record_len + known[i].len <= LP2P_MDNS_SEND_MAX; i++, answers++) {
         put16(&writer, POINTER | HEADER_LEN);
         size_t from = put_record(&writer, TYPE_PTR, CLASS_IN, known[i].ttl_s, 0);
-        (void)put_instance(&writer, known[i].label, known[i].len);
+        (void)put_instance(&writer, known[i].label, known[i].len, known[i].bare);
         end_record(&writer, from);
     }
     out[7] = (uint8_t)answers; /* far fewer than 256 fit */
@@ -124,7 +128,7 @@ size_t lp2p_mdns_write_farewell(const char *service, const char *name, uint8_t *
     const struct lp2p_mdns_dress dress = {0};
     const struct name asked = service_name(service);
     size_t from = put_pointer(&writer, &dress, &asked, 0, 0);
-    (void)put_instance(&writer, name, strlen(name));
+    (void)put_instance(&writer, name, strlen(name), false);
     end_record(&writer, from);
     return writer.len;
 }
@@ -183,7 +187,7 @@ size_t lp2p_mdns_write_answer(const char *service, const char *name, const struc
     const struct name asked = service_name(service);
     const struct hosts hosts = hosts_of(addrs, len);
     size_t from = put_pointer(&writer, dress, &asked, ttl_of(dress), 1 + (hosts.len == 0 ? 0 : 1 + (unsigned)hosts.len));
-    size_t instance_at = put_instance(&writer, name, strlen(name));
+    size_t instance_at = put_instance(&writer, name, strlen(name), false);
     end_record(&writer, from);
     if (hosts.len > 0) {
         put_hosts(&writer, dress, instance_at, name, &hosts);

@@ -227,6 +227,31 @@ static void test_mdns_farewell_packets(void **state)
     }
 }
 
+/* As rust-libp2p says it: the name of the instance is one label, without the service. Nobody has to believe such a text unless a
+ * pointer of the service leads to it. */
+static void test_mdns_bare_instance(void **state)
+{
+    (void)state;
+    static const char bare[] = "\3Abc", wanted[] = "abc";
+    for (unsigned pointed = 0; pointed < 2; pointed++) {
+        struct packet packet = start(0x8400, 0, 1 + pointed);
+        if (pointed == 1) {
+            put_ptr(&packet, SERVICE, sizeof(SERVICE), 360, bare, sizeof(bare));
+        }
+        put_txt(&packet, bare, sizeof(bare), 360, "dnsaddr=" ADDR ID_A);
+        assert_int_equal(read_packet(&packet), LP2P_OK);
+        assert_int_equal(heard.addrs_len, pointed);
+        assert_int_equal(heard.instances_len, pointed);
+    }
+    assert_true(heard.instances[0].bare && heard.instances[0].len == 3 && heard.instance_of[0] == 0);
+    assert_memory_equal(heard.instances[0].label, wanted, 3);
+    uint8_t out[LP2P_MDNS_SEND_MAX];
+    const struct lp2p_mdns_instance known = heard.instances[0];
+    size_t len = lp2p_mdns_write_query("_p2p", &known, 1, out);
+    assert_int_equal(lp2p_mdns_read(lp2p_span(out, len), "_p2p", &heard), LP2P_OK);
+    assert_true(heard.instances_len == 1 && heard.instances[0].bare && heard.instances[0].ttl_s == 360);
+}
+
 static void test_mdns_known_answers_of_a_query(void **state)
 {
     (void)state;
@@ -308,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_mdns_too_many_answers),
         cmocka_unit_test(test_mdns_string_of_255_bytes),
         cmocka_unit_test(test_mdns_farewell_packets),
+        cmocka_unit_test(test_mdns_bare_instance),
         cmocka_unit_test(test_mdns_known_answers_of_a_query),
         cmocka_unit_test(test_mdns_answer_has_a_host),
     };
