@@ -171,6 +171,9 @@ bool lp2p_observed_add(struct lp2p_observed *observed, uint64_t conn, const stru
 void lp2p_observed_gone(struct lp2p_observed *observed, uint64_t conn, lp2p_time now)
 {
     for (size_t i = 0; i < LP2P_OBSERVED_MAX; i++) {
+        if (observed->items[i].seen.len == 0) {
+            continue; /* a free place has no observers, and most are free */
+        }
         for (size_t j = 0; j < LP2P_OBSERVERS_MAX; j++) {
             struct lp2p_observer *observer = &observed->items[i].observers[j];
             if (observer->group != 0 && observer->conn == conn) {

@@ -83,6 +83,7 @@ static enum lp2p_err swarm_init(struct lp2p_actor *self, void *state, const void
     lp2p_list_init(&swarm->dials);
     for (size_t i = 0; i < LP2P_SWARM_CONN_BUCKETS; i++) {
         lp2p_list_init(&swarm->by_conn[i]);
+        lp2p_list_init(&swarm->by_muxer[i]);
     }
     lp2p_heap_init(&swarm->waiters);
     lp2p_observed_init(&swarm->observed);
@@ -262,6 +263,7 @@ static void swarm_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict w
         lp2p_list_remove(&link->all);
         lp2p_list_remove(&link->of_peer);
         lp2p_list_remove(&link->by_conn);
+        lp2p_list_remove(&link->by_muxer);
         free(link);
     }
     lp2p_swarm_dials_fini(self, swarm);

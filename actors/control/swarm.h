@@ -31,7 +31,7 @@ enum lp2p_swarm_timer { LP2P_SWARM_OUTBOX, LP2P_SWARM_SELF, LP2P_SWARM_POPULATIO
 
 /** One connection. */
 struct lp2p_link {
-    struct lp2p_list all, of_peer, by_conn;
+    struct lp2p_list all, of_peer, by_conn, by_muxer;
     uint64_t conn;
     struct lp2p_ref connection, muxer;
     struct lp2p_peer_entry *peer;
@@ -89,6 +89,7 @@ struct lp2p_swarm {
     struct lp2p_observed observed;
     struct lp2p_list links, dials;
     struct lp2p_list by_conn[LP2P_SWARM_CONN_BUCKETS];
+    struct lp2p_list by_muxer[LP2P_SWARM_CONN_BUCKETS]; /* by its slot */
     unsigned links_len, links_in, dials_len, dials_population;
     struct lp2p_heap waiters;
     struct lp2p_self *self;

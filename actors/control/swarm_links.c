@@ -20,6 +20,12 @@ static struct lp2p_link *find(struct lp2p_swarm *swarm, uint64_t conn)
     return NULL;
 }
 
+/** The connections whose muxers have such a slot: each that ends is looked for here, because word of an end overtakes its number. */
+static struct lp2p_list *bucket_of(struct lp2p_swarm *swarm, struct lp2p_ref muxer)
+{
+    return &swarm->by_muxer[muxer.slot % LP2P_SWARM_CONN_BUCKETS];
+}
+
 static void count_links(struct lp2p_swarm *swarm)
 {
     LP2P_GAUGE(swarm->ctx, connections, swarm->links_len);
@@ -133,6 +139,7 @@ static enum lp2p_err add_link(struct lp2p_actor *self, struct lp2p_swarm *swarm,
     lp2p_monitor(self, link->muxer);
     lp2p_list_push_back(&swarm->links, &link->all);
     lp2p_list_push_back(&swarm->by_conn[link->conn % LP2P_SWARM_CONN_BUCKETS], &link->by_conn);
+    lp2p_list_push_back(bucket_of(swarm, link->muxer), &link->by_muxer);
     lp2p_list_push_back(&entry->links, &link->of_peer);
     swarm->links_len++;
     swarm->links_in += link->outbound ? 0 : 1;
@@ -233,6 +240,7 @@ void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, ui
     lp2p_list_remove(&link->all);
     lp2p_list_remove(&link->of_peer);
     lp2p_list_remove(&link->by_conn);
+    lp2p_list_remove(&link->by_muxer);
     swarm->links_len--;
     swarm->links_in -= link->outbound ? 0 : 1;
     if (link->up) {
@@ -260,9 +268,9 @@ void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, ui
 void lp2p_swarm_down(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_msg_down *m)
 {
     lp2p_swarm_unsubscribe(swarm, m->who);
-    LP2P_LIST_FOREACH(it, &swarm->links)
+    LP2P_LIST_FOREACH(it, bucket_of(swarm, m->who))
     {
-        struct lp2p_link *link = LP2P_LIST_ENTRY(it, struct lp2p_link, all);
+        struct lp2p_link *link = LP2P_LIST_ENTRY(it, struct lp2p_link, by_muxer);
         if (lp2p_ref_eq(link->muxer, m->who)) {
             lp2p_stop(self, link->connection);
             lp2p_swarm_link_ended(self, swarm, link->conn, m->reason == LP2P_OK ? LP2P_ECLOSED : LP2P_EFAILED);
