@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A local network for tests: two network namespaces joined by a veth pair. Needs root and iproute2. They go with the processes in them
 and are removed by name as well."""
+import itertools
 import os
 import shutil
 import subprocess
@@ -15,8 +16,10 @@ def ip(*args):
 class Lan:
     """`spaces` are the names of the namespaces, `ips` their addresses; `why_not` says why there is no such network, or is None."""
 
-    def __init__(self, tag=""):
-        name = f"lp2p-{os.getpid()}{tag}"
+    numbers = itertools.count(1)  # a process may have several
+
+    def __init__(self):
+        name = f"lp2p-{os.getpid()}-{next(Lan.numbers)}"
         self.spaces = [f"{name}-a", f"{name}-b"]
         self.ips = ["10.77.0.1", "10.77.0.2"]
         self.why_not = self._make()
