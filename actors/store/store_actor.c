@@ -4,8 +4,10 @@
 #include "actors/context.h"
 #include "actors/store/db.h"
 #include "actors/store/record.h"
+#include "base/check.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #define PEERS_KEPT_MAX (2 * LP2P_PEERS_MAX) /* on disk; beyond: those unseen for longest go, down to LP2P_PEERS_MAX */
 #define CHUNK (128u * 1024)                 /* bytes of one STORE_LOADED, or a little less than one peer more */
@@ -35,7 +37,7 @@ struct index {
     struct lp2p_ref to; /* loading: to whom */
     struct lp2p_stored_peer *peer; /* the peer that is being looked at; NULL: no memory */
     struct lp2p_peer_record *record;
-    uint64_t check_until_ms; /* wall clock: no signature is checked any more */
+    uint64_t check_until_ms; /* no signature is checked any more */
     unsigned distrusted;
 };
 
@@ -121,6 +123,14 @@ static void prune(struct store *store)
 
 /* ---- loading */
 
+/* An actor's time stands still while it works, and the wall clock may be set meanwhile. */
+static uint64_t steady_ms(void)
+{
+    struct timespec now;
+    LP2P_CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 /* Signatures are checked here and not by the swarm: slow kinds of keys by the thousand would hold it up. What cannot be read at
  * all is the swarm's to count. */
 static bool genuine(struct index *index, struct lp2p_span value)
@@ -131,7 +141,7 @@ static bool genuine(struct index *index, struct lp2p_span value)
     if (lp2p_stored_peer_read(value, index->peer) != LP2P_OK || index->peer->record.len == 0) {
         return true;
     }
-    return lp2p_wall_ms(index->store->self) < index->check_until_ms && lp2p_stored_peer_genuine(index->peer, index->record);
+    return steady_ms() < index->check_until_ms && lp2p_stored_peer_genuine(index->peer, index->record);
 }
 
 static void put_peer(struct index *index, const struct index_entry *entry, struct lp2p_m_store_batch *m, size_t *len)
@@ -209,7 +219,7 @@ static void load(struct store *store, struct lp2p_ref to)
     struct index index = {.store = store, .to = to};
     index.peer = malloc(sizeof(*index.peer));
     index.record = malloc(sizeof(*index.record));
-    index.check_until_ms = lp2p_wall_ms(store->self) + CHECKS_MS_MAX;
+    index.check_until_ms = steady_ms() + CHECKS_MS_MAX;
     enum lp2p_err err = lp2p_db_each(store->ctx->db, index_add, &index, send_all);
     if (err != LP2P_OK) {
         lp2p_log(store->ctx, LP2P_LOG_ERROR, "store", "cannot be read: %s", lp2p_strerror(err));

@@ -129,6 +129,17 @@ static void test_store_cut_file(void **state)
 
 /* ---- a node */
 
+/* The store says so when it lets go of peers. */
+static unsigned given_up;
+
+static void note_given_up(void *user, enum lp2p_log_level level, const char *module, const char *text)
+{
+    (void)user, (void)level;
+    if (strcmp(module, "store") == 0 && strstr(text, "unseen for longest") != NULL) {
+        __atomic_add_fetch(&given_up, 1, __ATOMIC_RELEASE);
+    }
+}
+
 static struct lp2p_node *start(void)
 {
     struct lp2p_config *config = lp2p_config_new();
@@ -136,6 +147,7 @@ static struct lp2p_node *start(void)
     char detail[LP2P_DETAIL_MAX];
     assert_int_equal(lp2p_config_listen(config, "/ip4/127.0.0.1/tcp/0"), LP2P_OK);
     assert_int_equal(lp2p_config_data_dir(config, dir), LP2P_OK);
+    assert_int_equal(lp2p_config_log(config, LP2P_LOG_INFO, note_given_up, NULL), LP2P_OK);
     if (lp2p_node_new(config, &node, detail) != LP2P_OK || lp2p_node_start(node, detail) != LP2P_OK) {
         fail_msg("%s", detail);
     }
@@ -175,7 +187,10 @@ static void test_store_of_a_node_is_full(void **state)
     assert_int_equal(lp2p_op_wait(op, 20000), LP2P_OK);
     assert_int_equal(lp2p_op_result(op), LP2P_OK);
     lp2p_op_free(op);
-    usleep(1000000); /* longer than changes are gathered: it is the store and not the end of the node that writes it */
+    for (int i = 0; i < 3000 && __atomic_load_n(&given_up, __ATOMIC_ACQUIRE) == 0; i++) {
+        usleep(20000);
+    }
+    assert_int_equal(given_up, 1);
     lp2p_node_free(a);
     db = open_db();
     assert_in_range(lp2p_db_len(db), 1000, 5000);
