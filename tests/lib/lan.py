@@ -1,16 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""A local network for tests: two network namespaces joined by a veth pair. Needs root and iproute2. They go with the processes in them
-and are removed by name as well."""
+"""A local network for tests: two network namespaces joined by a veth pair. Needs root and iproute2. Each run removes
+its own, and what a killed one has left."""
 import itertools
 import os
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 PATIENCE_S = 60
 
 
 def ip(*args):
     subprocess.run(["ip", *args], check=True, capture_output=True, text=True, timeout=PATIENCE_S)
+
+
+def remove_stale():
+    """What a run left behind that was killed: the names tell whose they were."""
+    folder = Path("/run/netns")
+    for space in folder.iterdir() if folder.exists() else []:
+        found = re.fullmatch(r"lp2p-(\d+)-.*", space.name)
+        if found and not Path("/proc", found.group(1)).exists():
+            subprocess.run(["ip", "netns", "del", space.name], check=False, capture_output=True)
 
 
 class Lan:
@@ -27,6 +38,7 @@ class Lan:
     def _make(self):
         if os.geteuid() != 0 or shutil.which("ip") is None:
             return "needs root and iproute2"
+        remove_stale()
         try:
             for space in self.spaces:
                 ip("netns", "add", space)
