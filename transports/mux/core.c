@@ -269,7 +269,12 @@ void lp2p_mux_stream_framed(struct lp2p_mux *mux, struct lp2p_mux_stream *stream
     stream->framed += bytes;
     mux->stats.queued_bytes -= bytes;
     mux->stats.bytes_out += bytes;
-    lp2p_list_remove(&stream->sending);
+    mux->passes = bytes > LP2P_MUX_PASS_BYTES ? LP2P_MUX_PASSES : mux->passes;
+    stream->turn += bytes;
+    if (stream->turn >= mux->kind->turn_bytes || !sendable(stream)) {
+        stream->turn = 0;
+        lp2p_list_remove(&stream->sending);
+    }
     tell(mux, stream, 0);
 }
 
@@ -320,6 +325,15 @@ enum lp2p_err lp2p_mux_core_open(struct lp2p_mux *mux, lp2p_time now, uint64_t *
     return LP2P_OK;
 }
 
+/** What was just queued on an empty stream goes in front of bulk, if it is little and others do not do so all the time. */
+static void pass(struct lp2p_mux *mux, struct lp2p_mux_stream *stream)
+{
+    if (mux->passes > 0 && sendable(stream) && stream->out.bytes <= LP2P_MUX_PASS_BYTES) {
+        mux->passes--;
+        lp2p_list_push_front(&mux->sending, &stream->sending);
+    }
+}
+
 enum lp2p_err lp2p_mux_core_write(struct lp2p_mux *mux, uint64_t handle, struct lp2p_slice *data)
 {
     struct lp2p_mux_stream *stream;
@@ -331,9 +345,13 @@ enum lp2p_err lp2p_mux_core_write(struct lp2p_mux *mux, uint64_t handle, struct 
         return LP2P_ESTATE;
     }
     uint32_t len = data->len;
+    bool alone = stream->out.bytes == 0;
     err = lp2p_fifo_push(&stream->out, data);
     if (err == LP2P_OK) {
         mux->stats.queued_bytes += len;
+        if (alone) {
+            pass(mux, stream);
+        }
         lp2p_mux_stream_schedule(mux, stream);
     }
     return err;

@@ -19,6 +19,10 @@
 #define LP2P_MUX_RAPID_RESETS_MAX 200 /* own fresh streams reset per flood period */
 #define LP2P_MUX_REFUSED_FACTOR 4     /* times streams_in_max refused per flood period */
 #define LP2P_MUX_FLOOD_PERIOD LP2P_SEC(10)
+/* A few bytes of a stream that had nothing queued go in front of bulk, so many times for each frame of bulk: nobody
+ * starves. */
+#define LP2P_MUX_PASS_BYTES 1024u
+#define LP2P_MUX_PASSES 8u
 #define LP2P_MUX_FRESH LP2P_SEC(1) /* a stream reset younger than this counts as rapid */
 
 enum lp2p_mux_stream_state {
@@ -52,6 +56,7 @@ struct lp2p_mux_stream {
     bool blocked;               /* the protocol may not send its data now */
     uint32_t unread;            /* bytes given to the owner and not consumed */
     uint32_t framed;            /* bytes framed since the last WRITABLE */
+    uint32_t turn;              /* bytes framed since it came to the front of `sending` */
     uint32_t code;              /* of a reset that the owner is to be told */
     enum lp2p_err reason;       /* of the same */
     lp2p_time opened_at;
@@ -69,6 +74,7 @@ enum lp2p_mux_state {
 struct lp2p_mux_kind {
     uint32_t magic;
     size_t session_size, stream_size;
+    uint32_t turn_bytes; /* a stream at the front stays there until so many of its bytes were framed; 0: for one frame */
     bool flags_ride; /* opening, accepting and closing may ride on a data frame */
     /** The key of the next stream that we open. ELIMIT. */
     enum lp2p_err (*next_key)(struct lp2p_mux *mux, uint64_t *key);
@@ -93,6 +99,7 @@ struct lp2p_mux {
     uint64_t next_handle;
     /* Streams with news, with a frame of control due, with data that may go. */
     struct lp2p_list ready, control, sending;
+    uint32_t passes; /* streams that may still go in front of `sending` */
     struct lp2p_mux_resets resets;
 
     struct lp2p_fifo in;          /* fed, not parsed */
@@ -130,7 +137,7 @@ void lp2p_mux_stream_on_fin(struct lp2p_mux *mux, struct lp2p_mux_stream *stream
 void lp2p_mux_stream_refuse(struct lp2p_mux *mux, struct lp2p_mux_stream *stream, enum lp2p_err reason);
 /** Puts the stream into the lists of those with something to send, or takes it out of them. */
 void lp2p_mux_stream_schedule(struct lp2p_mux *mux, struct lp2p_mux_stream *stream);
-/** Data of the stream was framed: it goes to the back, the owner will be told. */
+/** Data of the stream was framed: it goes to the back when its turn is over, the owner will be told. */
 void lp2p_mux_stream_framed(struct lp2p_mux *mux, struct lp2p_mux_stream *stream, uint32_t bytes);
 bool lp2p_mux_stream_fin_ready(const struct lp2p_mux_stream *stream);
 /** The live stream of a handle. ENOTFOUND; ECLOSED: the session is over. */

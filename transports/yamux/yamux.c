@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "yamux/session.h"
 
+#define TURN_BYTES (96u * 1024) /* two of the largest frames */
+
 static enum lp2p_err next_key(struct lp2p_mux *mux, uint64_t *key)
 {
     struct lp2p_yamux *session = lp2p_yamux_of(mux);
@@ -29,6 +31,7 @@ static const struct lp2p_mux_kind yamux_kind = {
     .magic = LP2P_YAMUX_MAGIC,
     .session_size = sizeof(struct lp2p_yamux),
     .stream_size = sizeof(struct lp2p_yamux_stream),
+    .turn_bytes = TURN_BYTES,
     .flags_ride = true,
     .next_key = next_key,
     .parse = lp2p_yamux_parse,

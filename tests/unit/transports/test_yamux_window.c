@@ -263,14 +263,14 @@ static void test_yamux_streams_take_turns(void **state)
         assert_int_equal(end_write(&end, streams[i], zeros, WINDOW), LP2P_OK);
     }
     for (int turn = 0; turn < 12; turn++) {
-        /* One full frame each. */
+        /* Two full frames each. */
         struct lp2p_yamux_header header;
         assert_int_equal(end_drain(&end, out, sizeof(out)), FRAME_CAP);
         lp2p_yamux_header_get(out, &header);
         assert_int_equal(header.length, FRAME_CAP - LP2P_YAMUX_HEADER);
-        assert_int_equal(header.id, 1 + 2 * (turn % 3));
-        assert_int_equal(header.flags, turn < 3 ? LP2P_YAMUX_SYN : 0);
-        turns[turn % 3]++;
+        assert_int_equal(header.id, 1 + 2 * (turn / 2 % 3));
+        assert_int_equal(header.flags, turn < 6 && turn % 2 == 0 ? LP2P_YAMUX_SYN : 0);
+        turns[turn / 2 % 3]++;
         if (turn == 5) {
             /* Control does not wait behind the queues. */
             (void)end_events(&end, false);
@@ -280,6 +280,50 @@ static void test_yamux_streams_take_turns(void **state)
         }
     }
     assert_int_equal(turns[0], 4);
+    end_fini(&end);
+}
+
+static uint64_t queued(struct mux_end *end, const uint64_t *streams, size_t len)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < len; i++) {
+        bytes += stream_at(end, streams[i])->base.out.bytes;
+    }
+    return bytes;
+}
+
+/** A few bytes do not wait behind the bulk of other streams; and however many of them come, the bulk goes on. */
+static void test_yamux_few_bytes_pass(void **state)
+{
+    (void)state;
+    static struct mux_end end;
+    static uint8_t out[FRAME_CAP];
+    enum { BULK = 4, FEW = 40 };
+    uint64_t bulk[BULK], few[FEW];
+    end_init(&end, &lp2p_yamux_ops, &no_pings, true);
+    for (int i = 0; i < BULK; i++) {
+        assert_int_equal(end.ops->open(end.mux, end.now, &bulk[i]), LP2P_OK);
+        assert_int_equal(end_write(&end, bulk[i], zeros, WINDOW), LP2P_OK);
+    }
+    for (int i = 0; i < FEW; i++) {
+        assert_int_equal(end.ops->open(end.mux, end.now, &few[i]), LP2P_OK);
+    }
+    assert_int_equal(end_drain(&end, out, sizeof(out)), FRAME_CAP); /* with their SYNs */
+    assert_int_equal(end_write(&end, few[0], zeros, 100), LP2P_OK);
+    assert_int_equal(end_drain(&end, out, sizeof(out)), FRAME_CAP);
+    struct lp2p_yamux_header header;
+    lp2p_yamux_header_get(out, &header);
+    assert_int_equal(header.id, 1 + 2 * BULK);
+    assert_int_equal(header.length, 100);
+
+    uint64_t before = queued(&end, bulk, BULK);
+    for (int round = 0; round < 8; round++) {
+        for (int i = 0; i < FEW; i++) {
+            assert_int_equal(end_write(&end, few[i], zeros, 1000), LP2P_OK);
+        }
+        assert_int_equal(end_drain(&end, out, sizeof(out)), FRAME_CAP);
+    }
+    assert_in_range(before - queued(&end, bulk, BULK), 8 * FRAME_CAP / 2, 8 * FRAME_CAP);
     end_fini(&end);
 }
 
@@ -354,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_yamux_grown_window_is_enforced),
         cmocka_unit_test(test_yamux_keepalive),
         cmocka_unit_test(test_yamux_streams_take_turns),
+        cmocka_unit_test(test_yamux_few_bytes_pass),
         cmocka_unit_test(test_yamux_buffer_is_filled),
         cmocka_unit_test(test_yamux_drains_around_bodies),
     };
