@@ -146,6 +146,7 @@ struct lp2p_m_conn_attach {
 /** connection -> muxer (normal): decrypted bytes, in order. */
 struct lp2p_m_conn_bytes {
     struct lp2p_msg msg;
+    bool more; /* the connection reads on in its next turn, and the kernel has more */
     unsigned slices_len;
     struct lp2p_slice slices[LP2P_SLICES_MAX];
 };

@@ -145,6 +145,9 @@ enum lp2p_verdict lp2p_conn_read(struct lp2p_actor *self, struct lp2p_conn *conn
     for (int i = 0; i < LP2P_CONN_READS_MAX && err == LP2P_OK && lp2p_conn_may_read(conn); i++) {
         err = read_once(self, conn, &want);
     }
+    if (conn->batch != NULL) {
+        conn->batch->more = err == LP2P_OK && lp2p_conn_may_read(conn); /* every read was full */
+    }
     flush_batch(self, conn);
     if (err != LP2P_OK && err != LP2P_EAGAIN) {
         return lp2p_conn_end(self, conn, err);

@@ -331,6 +331,9 @@ static enum lp2p_verdict muxer_on_timer(struct lp2p_actor *self, void *state, un
         return LP2P_CONTINUE;
     case LP2P_MUXER_TIMER_PUMP:
         lp2p_muxer_pump(self, muxer);
+        if (muxer->kept != NULL && muxer->state == LP2P_MUXER_OPEN) {
+            lp2p_timer_set(self, LP2P_MUXER_TIMER_PUMP, muxer->kept_until);
+        }
         return LP2P_CONTINUE;
     case LP2P_MUXER_TIMER_OUTBOX: {
         enum lp2p_verdict verdict = retry(self, muxer);

@@ -77,6 +77,8 @@ struct lp2p_muxer {
 
     struct lp2p_mux_map by_handle;
     struct lp2p_list streams, batched, owners;
+    struct lp2p_link_stream *kept; /* among `batched`: its batch waits for the next read, at the latest .. */
+    lp2p_time kept_until;
     struct lp2p_heap negotiations;
     uint32_t negotiating_in, open_len;
     struct lp2p_outbox outbox;

@@ -7,6 +7,10 @@
  * share a slab. */
 #define SMALL_PART 8
 #define SMALL_SLAB 4096u
+/* Bulk is sent in runs of one stream. Where a read ends inside a run the owner hears of it when the next read has
+ * brought the rest: one message and one wake-up instead of two. Only for that much, and only once. */
+#define KEPT_MIN (32u * 1024)
+#define KEPT_NS LP2P_MS(1) /* should the next read not come */
 
 static enum lp2p_err post(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_ref owner,
                           struct lp2p_msg **msg)
@@ -21,6 +25,9 @@ static enum lp2p_err flush_batch(struct lp2p_actor *self, struct lp2p_muxer *mux
         return LP2P_OK;
     }
     struct lp2p_msg *msg = &stream->batch->msg;
+    if (muxer->kept == stream) {
+        muxer->kept = NULL;
+    }
     stream->batch = NULL;
     stream->tail_room_bytes = 0;
     lp2p_list_remove(&stream->batched);
@@ -262,9 +269,12 @@ static void on_event(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
 
 static void flush_batches(struct lp2p_actor *self, struct lp2p_muxer *muxer)
 {
-    while (!lp2p_list_empty(&muxer->batched)) {
-        struct lp2p_link_stream *stream =
-            LP2P_LIST_ENTRY(muxer->batched.next, struct lp2p_link_stream, batched);
+    LP2P_LIST_FOREACH_SAFE(it, &muxer->batched)
+    {
+        struct lp2p_link_stream *stream = LP2P_LIST_ENTRY(it, struct lp2p_link_stream, batched);
+        if (stream == muxer->kept && lp2p_now(self) < muxer->kept_until) {
+            continue;
+        }
         enum lp2p_err err = flush_batch(self, muxer, stream);
         if (err != LP2P_OK) {
             give_up(self, muxer, stream, err);
@@ -290,6 +300,21 @@ void lp2p_muxer_events(struct lp2p_actor *self, struct lp2p_muxer *muxer)
     flush_batches(self, muxer);
 }
 
+/** Chooses the batch that waits for the next read, if any: the last one, which that read may go on with. */
+static void keep_last(struct lp2p_actor *self, struct lp2p_muxer *muxer, bool more)
+{
+    const struct lp2p_link_stream *before = muxer->kept;
+    muxer->kept = NULL;
+    if (!more || muxer->state != LP2P_MUXER_OPEN || lp2p_list_empty(&muxer->batched)) {
+        return;
+    }
+    struct lp2p_link_stream *last = LP2P_LIST_ENTRY(muxer->batched.prev, struct lp2p_link_stream, batched);
+    if (last != before && last->batch->msg.bytes >= KEPT_MIN) {
+        muxer->kept = last;
+        muxer->kept_until = lp2p_time_add(lp2p_now(self), KEPT_NS);
+    }
+}
+
 void lp2p_muxer_feed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_m_conn_bytes *bytes)
 {
     for (unsigned i = 0; i < bytes->slices_len; i++) {
@@ -301,5 +326,6 @@ void lp2p_muxer_feed(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct l
                                lp2p_now(self)); /* its verdict is among the events */
         take_events(self, muxer);
     }
+    keep_last(self, muxer, bytes->more);
     flush_batches(self, muxer);
 }

@@ -51,6 +51,9 @@ void lp2p_streams_opened(struct lp2p_muxer *muxer, struct lp2p_link_stream *stre
 
 void lp2p_streams_remove(struct lp2p_muxer *muxer, struct lp2p_link_stream *stream)
 {
+    if (muxer->kept == stream) {
+        muxer->kept = NULL;
+    }
     if (stream->state == LP2P_LINK_OPEN) {
         muxer->open_len -= !stream->internal;
         LP2P_COUNT(muxer->ctx, streams_open, -1);

@@ -364,6 +364,8 @@ static enum lp2p_verdict worker_on_msg(struct lp2p_actor *self, void *state, str
 {
     struct worker *worker = state;
     if (LP2P_IS(*msg, STREAM_DATA)) {
+        node_record_lock(worker->node)->pieces++;
+        node_record_unlock(worker->node);
         return on_data(self, worker, LP2P_AS(*msg, STREAM_DATA, stream_data));
     }
     if (LP2P_IS(*msg, STREAM_OPENED)) {

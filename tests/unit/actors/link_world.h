@@ -37,7 +37,7 @@ struct record {
     unsigned opened_in, opened_out, open_failed, done, eofs, resets;
     enum lp2p_err open_reason, reset_reason;
     char open_text[256];
-    uint64_t bytes_in, bytes_out, mismatches, credits; /* credits: words of it */
+    uint64_t bytes_in, bytes_out, mismatches, credits, pieces; /* credits and data: words of them */
 };
 
 struct world;

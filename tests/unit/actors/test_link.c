@@ -3,6 +3,9 @@
  * resets, limits, ends. */
 #include "link_world.h"
 
+#include "actors/link/limits.h"
+
+#include <pthread.h>
 #include <string.h>
 
 struct pair {
@@ -207,6 +210,126 @@ static void test_link_credit_comes_in_few_words(void **state)
     world_free(pair.world);
 }
 
+/** Runs of one stream are told in one word, also where a read ends inside them. */
+static void test_link_data_comes_in_few_words(void **state)
+{
+    (void)state;
+    const unsigned streams = 16;
+    const uint64_t bytes = 2u << 20;
+    struct pair pair = connected(WORLD_SIM, &lp2p_yamux_ops);
+    node_order(pair.a, (struct order){{"/sink"}, .streams = streams, .bytes = bytes});
+    for (int i = 0; i < 60 && node_look(pair.b).bytes_in < bytes * streams; i++) {
+        world_pass(pair.world, LP2P_MS(100));
+    }
+    assert_int_equal(node_look(pair.b).bytes_in, bytes * streams);
+    assert_in_range(node_look(pair.b).pieces, streams, streams * (bytes / (75u * 1024)));
+    world_free(pair.world);
+}
+
+/** The socket of one node, which says that nothing more is there after two reads that filled their room, until the
+ * test lets it go on. It counts the plaintext of the frames that it let through whole. */
+static struct {
+    struct lp2p_net real;
+    pthread_mutex_t lock;
+    bool armed, shut;
+    unsigned full;
+    uint8_t head[2];
+    size_t head_len, body_left, frame;
+    uint64_t plain_bytes;
+} valve = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void valve_count(const uint8_t *at, size_t len)
+{
+    while (len > 0) {
+        if (valve.body_left == 0) {
+            valve.head[valve.head_len++] = *at++;
+            len--;
+            if (valve.head_len == 2) {
+                valve.head_len = 0;
+                valve.body_left = (size_t)valve.head[0] << 8 | valve.head[1];
+                valve.frame = valve.body_left - 16;
+            }
+            continue;
+        }
+        size_t part = LP2P_MIN(len, valve.body_left);
+        at += part;
+        len -= part;
+        valve.body_left -= part;
+        valve.plain_bytes += valve.body_left == 0 ? valve.frame : 0;
+    }
+}
+
+static enum lp2p_err valve_read(void *ctx, int fd, void *out, size_t len, size_t *got)
+{
+    pthread_mutex_lock(&valve.lock);
+    enum lp2p_err err = LP2P_EAGAIN;
+    *got = 0;
+    if (!valve.shut) {
+        err = valve.real.read(ctx, fd, out, len, got);
+    }
+    if (err == LP2P_OK && valve.armed) {
+        valve_count(out, *got);
+        valve.full = *got == len ? valve.full + 1 : 0;
+        valve.shut = valve.full == LP2P_CONN_READS_MAX;
+    }
+    pthread_mutex_unlock(&valve.lock);
+    return err;
+}
+
+static void add_valve(struct lp2p_net *net, void *arg)
+{
+    (void)arg;
+    valve.real = *net;
+    net->read = valve_read;
+}
+
+static void valve_turn(bool armed, bool shut)
+{
+    pthread_mutex_lock(&valve.lock);
+    valve.armed = armed;
+    valve.shut = shut;
+    valve.full = 0;
+    pthread_mutex_unlock(&valve.lock);
+}
+
+static bool valve_is_shut(struct node *node, const void *arg)
+{
+    (void)node, (void)arg;
+    pthread_mutex_lock(&valve.lock);
+    bool shut = valve.shut;
+    pthread_mutex_unlock(&valve.lock);
+    return shut;
+}
+
+static bool at_least_bytes(struct node *node, const void *arg)
+{
+    return node_look(node).bytes_in >= *(const uint64_t *)arg;
+}
+
+/** What waits for the next read of bulk does not wait for ever: a whole read may have been the last. */
+static void test_link_data_does_not_wait_for_a_read(void **state)
+{
+    (void)state;
+    const uint64_t total = 4u << 20;
+    struct pair pair = {.world = world_new(WORLD_SHARED_IO)};
+    pair.a = world_node(pair.world, &lp2p_yamux_ops);
+    pair.b = world_node_with(pair.world, &lp2p_yamux_ops, add_valve, NULL);
+    node_connect(pair.a, pair.b);
+    valve_turn(true, true);
+    node_order(pair.a, (struct order){{"/sink"}, .streams = 1, .bytes = total, .lazy = true});
+    for (int i = 0; i < 8; i++) {
+        valve_turn(true, false);
+        assert_true(world_until(pair.world, valve_is_shut, pair.b, NULL));
+        pthread_mutex_lock(&valve.lock);
+        uint64_t expected = valve.plain_bytes - LP2P_MIN(valve.plain_bytes, (uint64_t)4096); /* headers */
+        pthread_mutex_unlock(&valve.lock);
+        assert_true(world_until(pair.world, at_least_bytes, pair.b, &expected));
+    }
+    valve_turn(false, false);
+    assert_true(world_until(pair.world, at_least_bytes, pair.b, &total));
+    world_free(pair.world);
+}
+
 static void test_link_close_says_goodbye(void **state)
 {
     (void)state;
@@ -276,6 +399,8 @@ int main(void)
         cmocka_unit_test(test_link_failed_owner_loses_only_its_streams),
         cmocka_unit_test(test_link_slow_reader_stops_the_writer),
         cmocka_unit_test(test_link_credit_comes_in_few_words),
+        cmocka_unit_test(test_link_data_comes_in_few_words),
+        cmocka_unit_test(test_link_data_does_not_wait_for_a_read),
         cmocka_unit_test(test_link_close_says_goodbye),
         cmocka_unit_test(test_link_failed_connection_ends_the_pair),
         cmocka_unit_test(test_link_status_counts_streams),
