@@ -30,11 +30,17 @@ void lp2p_noise_hash(struct lp2p_span a, struct lp2p_span b, uint8_t out[LP2P_HA
     hash_parts(parts, 2, out);
 }
 
+/** The key in a block of the pad's byte, in steps of a word. */
 static void pad(const uint8_t key[LP2P_HASH_BYTES], uint8_t with, uint8_t out[BLOCK])
 {
-    memset(out, with, BLOCK);
-    for (int i = 0; i < LP2P_HASH_BYTES; i++) {
-        out[i] ^= key[i];
+    const uint64_t pattern = 0x0101010101010101u * (uint64_t)with;
+    for (int i = 0; i < BLOCK; i += 8) {
+        uint64_t word = 0;
+        if (i < LP2P_HASH_BYTES) {
+            memcpy(&word, key + i, sizeof(word));
+        }
+        word ^= pattern;
+        memcpy(out + i, &word, sizeof(word));
     }
 }
 
