@@ -42,7 +42,9 @@ def main():
         told = bool(result.problems or result.bad) or not prints_tap
         good = got == expected and (told or expected[1] == 0)
         bad += not good
-        print(f"{'ok' if good else 'not ok'} {number} - {name}" + ("" if good else f"\n# got {got}, expected {expected}, {result.problems}"))
+        print(f"{'ok' if good else 'not ok'} {number} - {name}")
+        if not good:
+            print(f"# got {got}, expected {expected}: {result.problems}")
     return 1 if bad else 0
 
 
