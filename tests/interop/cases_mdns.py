@@ -16,7 +16,8 @@ DISCOVERY_S = 45  # js asks every 10 s, go after 4, 10, 25
 
 @functools.lru_cache(maxsize=None)
 def lan(context):
-    """One for each worker: cases side by side shall not find each other's peers. Made when the first case needs it, removed with the run."""
+    """One for each worker: cases side by side shall not find each other's peers. Made when the first case needs it, and removed
+    with the run."""
     made = Lan()
     context.at_end(made.remove)
     return made
