@@ -359,8 +359,9 @@ bool lp2p_mdns_next_gone(struct lp2p_mdns *mdns, lp2p_time now, struct lp2p_peer
     if (!lp2p_mdns_cache_gone(&mdns->cache, now, out)) {
         return false;
     }
+    uint32_t peer = tag_of(mdns, out);
     for (size_t i = 0; i < LP2P_MDNS_KNOWN_MAX; i++) {
-        if (mdns->known[i].peer == tag_of(mdns, out)) {
+        if (mdns->known[i].peer == peer) {
             mdns->known[i].told = 0;
         }
     }
