@@ -47,13 +47,9 @@ struct lp2p_mss {
     uint8_t out[OUT_MAX];
 };
 
-/* glibc keeps what a thread frees, up to 1,032 bytes, for that thread. A connection's own thread sleeps after its first
- * negotiations, so they are a little longer: then others have the memory. */
-#define MACHINE_BYTES LP2P_MAX(sizeof(struct lp2p_mss), (size_t)1040)
-
 static struct lp2p_mss *new_machine(enum lp2p_mss_role role)
 {
-    struct lp2p_mss *mss = calloc(1, MACHINE_BYTES);
+    struct lp2p_mss *mss = calloc(1, sizeof(*mss));
     if (mss != NULL) {
         mss->role = role;
         mss->limits = (struct lp2p_mss_limits){LP2P_MSS_TOKEN_MAX, LP2P_MSS_REFUSALS_MAX};

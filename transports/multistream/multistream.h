@@ -34,7 +34,7 @@ struct lp2p_mss_limits {
     uint16_t refusals_max; /* never more than there is room for, unsent */
 };
 
-struct lp2p_mss; /* opaque, about 1.5 KiB while it runs; freed when the negotiation is over */
+struct lp2p_mss; /* opaque, about 1 KiB while it runs; freed when the negotiation is over */
 
 /** Dialer: proposes protocols[0..n) in order (borrowed until free). `lazy`: with the last proposal SELECTED comes at once and
  *  the reply is checked when it arrives; a FAILED may still follow. The caller must not send its FIN in the flight of a lazy
