@@ -87,4 +87,4 @@ def argv(line):
 
 if __name__ == "__main__":  # builds what can be built and says what cannot
     for each in sys.argv[1:] or ("js1", "js3", "go", "rust"):
-        print(each, why_not(each) or argv(each))
+        print(f"# {each}: {why_not(each) or 'ready'}")
