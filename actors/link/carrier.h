@@ -32,6 +32,8 @@ struct lp2p_carrier {
     const struct lp2p_net *net;
     int fd;
     size_t memory_bytes; /* of the heap, for accounting; kept by the carrier */
+    struct lp2p_carrier *bottom; /* the bare socket below all layers, or itself */
+    uint64_t sent_bytes; /* of the bottom: what the kernel took, whether it is payload or not */
 };
 
 static inline bool lp2p_carrier_wants_write(const struct lp2p_carrier *carrier)
@@ -41,6 +43,11 @@ static inline bool lp2p_carrier_wants_write(const struct lp2p_carrier *carrier)
 static inline bool lp2p_carrier_holds_input(const struct lp2p_carrier *carrier)
 {
     return carrier->ops->holds_input != NULL && carrier->ops->holds_input(carrier);
+}
+/** Bytes that the kernel took so far: moves on as long as the line does, also where layers hold what they were given. */
+static inline uint64_t lp2p_carrier_sent_bytes(const struct lp2p_carrier *carrier)
+{
+    return carrier->bottom->sent_bytes;
 }
 static inline void lp2p_carrier_close(struct lp2p_carrier **carrier)
 {

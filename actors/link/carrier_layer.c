@@ -8,7 +8,9 @@
 void lp2p_layer_init(struct lp2p_layer *layer, const struct lp2p_carrier_ops *ops, struct lp2p_carrier **below,
                      size_t own_bytes)
 {
-    *layer = (struct lp2p_layer){.base = {ops, (*below)->net, (*below)->fd, 0}, .below = *below, .own_bytes = own_bytes};
+    *layer = (struct lp2p_layer){.base = {ops, (*below)->net, (*below)->fd, 0, (*below)->bottom, 0},
+                                  .below = *below,
+                                  .own_bytes = own_bytes};
     *below = NULL;
     lp2p_layer_account(layer, 0);
 }

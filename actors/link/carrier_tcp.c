@@ -17,7 +17,9 @@ static enum lp2p_err tcp_read(struct lp2p_carrier *carrier, void *out, size_t le
 
 static enum lp2p_err tcp_writev(struct lp2p_carrier *carrier, const struct iovec *iov, int iov_len, size_t *put)
 {
-    return carrier->net->writev(carrier->net->ctx, carrier->fd, iov, iov_len, put);
+    enum lp2p_err err = carrier->net->writev(carrier->net->ctx, carrier->fd, iov, iov_len, put);
+    carrier->sent_bytes += *put;
+    return err;
 }
 
 static void tcp_close(struct lp2p_carrier *carrier)
@@ -38,7 +40,7 @@ struct lp2p_carrier *lp2p_carrier_tcp(const struct lp2p_net *net, int fd)
 {
     struct lp2p_carrier *carrier = malloc(sizeof(*carrier));
     if (carrier != NULL) {
-        *carrier = (struct lp2p_carrier){&tcp_ops, net, fd, sizeof(*carrier)};
+        *carrier = (struct lp2p_carrier){&tcp_ops, net, fd, sizeof(*carrier), carrier, 0};
     }
     return carrier;
 }

@@ -160,15 +160,29 @@ static void advance(struct lp2p_conn *conn, size_t put)
     }
 }
 
+/** The line moves, or has nothing to move. Bytes that a layer took do not count for ever: it holds a bounded number. */
+static void on_progress(struct lp2p_actor *self, struct lp2p_conn *conn)
+{
+    bool left = conn->first != NULL || lp2p_carrier_wants_write(conn->carrier);
+    if (conn->state == LP2P_CONN_OPEN) {
+        lp2p_time stall = lp2p_time_add(lp2p_now(self), LP2P_CONN_STALL_NS);
+        lp2p_timer_set(self, LP2P_CONN_TIMER_STALL, left ? stall : LP2P_NEVER);
+    }
+}
+
 static enum lp2p_err write_some(struct lp2p_actor *self, struct lp2p_conn *conn)
 {
     struct lp2p_carrier *carrier = conn->carrier;
     while (conn->first != NULL || lp2p_carrier_wants_write(carrier)) {
         struct iovec iov[LP2P_CONN_IOV_MAX];
         size_t put = 0;
+        uint64_t sent = lp2p_carrier_sent_bytes(carrier);
         enum lp2p_err err = carrier->ops->writev(carrier, iov, gather(conn, iov), &put);
         if (err == LP2P_EAGAIN) {
             conn->blocked = true;
+            if (lp2p_carrier_sent_bytes(carrier) != sent) {
+                on_progress(self, conn);
+            }
             return LP2P_OK;
         }
         if (err != LP2P_OK) {
@@ -176,12 +190,8 @@ static enum lp2p_err write_some(struct lp2p_actor *self, struct lp2p_conn *conn)
         }
         LP2P_COUNT(conn->ctx, bytes_out, put);
         advance(conn, put);
-        bool inside = lp2p_carrier_wants_write(carrier), left = conn->first != NULL || inside;
-        if (conn->state == LP2P_CONN_OPEN) {
-            lp2p_time stall = lp2p_time_add(lp2p_now(self), LP2P_CONN_STALL_NS);
-            lp2p_timer_set(self, LP2P_CONN_TIMER_STALL, left ? stall : LP2P_NEVER);
-        }
-        if (put == 0 && inside) {
+        on_progress(self, conn);
+        if (put == 0 && lp2p_carrier_wants_write(carrier)) {
             conn->blocked = true;
             return LP2P_OK;
         }

@@ -8,6 +8,7 @@
 #define SOCKS_MAX 4096
 #define FIRST_FD 10000
 #define BUFFER_MAX (256u * 1024) /* bytes under way in one direction */
+#define SLOW_PIECE 512u /* of a slow line, at most so many bytes arrive at once */
 
 enum kind { FREE, LISTENER, STREAM };
 
@@ -36,7 +37,7 @@ struct sock {
 struct simnet {
     struct lp2p_rand_seeded gen;
     struct lp2p_rand rand;
-    uint64_t latency_ns, jitter_ns;
+    uint64_t latency_ns, jitter_ns, bytes_per_s;
     lp2p_time now;
     struct sock socks[SOCKS_MAX];
     size_t used; /* sockets from here on were never opened */
@@ -233,6 +234,18 @@ static enum lp2p_err sim_read(void *ctx, int fd, void *out, size_t len, size_t *
     return *got > 0 || ended ? LP2P_OK : LP2P_EAGAIN;
 }
 
+static void send_chunk(struct simnet *net, struct sock *to, const uint8_t *bytes, size_t len)
+{
+    struct chunk *chunk = malloc(sizeof(*chunk) + len);
+    LP2P_CHECK(chunk != NULL);
+    lp2p_time behind = to->last + (net->bytes_per_s > 0 ? len * LP2P_SEC(1) / net->bytes_per_s : 0);
+    *chunk = (struct chunk){.arrives = LP2P_MAX(arrival(net), behind), .len = len};
+    memcpy(chunk->bytes, bytes, len);
+    to->last = chunk->arrives;
+    to->inbox_bytes += len;
+    lp2p_list_push_back(&to->inbox, &chunk->list);
+}
+
 static enum lp2p_err sim_writev(void *ctx, int fd, const struct iovec *iov, int iov_len, size_t *put)
 {
     struct simhost *host = (struct simhost *)ctx;
@@ -242,16 +255,13 @@ static enum lp2p_err sim_writev(void *ctx, int fd, const struct iovec *iov, int 
         return LP2P_ECONNRESET;
     }
     struct sock *other = sock_of(host->net, sock->peer);
-    for (int i = 0; i < iov_len && other->inbox_bytes < BUFFER_MAX; i++) {
-        size_t n = LP2P_MIN(iov[i].iov_len, BUFFER_MAX - other->inbox_bytes);
-        struct chunk *chunk = malloc(sizeof(*chunk) + n);
-        LP2P_CHECK(chunk != NULL);
-        *chunk = (struct chunk){.arrives = LP2P_MAX(arrival(host->net), other->last), .len = n};
-        memcpy(chunk->bytes, iov[i].iov_base, n);
-        other->last = chunk->arrives;
-        other->inbox_bytes += n;
-        lp2p_list_push_back(&other->inbox, &chunk->list);
-        *put += n;
+    for (int i = 0; i < iov_len; i++) {
+        const uint8_t *bytes = iov[i].iov_base;
+        for (size_t at = 0, n; at < iov[i].iov_len && other->inbox_bytes < BUFFER_MAX; at += n, *put += n) {
+            n = LP2P_MIN(iov[i].iov_len - at, BUFFER_MAX - other->inbox_bytes);
+            n = host->net->bytes_per_s > 0 ? LP2P_MIN(n, (size_t)SLOW_PIECE) : n;
+            send_chunk(host->net, other, bytes + at, n);
+        }
     }
     return *put > 0 ? LP2P_OK : LP2P_EAGAIN;
 }
@@ -353,6 +363,11 @@ struct simnet *simnet_new(uint64_t seed, uint64_t latency_ns, uint64_t jitter_ns
     net->latency_ns = latency_ns;
     net->jitter_ns = jitter_ns;
     return net;
+}
+
+void simnet_slow(struct simnet *net, uint64_t bytes_per_s)
+{
+    net->bytes_per_s = bytes_per_s;
 }
 
 void simnet_free(struct simnet *net)

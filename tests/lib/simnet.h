@@ -12,6 +12,8 @@ struct simhost;
 
 /** Each byte arrives after latency_ns, plus up to jitter_ns (order in a connection is kept). */
 struct simnet *simnet_new(uint64_t seed, uint64_t latency_ns, uint64_t jitter_ns);
+/** From now on each direction of a connection carries so many bytes in a second; 0: any number. */
+void simnet_slow(struct simnet *net, uint64_t bytes_per_s);
 void simnet_free(struct simnet *net);
 
 /** A host with the address 10.0.(n / 256).(n % 256); owned by the net. */

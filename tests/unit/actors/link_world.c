@@ -456,6 +456,11 @@ void world_pass(struct world *world, uint64_t span_ns)
     simnet_run(world->net, rts, len, lp2p_time_add(lp2p_sim_now(rts[0]), span_ns));
 }
 
+void world_slow(struct world *world, uint64_t bytes_per_s)
+{
+    simnet_slow(world->net, bytes_per_s);
+}
+
 bool world_until(struct world *world, bool (*pred)(struct node *node, const void *arg), struct node *node,
                  const void *arg)
 {

@@ -76,6 +76,8 @@ bool world_until(struct world *world, bool (*pred)(struct node *node, const void
                  const void *arg);
 /** Lets virtual time pass. */
 void world_pass(struct world *world, uint64_t span_ns);
+/** From now on each direction of a connection carries so many bytes in a second (simulation). */
+void world_slow(struct world *world, uint64_t bytes_per_s);
 
 /** Sends DIAL to the dialer; peer may be NULL. Returns the number of the dial. */
 uint64_t node_dial(struct node *node, const struct lp2p_multiaddr *addrs, size_t len,

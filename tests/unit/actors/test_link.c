@@ -197,6 +197,33 @@ static void test_link_slow_reader_stops_the_writer(void **state)
     world_free(pair.world);
 }
 
+static void with_swarm_key(struct lp2p_context *ctx, struct lp2p_listener_arg *listener, void *arg)
+{
+    (void)listener, (void)arg;
+    ctx->config.has_swarm_key = true;
+    memset(ctx->config.swarm_key.bytes, 7, sizeof(ctx->config.swarm_key.bytes));
+}
+
+/** A layer on the socket holds more than a slow line carries within the time limit for a standstill: it moves, and stays. */
+static void test_link_slow_line_is_no_standstill(void **state)
+{
+    (void)state;
+    const uint64_t total = 600000;
+    struct pair pair = {.world = world_new(WORLD_SIM)};
+    world_prepare_nodes(pair.world, with_swarm_key, NULL);
+    pair.a = world_node(pair.world, &lp2p_mplex_ops);
+    pair.b = world_node(pair.world, &lp2p_mplex_ops);
+    node_connect(pair.a, pair.b);
+    world_slow(pair.world, 4000);
+    node_order(pair.a, (struct order){{"/sink"}, .streams = 1, .bytes = total});
+    for (int s = 0; s < 170 && node_look(pair.b).bytes_in < total; s++) {
+        world_pass(pair.world, LP2P_SEC(1));
+    }
+    assert_int_equal(node_look(pair.a).links_ended, 0);
+    assert_int_equal(node_look(pair.b).bytes_in, total);
+    world_free(pair.world);
+}
+
 /** Each word of credit may wake a thread of the owner: while bytes of it still wait they are few. The last
  * bytes before an end, and an empty queue, are told at once. */
 static void test_link_credit_comes_in_few_words(void **state)
@@ -398,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_link_limit_of_one_protocol),
         cmocka_unit_test(test_link_failed_owner_loses_only_its_streams),
         cmocka_unit_test(test_link_slow_reader_stops_the_writer),
+        cmocka_unit_test(test_link_slow_line_is_no_standstill),
         cmocka_unit_test(test_link_credit_comes_in_few_words),
         cmocka_unit_test(test_link_data_comes_in_few_words),
         cmocka_unit_test(test_link_data_does_not_wait_for_a_read),
