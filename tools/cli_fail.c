@@ -201,8 +201,10 @@ int cli_fail(const struct cli *cli, const struct failure *failure, struct line *
         }
         line_print(&own);
     }
-    fprintf(stderr, "%s%s%s: %s", cli->program, cli->command == NULL ? "" : " ", cli->command == NULL ? "" : cli->command,
-            lp2p_strerror(failure->code));
+    const char *reason = lp2p_strerror(failure->code);
+    bool says_it = address[0] == '\0' && stage == NULL && strstr(failure->detail, reason) != NULL;
+    fprintf(stderr, "%s%s%s%s%s", cli->program, cli->command == NULL ? "" : " ", cli->command == NULL ? "" : cli->command,
+            says_it ? "" : ": ", says_it ? "" : reason);
     if (address[0] != '\0' || stage != NULL) {
         fprintf(stderr, " (");
         put_clean(stderr, address, strlen(address));
@@ -211,7 +213,7 @@ int cli_fail(const struct cli *cli, const struct failure *failure, struct line *
     }
     /* Of one address everything but the reason is told already. */
     const char *detail = len == 1 ? attempts[0].text : failure->detail;
-    if (detail[0] != '\0' && strcmp(detail, lp2p_strerror(failure->code)) != 0) {
+    if (detail[0] != '\0' && (says_it || strcmp(detail, reason) != 0)) {
         fprintf(stderr, ": ");
         put_clean(stderr, detail, strlen(detail));
     }

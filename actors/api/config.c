@@ -127,6 +127,12 @@ static enum lp2p_err add_announced(struct lp2p_config *config, const char *what,
         return lp2p_config_fail(config, LP2P_EINVAL, "%s %.300s: expected an address before /p2p/ID", what,
                                 multiaddr);
     }
+    enum lp2p_transport transport = lp2p_endpoint_of(&addr).transport;
+    bool understood = transport != LP2P_TRANSPORT_NONE && transport != LP2P_TRANSPORT_NAME;
+    if (understood && !lp2p_addr_plausible(&addr, LP2P_SCOPE_LOOPBACK)) {
+        return lp2p_config_fail(config, LP2P_EINVAL, "%s %.300s: nobody can dial port 0, an unspecified or a link-local address",
+                                what, multiaddr);
+    }
     if (*len == LP2P_LISTEN_MAX) {
         return lp2p_config_fail(config, LP2P_EINVAL, "%s %.300s: more than %d addresses", what, multiaddr,
                                 LP2P_LISTEN_MAX);

@@ -249,8 +249,7 @@ static void explain(const struct lp2p_node *node, enum lp2p_err err, const char 
         (void)snprintf(text, sizeof(text), "%s did not start: %s",
                        failed_id[0] == '\0' ? "the runtime" : failed_id, lp2p_strerror(err));
     }
-    tell(detail, text);
-    lp2p_log(&node->ctx, LP2P_LOG_ERROR, "node", "%s", text);
+    tell(detail, text); /* the caller has it now: nothing for the log */
 }
 
 /** Names the private network by its key's fingerprint, which gives nothing of the key away. */
@@ -277,7 +276,6 @@ static enum lp2p_err start(struct lp2p_node *node, char *detail)
     enum lp2p_err err = lp2p_store_open(&node->ctx, text, sizeof(text));
     if (err != LP2P_OK) {
         tell(detail, text);
-        lp2p_log(&node->ctx, LP2P_LOG_ERROR, "node", "%s", text);
         return err;
     }
     struct lp2p_tree *tree = lp2p_tree_new(&node->ctx, &config);

@@ -82,6 +82,8 @@ static void test_config_addresses(void **state)
             "cannot be dialed");
     assert_int_equal(lp2p_config_announce(config, "/dns4/example.org/tcp/443/wss/p2p/" PEER), LP2P_OK);
     refused(lp2p_config_announce(config, "/p2p/" PEER), "/p2p/", "before /p2p/ID");
+    refused(lp2p_config_announce(config, "/ip4/203.0.113.4/tcp/0"), "203.0.113.4", "port 0");
+    refused(lp2p_config_append_announce(config, "/ip4/0.0.0.0/tcp/4001/ws"), "0.0.0.0", "unspecified");
     for (int i = 3; i < LP2P_LISTEN_MAX; i++) {
         assert_int_equal(lp2p_config_listen(config, "/ip4/127.0.0.1/tcp/0"), LP2P_OK);
     }
