@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-enum { OURS_IDENTIFY, OURS_PING, OURS_LEN };
-static const char *const OURS[OURS_LEN] = {"/ipfs/id/1.0.0", "/ipfs/ping/1.0.0"};
+enum { OURS_IDENTIFY, OURS_PING, OURS_MESSAGE, OURS_LEN };
+static const char *const OURS[OURS_LEN] = {"/ipfs/id/1.0.0", "/ipfs/ping/1.0.0", "/lotus/message/1.0.0"};
 static const struct bench_stream_ops NO_OPS = {0};
 
 static struct bench_stream *stream_new(struct bench_link *link, uint64_t handle, const struct bench_stream_ops *ops, void *user)
@@ -105,6 +105,7 @@ static void answer_identify(struct bench_stream *stream)
     lp2p_private_key_public(stream->link->identity->key, &key);
     const struct { uint8_t tag; struct lp2p_span value; } fields[] = {
         {0x0a, lp2p_public_key_encoded(&key)}, {0x1a, lp2p_span_str(OURS[0])}, {0x1a, lp2p_span_str(OURS[1])},
+        {0x1a, lp2p_span_str(OURS[2])},
         {0x2a, lp2p_span_str("bench/1.0.0")}, {0x32, lp2p_span_str("lotus-p2p-load")},
     };
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
