@@ -60,7 +60,8 @@ void lp2p_config_free(struct lp2p_config *config);
 /** Adds an address to listen on, up to 16: /ip4|ip6/IP/tcp/PORT, alone or with /ws, /wss, /tls/ws or /tls/sni/NAME/ws behind it.
  *  Addresses with the same IP address and port (not 0) share one socket; the first bytes tell what is spoken. */
 enum lp2p_err lp2p_config_listen(struct lp2p_config *config, const char *multiaddr);
-/** Adds an address that identify and the DHT publish instead of those listened on and observed; up to 16. */
+/** Adds an address that identify and the DHT publish instead of those listened on and observed; up to 16. Port 0, unspecified and
+ *  link-local addresses are refused here and below: nobody can dial them. */
 enum lp2p_err lp2p_config_announce(struct lp2p_config *config, const char *multiaddr);
 /** Adds an address that is published besides the others; up to 16. */
 enum lp2p_err lp2p_config_append_announce(struct lp2p_config *config, const char *multiaddr);
