@@ -4,8 +4,9 @@
 
 tools/tap.py --build DIR [--suite NAME]... [--interop [REGEX]] [--fuzz SECONDS] [--label TEXT] [--totals FILE]
 The programs and their environments are those of meson (`meson introspect --tests`). A program that prints no TAP counts as one case
-(exit code 77 is a skip). One that prints TAP has to tell its plan and to run just what is in it. The counts are added to FILE, which
-`tools/tap.py --sum FILE` turns into the closing line.
+(exit code 77 is a skip). One that prints TAP has to tell its plan and to run just what is in it. The counts and what failed are added
+to FILE, which `tools/tap.py --sum FILE` turns into the names of what failed (with --details, the decisive part of its output too) and
+the closing line.
 """
 import argparse
 import json
@@ -24,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CASE = re.compile(r"^(not )?ok\b(?P<rest>.*)$")
 SKIP = re.compile(r"#\s*skip\b\s*(?P<reason>.*)$", re.IGNORECASE)
 PLAN = re.compile(r"^1\.\.(\d+)")
+REPORT = re.compile(r"(WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|runtime error:|^not ok\b|Traceback)")
+DETAIL_LINES, DETAILED = 60, 4  # the lines shown of one failure at the end, and of how many
 
 
 class Test:
@@ -124,6 +127,18 @@ def fuzz_tests(build, seconds, work):
             yield Test(f"fuzz: {t['name']}", argv, None, work, seconds + 60, tap=False)
 
 
+def decisive(lines):
+    """The part of an output that says most about why it failed: what follows the first report in it, else its end."""
+    first = next((i for i, line in enumerate(lines) if REPORT.search(line)), max(len(lines) - DETAIL_LINES, 0))
+    return lines[max(first - 5, 0):][:DETAIL_LINES]
+
+
+def failure(label, test, result, lines):
+    """The rows of a failure in a file of totals: `! ` its name and reason, `!> ` a line of its output."""
+    reasons = "; ".join(result.bad + result.problems) or "failed"
+    return [f"! {label}, {test.name}: {reasons}"] + [f"!> {line}" for line in decisive(lines)]
+
+
 def report(test, result, lines, took, number, total):
     counts = f"{result.passed} passed" + (f", {result.failed} failed" if result.failed else "") + (
         f", {result.skipped} skipped" if result.skipped else "")
@@ -137,9 +152,9 @@ def report(test, result, lines, took, number, total):
         print(f"--- end of {test.name}", flush=True)
 
 
-def run_all(tests, jobs, scale):
-    """Programs that allow it run side by side, the others one by one afterwards."""
-    done, sums, lock = 0, [0, 0, 0], threading.Lock()
+def run_all(tests, jobs, scale, label):
+    """Programs that allow it run side by side, the others one by one afterwards. The sums, and the rows of what failed."""
+    done, sums, failures, lock = 0, [0, 0, 0], [], threading.Lock()
 
     def one(test):
         nonlocal done
@@ -149,16 +164,18 @@ def run_all(tests, jobs, scale):
             report(test, *outcome, done, len(tests))
             for i, count in enumerate((outcome[0].passed, outcome[0].failed, outcome[0].skipped)):
                 sums[i] += count
+            if outcome[0].failed:
+                failures.extend(failure(label, test, *outcome[:2]))
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(one, [t for t in tests if t.parallel]))
     for test in tests:
         if not test.parallel:
             one(test)
-    return sums
+    return sums, failures
 
 
 def everything(options):
-    """Runs what was asked for; the sums of (passed, failed, skipped)."""
+    """Runs what was asked for; the sums of (passed, failed, skipped), and the rows of what failed."""
     build = options.build.resolve()
     with tempfile.TemporaryDirectory() as work:
         tests = [] if options.no_programs else list(meson_tests(build, options.suite))
@@ -173,17 +190,27 @@ def everything(options):
                               timeout_s=2400, parallel=False, live=True))
         print(f"== {options.label}: {len(tests)} programs", flush=True)
         start = time.monotonic()
-        passed, failed, skipped = run_all(tests, os.cpu_count() or 1, options.scale)
+        (passed, failed, skipped), failures = run_all(tests, os.cpu_count() or 1, options.scale, options.label)
         if not tests:
-            print(f"{options.label}: there is nothing to run", flush=True)
+            failures = [f"! {options.label}: there is nothing to run"]
+            print(failures[0][2:], flush=True)
             failed = 1
         took = time.monotonic() - start
         print(f"== {options.label}: {passed} passed, {failed} failed, {skipped} skipped in {took:.0f} s", flush=True)
-    return passed, failed, skipped
+    return (passed, failed, skipped), failures
 
 
-def closing(path):
-    rows = [list(map(int, row.split())) for row in Path(path).read_text().splitlines()] if Path(path).exists() else []
+def closing(path, details):
+    """Prints what a file of totals says; the closing line is the last."""
+    lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines() if Path(path).exists() else []
+    rows = [list(map(int, line.split())) for line in lines if not line.startswith("!")]
+    shown = 0
+    for line in lines:
+        if line.startswith("! "):
+            print("failed: " + line[2:])
+            shown += 1
+        elif line.startswith("!> ") and details and shown <= DETAILED:
+            print("    " + line[3:])
     passed, failed, skipped = (sum(row[i] for row in rows) for i in range(3))
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""), flush=True)
     return 0 if failed == 0 and passed > 0 else 1
@@ -200,18 +227,20 @@ def main():
     parser.add_argument("--scale", type=float, default=1.0, help="stretch time limits by this")
     parser.add_argument("--label", default="tests")
     parser.add_argument("--totals", help="add the counts to this file")
-    parser.add_argument("--sum", help="only print the closing line for this file")
+    parser.add_argument("--sum", help="only print what failed and the closing line for this file")
+    parser.add_argument("--details", action="store_true", help="with --sum: of each failure, the decisive part of its output too")
     options = parser.parse_args()
     if options.sum:
-        return closing(options.sum)
+        return closing(options.sum, options.details)
     os.environ["LP2P_TIME_SCALE"] = str(options.scale)
     passed, failed, skipped = 0, 1, 0  # what counts when the tests cannot even be started
+    failures = [f"! {options.label}: the tests could not be run"]
     try:
-        passed, failed, skipped = everything(options)
+        (passed, failed, skipped), failures = everything(options)
     finally:
         if options.totals:
-            with open(options.totals, "a", encoding="ascii") as file:
-                file.write(f"{passed} {failed} {skipped}\n")
+            with open(options.totals, "a", encoding="utf-8") as file:
+                file.write("\n".join([f"{passed} {failed} {skipped}", *failures]) + "\n")
     return 1 if failed else 0
 
 

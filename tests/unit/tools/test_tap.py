@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """test_tap.py: what tools/tap.py makes of the output of a program; nothing that went wrong may look like success. Prints TAP."""
+import contextlib
+import io
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tools"))
@@ -32,10 +35,36 @@ CASES = [
     ("plain_time_limit", 0, [], True, (0, 1, 0), False),
 ]
 
+RACE = ["1..2", "ok 1 - a", *(f"chatter {i}" for i in range(100)), "WARNING: ThreadSanitizer: data race (pid=1)", "  Write of size 8"]
+
+
+def closing_line_after_a_race():
+    """A failure is repeated at the end with its report; the closing line stays the last."""
+    test = tap.Test("unit: racy", [])
+    result = tap.Result(test, 66, RACE, False)
+    with tempfile.NamedTemporaryFile("w", suffix=".totals") as file:
+        file.write("\n".join(["3 0 0", "1 1 0", *tap.failure("lane tsan", test, result, RACE), "2 0 1"]) + "\n")
+        file.flush()
+        shown = {}
+        for details in (False, True):
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                code = tap.closing(file.name, details)
+            shown[details] = printed.getvalue().splitlines()
+            if code != 1 or shown[details][-1] != "6 passed, 1 failed, 1 skipped":
+                return f"{code}: {shown[details]}"
+    names = [line for line in shown[False] if line.startswith("failed: lane tsan, unit: racy: ") and "exit code 66" in line]
+    report = [line for line in shown[True] if "data race" in line]
+    return None if names and report and len(shown[False]) == 2 else f"{shown}"
+
 
 def main():
-    bad = 0
-    print(f"1..{len(CASES)}")
+    problem = closing_line_after_a_race()
+    bad = problem is not None
+    print(f"1..{len(CASES) + 1}")
+    print(f"{'not ok' if problem else 'ok'} {len(CASES) + 1} - {closing_line_after_a_race.__name__}")
+    if problem:
+        print(f"# {problem}")
     for number, (name, code, lines, timed_out, expected, prints_tap) in enumerate(CASES, 1):
         result = tap.Result(tap.Test(name, [], tap=prints_tap), code, lines, timed_out)
         got = (result.passed, result.failed, result.skipped)
