@@ -320,9 +320,8 @@ static enum lp2p_verdict on_close_timer(struct lp2p_actor *self, struct lp2p_mux
     return LP2P_CONTINUE;
 }
 
-static enum lp2p_verdict muxer_on_timer(struct lp2p_actor *self, void *state, unsigned timer)
+static enum lp2p_verdict on_timer(struct lp2p_actor *self, struct lp2p_muxer *muxer, unsigned timer)
 {
-    struct lp2p_muxer *muxer = state;
     switch (timer) {
     case LP2P_MUXER_TIMER_SESSION:
         muxer->ops->tick(muxer->session, lp2p_now(self));
@@ -331,9 +330,6 @@ static enum lp2p_verdict muxer_on_timer(struct lp2p_actor *self, void *state, un
         return LP2P_CONTINUE;
     case LP2P_MUXER_TIMER_PUMP:
         lp2p_muxer_pump(self, muxer);
-        if (muxer->kept != NULL && muxer->state == LP2P_MUXER_OPEN) {
-            lp2p_timer_set(self, LP2P_MUXER_TIMER_PUMP, muxer->kept_until);
-        }
         return LP2P_CONTINUE;
     case LP2P_MUXER_TIMER_OUTBOX: {
         enum lp2p_verdict verdict = retry(self, muxer);
@@ -354,6 +350,17 @@ static enum lp2p_verdict muxer_on_timer(struct lp2p_actor *self, void *state, un
     default:
         return LP2P_CONTINUE;
     }
+}
+
+/** Whichever timer it was: what is kept for the next read must not need another message to be remembered. */
+static enum lp2p_verdict muxer_on_timer(struct lp2p_actor *self, void *state, unsigned timer)
+{
+    struct lp2p_muxer *muxer = state;
+    enum lp2p_verdict verdict = on_timer(self, muxer, timer);
+    if (muxer->kept != NULL && muxer->kept_until < lp2p_timer_get(self, LP2P_MUXER_TIMER_PUMP)) {
+        lp2p_timer_set(self, LP2P_MUXER_TIMER_PUMP, muxer->kept_until);
+    }
+    return verdict;
 }
 
 static enum lp2p_verdict muxer_on_stop(struct lp2p_actor *self, void *state)
