@@ -120,10 +120,12 @@ struct lp2p_m_listening {
 
 /* ---- upgrade <-> listener */
 
-/** upgrade -> listener (normal): a trusted proxy says that the connection comes from there. The answer is ADMITTED, or the end. */
+/** upgrade -> listener (normal): a trusted proxy says that the connection comes from there, or says nothing and `from` is the proxy
+ *  itself. The answer is ADMITTED, or the end. `misled`: what `from` said cannot be read; no answer. */
 struct lp2p_m_proxied {
     struct lp2p_msg msg;
     struct lp2p_ip_port from;
+    bool misled;
 };
 /** listener -> upgrade (normal): within the limits; go on. */
 struct lp2p_m_admitted {

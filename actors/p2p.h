@@ -87,7 +87,8 @@ enum lp2p_err lp2p_config_security(struct lp2p_config *config, const char *list)
  *  seconds after a change. Without them such listeners show a certificate of their own making, for development. */
 enum lp2p_err lp2p_config_tls_files(struct lp2p_config *config, const char *certificate, const char *key);
 /** Comma separated list of IP addresses and networks (10.0.0.0/8) of proxies: what these say about where a connection comes from
- *  (PROXY protocol 1 and 2, X-Forwarded-For) is believed, and limits and identify go by it. Up to 16; default none. */
+ *  (PROXY protocol 1 and 2, X-Forwarded-For) is believed, and limits and identify go by it. What cannot be read is refused (400); a
+ *  connection about which they say nothing counts as the proxy's own, within the limits of one address. Up to 16; default none. */
 enum lp2p_err lp2p_config_trusted_proxies(struct lp2p_config *config, const char *list);
 /** A private network: its pre-shared key file (spec pnet, /key/swarm/psk/1.0.0/). The node then speaks to nobody without that key.
  *  EINVAL: it is no such file; ENOTFOUND, EIO: it cannot be read. */
@@ -384,6 +385,7 @@ struct lp2p_stats {
     uint64_t connections_opened, connections_closed, connections_trimmed, connections_refused, dials, dials_failed;
     uint64_t dials_limited;    /* attempts not made: others wanted that address, or its network, tried too often */
     uint64_t upgrades_failed;  /* inbound ones, before a connection existed */
+    uint64_t proxied_invalid;  /* of these: a trusted proxy's word about where it comes from cannot be read */
     uint64_t bytes_in, bytes_out; /* of sockets */
     uint64_t messages_in, messages_out, messages_invalid, messages_duplicate, messages_dropped;
     uint64_t streams_opened, streams_refused, streams_reset;

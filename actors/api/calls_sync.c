@@ -151,6 +151,7 @@ static void fill_counters(const struct lp2p_context *ctx, struct lp2p_stats *out
     out->dials_failed = LP2P_READ(ctx, dials_failed);
     out->dials_limited = LP2P_READ(ctx, dials_limited);
     out->upgrades_failed = LP2P_READ(ctx, upgrades_failed);
+    out->proxied_invalid = LP2P_READ(ctx, proxied_invalid);
     out->bytes_in = LP2P_READ(ctx, bytes_in);
     out->bytes_out = LP2P_READ(ctx, bytes_out);
     out->messages_in = LP2P_READ(ctx, messages_in);

@@ -3,7 +3,6 @@
 
 #include "actors/link/carrier_layer.h"
 #include "base/check.h"
-#include "websocket/upgrade.h"
 #include "websocket/websocket.h"
 
 #include <stdlib.h>
@@ -364,19 +363,11 @@ struct lp2p_carrier *lp2p_carrier_ws(struct lp2p_carrier **below, const struct l
         lp2p_ws_upgrade_free(upgrade);
         return NULL;
     }
+    lp2p_ws_upgrade_judge(upgrade, start->judge, start->judge_ctx);
     bool secure = strcmp((*below)->ops->name, "tls") == 0;
     lp2p_layer_init(&ws->layer, secure ? &wss_ops : &ws_ops, below, sizeof(*ws));
     lp2p_ws_init(&ws->frames, start->client, start->rand);
     ws->upgrade = upgrade;
     account(ws);
     return &ws->layer.base;
-}
-
-const char *lp2p_carrier_ws_forwarded(const struct lp2p_carrier *carrier)
-{
-    if (carrier->ops != &ws_ops && carrier->ops != &wss_ops) {
-        return "";
-    }
-    const struct ws *ws = LP2P_CONTAINER_OF(carrier, const struct ws, layer.base);
-    return ws->upgrade == NULL ? "" : lp2p_ws_upgrade_forwarded(ws->upgrade);
 }

@@ -8,6 +8,7 @@
 
 #include "actors/link/carrier.h"
 #include "base/rand.h"
+#include "websocket/upgrade.h"
 
 /** Bytes that were read before the carrier was chosen (first bytes, what lay behind a PROXY header); copied. Above it everything
  *  sees one stream. Empty bytes: gives *below itself back. */
@@ -18,13 +19,10 @@ struct lp2p_ws_start {
     const struct lp2p_rand *rand; /* client: key and masks; read during the call. Server: NULL */
     const char *host; /* client: value of Host, "name:port"; a literal IPv6 address in brackets. Copied. */
     const char *path; /* client: begins with '/'; NULL: "/" */
+    lp2p_ws_judge judge; /* server: of X-Forwarded-For, called during set_up; NULL: any is good */
+    void *judge_ctx;
 };
 /** "ws", or "wss" on a TLS carrier. Also NULL when host or path cannot be sent (blanks, control characters, too long). */
 struct lp2p_carrier *lp2p_carrier_ws(struct lp2p_carrier **below, const struct lp2p_ws_start *start);
-
-/** Server, as soon as set_up is OK: the X-Forwarded-For that came with the upgrade, "" if none; valid until the first read or
- *  writev. Who it names: lp2p_forwarded_client of websocket/proxy.h, if the sender is a trusted proxy. `carrier` may be any
- *  carrier. */
-const char *lp2p_carrier_ws_forwarded(const struct lp2p_carrier *carrier);
 
 #endif

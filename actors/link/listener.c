@@ -190,8 +190,8 @@ static bool is_loopback(const struct lp2p_ip_port *addr)
     return lp2p_multiaddr_scope(&ma) == LP2P_SCOPE_LOOPBACK;
 }
 
-/** Loopback is exempt from the limits by address: whole test networks live behind it. So is a proxy that we trust: who is
- * behind it counts, when it has told. */
+/** Loopback is exempt from the limits by address: whole test networks live behind it. So is a proxy that we trust, until it
+ * has told who is behind it, or has missed the time to: then that address counts, whatever it is. */
 static bool counts(const struct listener *listener, const struct lp2p_ip_port *remote)
 {
     return (listener->limits.loopback_counts || !is_loopback(remote)) &&
@@ -207,7 +207,7 @@ static bool admits(struct lp2p_actor *self, struct listener *listener, const str
     enum lp2p_net_level level;
     uint32_t same[LP2P_NET_LEVELS] = {0};
     bool good = self_in != NULL || listener->pending_len < listener->limits.pending_max;
-    if (good && counts(listener, remote)) {
+    if (good && (self_in != NULL || counts(listener, remote))) {
         for (size_t i = 0; i < listener->pending_len; i++) {
             const struct pending *it = &listener->pending[i];
             for (int at = 0; it != self_in && it->counted && at < LP2P_NET_LEVELS; at++) {
@@ -373,9 +373,15 @@ static struct pending *find_pending(struct listener *listener, struct lp2p_ref u
     return NULL;
 }
 
-/** A trusted proxy has told whose connection it is: that address is judged as if it had come itself. */
+/** A trusted proxy has told whose connection it is: that address is judged as if it had come itself. If it has told nothing,
+ * its own is. */
 static void on_proxied(struct lp2p_actor *self, struct listener *listener, struct lp2p_m_proxied *m)
 {
+    if (m->misled) {
+        LP2P_COUNT(listener->ctx, proxied_invalid, 1);
+        lp2p_refusals_note(&listener->refusals, listener->ctx, LP2P_REFUSED_HEADER, &m->from, lp2p_now(self));
+        return;
+    }
     struct pending *pending = find_pending(listener, m->msg.from);
     if (pending == NULL) {
         return;
@@ -388,7 +394,7 @@ static void on_proxied(struct lp2p_actor *self, struct listener *listener, struc
         return;
     }
     pending->remote = m->from;
-    pending->counted = counts(listener, &m->from);
+    pending->counted = true;
     struct lp2p_msg *msg = &answer->msg;
     lp2p_send_or_drop(self, pending->upgrade, &msg); /* its mailbox is empty: nobody else writes to it */
 }

@@ -30,7 +30,7 @@ void lp2p_refusals_arrived(struct lp2p_refusals *refusals, const struct lp2p_m_a
 void lp2p_refusals_note(struct lp2p_refusals *refusals, const struct lp2p_context *ctx, enum lp2p_refusal why,
                         const struct lp2p_ip_port *from, lp2p_time now)
 {
-    static const char *const reasons[LP2P_REFUSALS] = {"full", "pending", "rate"};
+    static const char *const reasons[LP2P_REFUSALS] = {"full", "pending", "rate", "header"};
     if (now < refusals->next[why]) {
         refusals->unsaid[why]++;
         return;
@@ -46,7 +46,8 @@ void lp2p_refusals_note(struct lp2p_refusals *refusals, const struct lp2p_contex
             lp2p_peer_id_text(&refusals->known[i].peer, peer);
         }
     }
-    lp2p_log(ctx, LP2P_LOG_WARN, "listener", "refused addr=%s peer=%s reason=%s more=%llu", ip, peer, reasons[why],
+    lp2p_log(ctx, LP2P_LOG_WARN, "listener", "refused %s=%s peer=%s reason=%s more=%llu",
+             lp2p_door_trusted(&ctx->config, from) ? "proxy" : "addr", ip, peer, reasons[why],
              (unsigned long long)refusals->unsaid[why]);
     refusals->unsaid[why] = 0;
     refusals->next[why] = lp2p_time_add(now, LP2P_REFUSAL_LOG_NS);

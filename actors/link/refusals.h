@@ -10,6 +10,7 @@ enum lp2p_refusal {
     LP2P_REFUSED_FULL,    /* too many unfinished upgrades */
     LP2P_REFUSED_PENDING, /* too many of them from one network */
     LP2P_REFUSED_RATE,    /* too many new connections from one network */
+    LP2P_REFUSED_HEADER,  /* a trusted proxy's word about where the connection comes from cannot be read */
     LP2P_REFUSALS
 };
 
@@ -27,8 +28,8 @@ struct lp2p_refusals {
 
 /** Who came from an address. */
 void lp2p_refusals_arrived(struct lp2p_refusals *refusals, const struct lp2p_m_arrived *m);
-/** Says or counts a refusal. The line: `refused addr=IP peer=ID|? reason=full|pending|rate more=N`, N: refusals for this reason
- *  since the last line. */
+/** Says or counts a refusal. The line: `refused addr=IP peer=ID|? reason=full|pending|rate|header more=N`, N: refusals for this
+ *  reason since the last line. A trusted proxy's address stands behind `proxy=`: no tool shall ban all who come by it. */
 void lp2p_refusals_note(struct lp2p_refusals *refusals, const struct lp2p_context *ctx, enum lp2p_refusal why,
                         const struct lp2p_ip_port *from, lp2p_time now);
 

@@ -69,6 +69,18 @@ static bool begin_again(struct lp2p_actor *self, struct lp2p_upgrade *upgrade)
     return lp2p_fd_watch(self, upgrade->fd, LP2P_WRITABLE) == LP2P_OK;
 }
 
+/** For the listener's counter and log: it can be lost. */
+static void say_misled(struct lp2p_actor *self, const struct lp2p_upgrade *upgrade)
+{
+    struct lp2p_m_proxied *m = LP2P_NEW(PROXIED, proxied);
+    if (m != NULL) {
+        m->from = upgrade->from;
+        m->misled = true;
+        struct lp2p_msg *msg = &m->msg;
+        lp2p_send_or_drop(self, upgrade->arg->listener, &msg);
+    }
+}
+
 /** The attempt is over: says so to the dialer if it was one, and ends when that is said. */
 static enum lp2p_verdict end(struct lp2p_actor *self, struct lp2p_upgrade *upgrade, enum lp2p_err reason)
 {
@@ -80,6 +92,9 @@ static enum lp2p_verdict end(struct lp2p_actor *self, struct lp2p_upgrade *upgra
     char addr[LP2P_MULTIADDR_TEXT_MAX];
     close_socket(self, upgrade);
     upgrade->stage = LP2P_UPGRADE_ENDING;
+    if (upgrade->misled) {
+        say_misled(self, upgrade);
+    }
     if (reason != LP2P_OK) {
         lp2p_multiaddr_text(&upgrade->arg->remote, addr);
         lp2p_log(upgrade->ctx, LP2P_LOG_DEBUG, "upgrade", "%s %s: %s: %s",

@@ -30,8 +30,9 @@ struct lp2p_upgrade {
     int fd; /* of the socket that is being connected; -1: the carrier has it, or none */
     struct lp2p_carrier *carrier;
     enum lp2p_upgrade_stage stage, after; /* after: where to go on from ADMISSION */
-    struct lp2p_ip_port from;             /* inbound: the real remote side */
-    bool proxied;                         /* a proxy has told it */
+    struct lp2p_ip_port from;             /* inbound: the real remote side, as far as it is known */
+    bool headed, told; /* inbound: a PROXY header was read; all has been heard that a proxy may say about `from` */
+    bool misled;       /* inbound: a trusted proxy's words cannot be read */
     bool eof, delivered;
     enum lp2p_err failed; /* the socket could not be opened */
 
@@ -68,9 +69,9 @@ const char *lp2p_upgrade_stage_name(const struct lp2p_upgrade *upgrade);
  *  EUNSUPPORTED: no certificate, or a name that cannot be asked for. */
 enum lp2p_err lp2p_upgrade_carry(struct lp2p_upgrade *upgrade, enum lp2p_door_kind kind, const struct lp2p_rand *rand) LP2P_MUST_CHECK;
 /** Looks at the first bytes in `in`. OK: the stage is CARRIER, or ADMISSION with `from` to be judged; EAGAIN: more have to
- *  come. EPROTO: nothing that this door serves. */
+ *  come. EPROTO: nothing that this door serves. EMALFORMED, EOVERSIZE, EVERSION: a trusted proxy's header (`misled`). */
 enum lp2p_err lp2p_upgrade_first_bytes(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand) LP2P_MUST_CHECK;
-/** The carrier is set up: true when a proxy told another address in the HTTP upgrade; `from` is then to be judged. */
+/** The carrier is set up: true when it comes by a proxy and was not judged so far; `from` is then to be. */
 bool lp2p_upgrade_forwarded(struct lp2p_upgrade *upgrade);
 
 /* upgrade_steps.c */

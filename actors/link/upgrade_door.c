@@ -64,10 +64,44 @@ static enum lp2p_err add_tls(struct lp2p_upgrade *upgrade, const struct lp2p_doo
     return err;
 }
 
+static bool trusted(void *ctx, const struct lp2p_ip_port *hop)
+{
+    return lp2p_door_trusted(ctx, hop);
+}
+
+/** A proxy may say who is behind it, as long as nobody was named who is none of our proxies. */
+static bool may_tell(const struct lp2p_upgrade *upgrade)
+{
+    return upgrade->arg->from_proxy && !upgrade->told;
+}
+
+/** What a trusted proxy wrote into the HTTP upgrade. What cannot be read is not taken for nothing: the connection would go
+ *  on as the proxy's own. Where all are ours, or nobody is named, the farthest that is known counts. */
+static enum lp2p_err judge_forwarded(void *ctx, const char *forwarded)
+{
+    struct lp2p_upgrade *upgrade = ctx;
+    struct lp2p_upgrade_arg *arg = upgrade->arg;
+    struct lp2p_ip_port client = upgrade->from;
+    struct lp2p_door remote;
+    if (!may_tell(upgrade)) {
+        return LP2P_OK;
+    }
+    if (lp2p_forwarded_client(lp2p_span_str(forwarded), trusted, &upgrade->ctx->config, &client) == LP2P_EMALFORMED) {
+        upgrade->misled = true;
+        (void)snprintf(upgrade->text, sizeof(upgrade->text), "X-Forwarded-For names no address");
+        return LP2P_EMALFORMED;
+    }
+    upgrade->from = client;
+    if (lp2p_door_read(&arg->remote, &remote) == LP2P_OK) {
+        lp2p_door_address(remote.kind, &client, &arg->remote);
+    }
+    return LP2P_OK;
+}
+
 static enum lp2p_err add_ws(struct lp2p_upgrade *upgrade, const struct lp2p_door *door, const struct lp2p_rand *rand)
 {
     char host[HOST_MAX] = "";
-    struct lp2p_ws_start start = {.client = upgrade->arg->outbound};
+    struct lp2p_ws_start start = {.client = upgrade->arg->outbound, .judge = judge_forwarded, .judge_ctx = upgrade};
     if (start.client) {
         host_of(upgrade, door, host);
         if (!lp2p_ws_host_is_sendable(host)) {
@@ -133,20 +167,29 @@ enum lp2p_err lp2p_upgrade_carry(struct lp2p_upgrade *upgrade, enum lp2p_door_ki
     return err;
 }
 
+static void ask_about(struct lp2p_upgrade *upgrade)
+{
+    upgrade->told = true;
+    upgrade->stage = LP2P_UPGRADE_ADMISSION;
+}
+
 /** EAGAIN: more has to come. OK: a header was there and is consumed. */
 static enum lp2p_err read_proxy_header(struct lp2p_upgrade *upgrade)
 {
     struct lp2p_proxy_header header;
     enum lp2p_err err = lp2p_proxy_read(lp2p_upgrade_unread(upgrade), &header);
     if (err != LP2P_OK || header.size == 0) {
+        upgrade->misled = err != LP2P_OK;
         return err != LP2P_OK ? err : LP2P_EAGAIN;
     }
     upgrade->in_at += header.size;
-    upgrade->proxied = true;
+    upgrade->headed = true;
     if (header.has_addresses) {
         upgrade->from = header.source;
         lp2p_multiaddr_from_ip_tcp(header.source.ip, header.source.ip_len, header.source.port, &upgrade->arg->remote);
-        upgrade->stage = LP2P_UPGRADE_ADMISSION;
+        if (!trusted(&upgrade->ctx->config, &header.source)) {
+            ask_about(upgrade);
+        } /* else one proxy told of another, which has yet to speak */
     }
     return LP2P_OK;
 }
@@ -186,7 +229,7 @@ enum lp2p_err lp2p_upgrade_first_bytes(struct lp2p_upgrade *upgrade, const struc
 {
     unsigned kind = 0;
     enum lp2p_first_bytes first = lp2p_first_bytes_of(lp2p_upgrade_unread(upgrade));
-    if (upgrade->arg->from_proxy && !upgrade->proxied) {
+    if (may_tell(upgrade) && !upgrade->headed) {
         if (first == LP2P_FIRST_MORE) {
             return LP2P_EAGAIN;
         }
@@ -199,30 +242,16 @@ enum lp2p_err lp2p_upgrade_first_bytes(struct lp2p_upgrade *upgrade, const struc
         }
     }
     enum lp2p_err err = kind_of(upgrade, first, &kind);
+    if (err == LP2P_OK && kind == LP2P_DOOR_TCP && may_tell(upgrade)) {
+        ask_about(upgrade); /* nobody is named, nor will be */
+        return LP2P_OK;
+    }
     return err == LP2P_OK ? lp2p_upgrade_carry(upgrade, (enum lp2p_door_kind)kind, rand) : err;
-}
-
-static bool trusted(void *ctx, const struct lp2p_ip_port *hop)
-{
-    return lp2p_door_trusted(ctx, hop);
 }
 
 bool lp2p_upgrade_forwarded(struct lp2p_upgrade *upgrade)
 {
-    struct lp2p_upgrade_arg *arg = upgrade->arg;
-    struct lp2p_ip_port client;
-    struct lp2p_door remote;
-    if (arg->outbound || !arg->from_proxy || upgrade->proxied) {
-        return false;
-    }
-    upgrade->proxied = true;
-    const char *value = lp2p_carrier_ws_forwarded(upgrade->carrier);
-    if (lp2p_forwarded_client(lp2p_span_str(value), trusted, &upgrade->ctx->config, &client) != LP2P_OK) {
-        return false;
-    }
-    upgrade->from = client;
-    if (lp2p_door_read(&arg->remote, &remote) == LP2P_OK) {
-        lp2p_door_address(remote.kind, &client, &arg->remote);
-    }
-    return true;
+    bool now = may_tell(upgrade);
+    upgrade->told = true;
+    return now;
 }

@@ -21,7 +21,8 @@ static struct lp2p_http_head *head_of(llhttp_t *parser)
     return parser->data;
 }
 
-/** Appends; of what is too long the end is kept: the last hops of X-Forwarded-For are the ones that count. */
+/** Appends; of what is too long the end is kept: the last hops of X-Forwarded-For are the ones that count. What stands where it
+ *  was cut may be a part of another address: a '?' in front makes it none. */
 static void append(struct lp2p_http_field *field, const char *at, size_t len)
 {
     const size_t cap = sizeof(field->text) - 1;
@@ -38,6 +39,9 @@ static void append(struct lp2p_http_field *field, const char *at, size_t len)
     }
     memcpy(field->text + field->len, at, len);
     field->len += len;
+    if (field->cut) {
+        field->text[0] = '?';
+    }
     field->text[field->len] = '\0';
 }
 

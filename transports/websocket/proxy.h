@@ -20,8 +20,8 @@ struct lp2p_proxy_header {
 enum lp2p_err lp2p_proxy_read(struct lp2p_span in, struct lp2p_proxy_header *header) LP2P_MUST_CHECK;
 
 /** The client in an X-Forwarded-For value that a trusted proxy sent: hops are read from the right, as long as they are trusted,
- *  so that what a client made up on the left counts for nothing. Port 0 when none is named. ENOTFOUND: empty, or all are trusted;
- *  EMALFORMED: an entry that had to be read is no IP address. */
+ *  so that what a client made up on the left counts for nothing. Port 0 when none is named. ENOTFOUND: all are trusted, *client is
+ *  the one on the left; or there are none, *client is untouched. EMALFORMED: an entry that had to be read is no IP address. */
 enum lp2p_err lp2p_forwarded_client(struct lp2p_span value, bool (*trusted)(void *ctx, const struct lp2p_ip_port *hop),
                                     void *ctx, struct lp2p_ip_port *client) LP2P_MUST_CHECK;
 

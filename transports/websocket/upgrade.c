@@ -21,6 +21,8 @@ struct lp2p_ws_upgrade {
     bool client;
     struct lp2p_http_head head;
     char accept[29]; /* client: what the server has to say */
+    lp2p_ws_judge judge; /* server; NULL: any claim is good */
+    void *judge_ctx;
     struct lp2p_ws_upgrade_event event;
     size_t said_at, said_len; /* request or answer that is being drained */
     char said[SAID_MAX];
@@ -161,6 +163,9 @@ static enum lp2p_err judge_request(const struct lp2p_http_head *head)
 static enum lp2p_err on_request(struct lp2p_ws_upgrade *upgrade)
 {
     enum lp2p_err err = judge_request(&upgrade->head);
+    if (err == LP2P_OK && upgrade->judge != NULL) {
+        err = upgrade->judge(upgrade->judge_ctx, lp2p_ws_upgrade_forwarded(upgrade));
+    }
     if (err != LP2P_OK) {
         return refuse(upgrade, err);
     }
@@ -233,10 +238,11 @@ size_t lp2p_ws_upgrade_memory_bytes(void)
 
 const char *lp2p_ws_upgrade_forwarded(const struct lp2p_ws_upgrade *upgrade)
 {
-    const struct lp2p_http_field *field = &upgrade->head.kept[LP2P_HTTP_FORWARDED];
-    if (!field->cut) {
-        return field->text;
-    }
-    const char *comma = strchr(field->text, ','); /* the rest of an entry would be another address */
-    return comma == NULL ? "" : comma + 1;
+    return upgrade->head.kept[LP2P_HTTP_FORWARDED].text;
+}
+
+void lp2p_ws_upgrade_judge(struct lp2p_ws_upgrade *upgrade, lp2p_ws_judge judge, void *ctx)
+{
+    upgrade->judge = judge;
+    upgrade->judge_ctx = ctx;
 }

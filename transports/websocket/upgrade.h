@@ -50,8 +50,12 @@ lp2p_time lp2p_ws_upgrade_deadline(const struct lp2p_ws_upgrade *upgrade); /* LP
 size_t lp2p_ws_upgrade_memory_bytes(void);
 
 /** Server: what proxies wrote into X-Forwarded-For (all its fields, joined by commas), as it came: a claim that is worth what the
- *  sender of the request is. Of a long one the last entries, whole ones only. "": none. */
+ *  sender of the request is. Of a long one the end, with a '?' in front of the entry that may not be whole. "": none. */
 const char *lp2p_ws_upgrade_forwarded(const struct lp2p_ws_upgrade *upgrade);
+/** Judges such a claim before the server agrees to an upgrade; not asked about requests that are none. OK, or EMALFORMED:
+ *  the answer is 400. */
+typedef enum lp2p_err (*lp2p_ws_judge)(void *ctx, const char *forwarded);
+void lp2p_ws_upgrade_judge(struct lp2p_ws_upgrade *upgrade, lp2p_ws_judge judge, void *ctx);
 
 /** Base64 of SHA-1 of key and the constant of RFC 6455: 28 characters and NUL. */
 void lp2p_ws_accept_value(struct lp2p_span key, char out[29]);

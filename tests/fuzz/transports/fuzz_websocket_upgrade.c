@@ -3,6 +3,7 @@
  * than the limit. In answers to a client the byte 0xaa stands for the right accept value. */
 #include "base/check.h"
 #include "websocket/first_bytes.h"
+#include "websocket/proxy.h"
 #include "websocket/upgrade.h"
 
 #include <stdlib.h>
@@ -10,11 +11,31 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct outcome {
+    unsigned judged;
+    bool misled;
     enum lp2p_err err;
     struct lp2p_ws_upgrade_event event;
     size_t used, said_len;
     uint8_t said[4096];
 };
+
+static bool trust_odd(void *ctx, const struct lp2p_ip_port *hop)
+{
+    (void)ctx;
+    return (hop->ip[hop->ip_len - 1] & 1) != 0;
+}
+
+/* As a node judges that has proxies which it trusts. */
+static enum lp2p_err judge(void *ctx, const char *forwarded)
+{
+    struct outcome *out = ctx;
+    struct lp2p_ip_port client;
+    enum lp2p_err err = lp2p_forwarded_client(lp2p_span_str(forwarded), trust_odd, NULL, &client);
+    LP2P_CHECK(forwarded[0] != '?' || err != LP2P_ENOTFOUND); /* what was cut is not taken for nothing */
+    out->judged++;
+    out->misled = err == LP2P_EMALFORMED;
+    return out->misled ? err : LP2P_OK;
+}
 
 static struct lp2p_ws_upgrade *begin(bool client)
 {
@@ -31,6 +52,7 @@ static void run(bool client, struct lp2p_span in, size_t piece, struct outcome *
 {
     struct lp2p_ws_upgrade *upgrade = begin(client);
     *out = (struct outcome){.err = LP2P_OK};
+    lp2p_ws_upgrade_judge(upgrade, judge, out);
     if (client) {
         (void)lp2p_ws_upgrade_drain(upgrade, out->said, sizeof(out->said), 0);
     }
@@ -50,6 +72,8 @@ static void run(bool client, struct lp2p_span in, size_t piece, struct outcome *
     out->said_len = lp2p_ws_upgrade_drain(upgrade, out->said, sizeof(out->said), 0);
     LP2P_CHECK(client == (out->said_len == 0) || out->event.kind == LP2P_WS_UPGRADE_NONE);
     LP2P_CHECK(strlen(lp2p_ws_upgrade_forwarded(upgrade)) <= LP2P_WS_FORWARDED_MAX);
+    LP2P_CHECK(out->judged == (!client && (out->event.status == 101 || out->misled)));
+    LP2P_CHECK(!out->misled || (out->err == LP2P_EMALFORMED && out->event.status == 400));
     lp2p_ws_upgrade_free(upgrade);
 }
 

@@ -356,7 +356,10 @@ static void test_websocket_upgrade_forwards_whole_addresses(void **state)
             feed_upgrade(upgrade, lp2p_span_str(","), 100, &err);
         }
         feed_upgrade(upgrade, lp2p_span_str("\r\n"), 100, &err);
-        assert_int_equal(strncmp(lp2p_ws_upgrade_forwarded(upgrade), "203.0.113.77,", 13), 0);
+        const char *text = lp2p_ws_upgrade_forwarded(upgrade);
+        assert_int_equal(text[0], '?'); /* nobody takes the rest of the first one for an address */
+        assert_true(strcspn(text, ",") <= sizeof("?203.0.113.77") - 1);
+        assert_int_equal(strncmp(strchr(text, ','), ",203.0.113.77,", 14), 0);
         lp2p_ws_upgrade_free(upgrade);
     }
     struct lp2p_ws_upgrade *upgrade = lp2p_ws_upgrade_server(NULL);
@@ -366,8 +369,54 @@ static void test_websocket_upgrade_forwards_whole_addresses(void **state)
         feed_upgrade(upgrade, lp2p_span_str("1.2.3.4."), 100, &err);
     }
     feed_upgrade(upgrade, lp2p_span_str("\r\n"), 100, &err);
-    assert_string_equal(lp2p_ws_upgrade_forwarded(upgrade), ""); /* one entry, and it is not whole */
+    assert_int_equal(lp2p_ws_upgrade_forwarded(upgrade)[0], '?'); /* one entry, and it is not whole: that is not none */
     lp2p_ws_upgrade_free(upgrade);
+}
+
+struct asked {
+    unsigned times;
+    enum lp2p_err verdict;
+    char forwarded[64];
+};
+
+static enum lp2p_err ask_judge(void *ctx, const char *forwarded)
+{
+    struct asked *asked = ctx;
+    asked->times++;
+    (void)snprintf(asked->forwarded, sizeof(asked->forwarded), "%s", forwarded);
+    return asked->verdict;
+}
+
+/* Who said where a request comes from is judged before 101 is said, and only for requests that would get it. */
+static void test_websocket_upgrade_judges_forwarded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request;
+        enum lp2p_err verdict;
+        unsigned times, status;
+        const char *forwarded;
+    } cases[] = {
+        {REQUEST(GOOD "X-Forwarded-For: 1.2.3.4\r\n"), LP2P_OK, 1, 101, "1.2.3.4"},
+        {REQUEST(GOOD), LP2P_OK, 1, 101, ""},
+        {REQUEST(GOOD "X-Forwarded-For: x\r\n"), LP2P_EMALFORMED, 1, 400, "x"},
+        {REQUEST("X-Forwarded-For: x\r\n"), LP2P_EMALFORMED, 0, 426, ""},
+    };
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(cases); i++) {
+        struct lp2p_ws_upgrade *upgrade = lp2p_ws_upgrade_server(NULL);
+        struct asked asked = {.verdict = cases[i].verdict};
+        enum lp2p_err err;
+        char status[16];
+        lp2p_ws_upgrade_judge(upgrade, ask_judge, &asked);
+        feed_upgrade(upgrade, lp2p_span_str(cases[i].request), 7, &err);
+        assert_int_equal(err == LP2P_OK, cases[i].status == 101);
+        drain_upgrade(upgrade);
+        (void)snprintf(status, sizeof(status), "HTTP/1.1 %u ", cases[i].status);
+        assert_int_equal(strncmp(said, status, strlen(status)), 0);
+        assert_int_equal(asked.times, cases[i].times);
+        assert_string_equal(asked.forwarded, cases[i].forwarded);
+        lp2p_ws_upgrade_free(upgrade);
+    }
 }
 
 static void test_AH12_first_bytes(void **state)
@@ -430,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_websocket_upgrade_client_wrong_answers),
         cmocka_unit_test(test_websocket_upgrade_client_refuses_what_it_cannot_send),
         cmocka_unit_test(test_websocket_upgrade_reports_forwarded),
+        cmocka_unit_test(test_websocket_upgrade_judges_forwarded),
         cmocka_unit_test(test_websocket_upgrade_forwards_whole_addresses),
         cmocka_unit_test(test_AH12_first_bytes),
     };
