@@ -38,7 +38,7 @@ struct dns_server {
     pthread_mutex_t lock;
     size_t len, questions_len;
     struct record records[RECORDS_MAX];
-    char questions[1024][NAME_MAX_];
+    struct { char name[NAME_MAX_]; unsigned id, type; bool over_tcp; } questions[1024];
 };
 
 struct out {
@@ -144,6 +144,23 @@ static void put_leading(struct out *out, const char *to)
     put_answer(out, TYPE_TXT, 60, data, txt_data(text, data));
 }
 
+/** Who is answered too late asks again, with the same number: that is the same question. */
+static void note_question(struct dns_server *server, const char *name, unsigned id, unsigned type, bool over_tcp)
+{
+    size_t i = 0;
+    while (i < server->questions_len && (server->questions[i].id != id || server->questions[i].type != type ||
+                                         server->questions[i].over_tcp != over_tcp || strcmp(server->questions[i].name, name) != 0)) {
+        i++;
+    }
+    if (i == server->questions_len && i < 1024) {
+        (void)snprintf(server->questions[i].name, NAME_MAX_, "%s", name);
+        server->questions[i].id = id;
+        server->questions[i].type = type;
+        server->questions[i].over_tcp = over_tcp;
+        server->questions_len++;
+    }
+}
+
 static void answer(struct dns_server *server, const uint8_t *message, size_t len, bool over_tcp, struct out *out)
 {
     char name[NAME_MAX_] = "", next[NAME_MAX_ + 16];
@@ -154,9 +171,7 @@ static void answer(struct dns_server *server, const uint8_t *message, size_t len
         return;
     }
     pthread_mutex_lock(&server->lock);
-    if (server->questions_len < 1024) {
-        (void)snprintf(server->questions[server->questions_len++], NAME_MAX_, "%s", name);
-    }
+    note_question(server, name, (unsigned)(message[0] << 8 | message[1]), type, over_tcp);
     enum dns_answer how = behaviour(server, name);
     const uint8_t header[] = {message[0], message[1], 0x85, 0x80, 0, 1, 0, 0, 0, 0, 0, 0};
     put(out, header, sizeof(header));
@@ -357,7 +372,7 @@ unsigned dns_server_questions(struct dns_server *server, const char *name)
     unsigned n = 0;
     pthread_mutex_lock(&server->lock);
     for (size_t i = 0; i < server->questions_len; i++) {
-        n += name == NULL || strcasecmp(server->questions[i], name) == 0;
+        n += name == NULL || strcasecmp(server->questions[i].name, name) == 0;
     }
     pthread_mutex_unlock(&server->lock);
     return n;

@@ -29,7 +29,7 @@ const char *dns_server_text(const struct dns_server *server);
 void dns_server_a(struct dns_server *server, const char *name, const char *ip, uint32_t ttl_s); /* A or AAAA by the text */
 void dns_server_txt(struct dns_server *server, const char *name, const char *text, uint32_t ttl_s); /* split into strings of 255 */
 void dns_server_behave(struct dns_server *server, const char *name, enum dns_answer how);
-/** Questions that came for a name (any type); NULL: for all. */
+/** Questions that came for a name (any type), each counted once however often it was sent; NULL: for all. */
 unsigned dns_server_questions(struct dns_server *server, const char *name);
 
 #endif
