@@ -63,10 +63,17 @@ def stop(process):
     process.wait()
 
 
+HELD = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """A port that nobody else gets while this program runs: its socket stays bound and never listens, and who sets SO_REUSEADDR, as
+    all servers here do, can listen beside it."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(('127.0.0.1', 0))
+    HELD.append(held)
+    return held.getsockname()[1]
 
 
 class Redis:
@@ -93,6 +100,8 @@ class Redis:
             time.sleep(0.05)
 
     def __enter__(self):
+        if self.process:
+            self.ask('PING')  # time limits of what is tested begin when it answers
         return self
 
     def __exit__(self, *_):

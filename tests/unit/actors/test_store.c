@@ -16,6 +16,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#define PATIENCE_MS 60000
+
 static char dir[64];
 
 /* Takes the place of the C library's: while it jumps, each look at the wall clock finds it 10 s further on. */
@@ -300,7 +302,7 @@ static struct lp2p_node *start(bool keep, const char *listen)
 
 static void done(struct lp2p_op *op, enum lp2p_err want)
 {
-    assert_int_equal(lp2p_op_wait(op, 20000), LP2P_OK);
+    assert_int_equal(lp2p_op_wait(op, PATIENCE_MS), LP2P_OK);
     assert_int_equal(lp2p_op_result(op), want);
     lp2p_op_free(op);
 }
@@ -348,7 +350,7 @@ static void test_store_of_a_node(void **state)
     assert_string_equal(lp2p_node_peer_id(a), self);
     /* The population rule finds b by itself: nobody has told this node of it. */
     bool connected = false;
-    for (int i = 0; i < 200 && !connected; i++) {
+    for (int i = 0; i < PATIENCE_MS / 50 && !connected; i++) {
         connected = lp2p_node_is_connected(a, lp2p_node_peer_id(b));
         usleep(connected ? 0 : 50000);
     }
@@ -362,10 +364,10 @@ static void test_store_of_a_node(void **state)
     (void)snprintf(peer_b, sizeof(peer_b), "%s", lp2p_node_peer_id(b));
     lp2p_node_free(b);
     enum lp2p_err err = LP2P_ESTATE;
-    for (int i = 0; i < 400 && err == LP2P_ESTATE;
+    for (int i = 0; i < PATIENCE_MS / 20 && err == LP2P_ESTATE;
          i++) { /* until the end of the connection is known, and no dial is on */
         assert_int_equal(lp2p_node_forget(a, peer_b, &op), LP2P_OK);
-        assert_int_equal(lp2p_op_wait(op, 20000), LP2P_OK);
+        assert_int_equal(lp2p_op_wait(op, PATIENCE_MS), LP2P_OK);
         err = lp2p_op_result(op);
         lp2p_op_free(op);
         usleep(err == LP2P_ESTATE ? 20000 : 0);
@@ -422,7 +424,7 @@ static size_t loaded(struct lp2p_node **node, const char *peer_text, bool *signe
     struct lp2p_peer *known = NULL;
     enum lp2p_err err = LP2P_ENOTFOUND;
     *node = start(true, "/ip4/127.0.0.1/tcp/0");
-    for (int i = 0; i < 400 && err != LP2P_OK; i++) {
+    for (int i = 0; i < PATIENCE_MS / 20 && err != LP2P_OK; i++) {
         err = lp2p_node_peer(*node, peer_text, &known);
         usleep(err == LP2P_OK ? 0 : 20000);
     }
@@ -545,7 +547,7 @@ static void test_store_after_a_restart_of_the_swarm(void **state)
     dial(a, b);
     assert_int_equal(lp2p_node_fail_actor(a, "swarm"), LP2P_OK);
     bool again = false;
-    for (int i = 0; i < 200 && !again; i++) {
+    for (int i = 0; i < PATIENCE_MS / 50 && !again; i++) {
         struct lp2p_peer *known = NULL;
         again = lp2p_node_peer(a, lp2p_node_peer_id(b), &known) == LP2P_OK && known->connected;
         lp2p_peers_free(known, 1);

@@ -184,7 +184,7 @@ static void test_store_of_a_node_is_full(void **state)
     lp2p_peer_id_text(&wanted.id, text);
     struct lp2p_node *a = start();
     assert_int_equal(lp2p_node_tag(a, text, "friend", 7, &op), LP2P_OK);
-    assert_int_equal(lp2p_op_wait(op, 20000), LP2P_OK);
+    assert_int_equal(lp2p_op_wait(op, 60000), LP2P_OK);
     assert_int_equal(lp2p_op_result(op), LP2P_OK);
     lp2p_op_free(op);
     for (int i = 0; i < 3000 && __atomic_load_n(&given_up, __ATOMIC_ACQUIRE) == 0; i++) {

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """test_programs.py LP2PD LP2P: options, exit codes, output and signals of the two programs; prints TAP."""
 import base64
+import contextlib
 import json
 import os
 import queue
@@ -251,6 +252,14 @@ def daemon_hangs_up():
         os.close(side)
 
 
+@contextlib.contextmanager
+def nobody(peer):
+    """An address of this peer where nobody listens, and nobody else can meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"/ip4/127.0.0.1/tcp/{held.getsockname()[1]}/p2p/{peer}"
+
+
 def daemon_bootstrap_down():
     """A bootstrap peer that cannot be reached is told of by itself: which one, where, at which stage, why."""
     with Daemon("--ephemeral") as other:
@@ -259,7 +268,7 @@ def daemon_bootstrap_down():
         other.wait("ready")
         with Daemon("--ephemeral", "--bootstrap", address.replace(peer, OTHER_PEER)) as daemon:
             daemon.wait("warn", "bootstrap", OTHER_PEER, address.split("/p2p/")[0], f"got {peer}", lines=daemon.errors)
-    with Daemon("--ephemeral", "--bootstrap", address) as daemon:
+    with nobody(peer) as address, Daemon("--ephemeral", "--bootstrap", address) as daemon:
         daemon.wait("warn", "bootstrap", peer, "connect: connection refused", "next try in", lines=daemon.errors)
 
 
@@ -360,11 +369,12 @@ def failed_dials():
         assert line["code"] == "ENEGOTIATION" and line["stage"] == "protocol" and line["streams_failed"] == 1
         line, _ = result("dht", "get", "k", "--peer", address, code=1)
         assert "/lotus/kad/1.0.0" in line["detail"]
-    line, _ = result("ping", address, code=1)
-    assert line["code"] == "ECONNREFUSED" and line["stage"] == "connect" and line["address"] == address
-    assert "that the peer runs" in line["hint"], line
-    _, err = run(LP2P, "ping", address, code=1)
-    assert err.count(address) == 1 and "\nhint: nobody listens there" in err, err
+    with nobody(peer) as address:
+        line, _ = result("ping", address, code=1)
+        assert line["code"] == "ECONNREFUSED" and line["stage"] == "connect" and line["address"] == address
+        assert "that the peer runs" in line["hint"], line
+        _, err = run(LP2P, "ping", address, code=1)
+        assert err.count(address) == 1 and "\nhint: nobody listens there" in err, err
     with Daemon("--ephemeral", listen=f"{LOOPBACK}/ws") as daemon:
         address = daemon.address()
         for other, stage, word in (("", "security", "a WebSocket"), ("/wss", "connect", "/wss")):

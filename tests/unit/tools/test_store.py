@@ -69,6 +69,12 @@ class Node:
             assert time.monotonic() < end and self.process.poll() is None, f"{peer} was not kept:\n" + "".join(self.log[-20:])
             time.sleep(0.02)
 
+    def wait_any(self):
+        end = time.monotonic() + PATIENCE
+        while not self.kept:
+            assert time.monotonic() < end and self.process.poll() is None, "nobody was kept:\n" + "".join(self.log[-20:])
+            time.sleep(0.02)
+
     def end(self, number):
         self.process.send_signal(number)
         self.process.wait(PATIENCE)
@@ -79,7 +85,7 @@ class Node:
 def visit(address, stop):
     """New peers knock, one after the other; each tells an address of its own, so that it is worth keeping."""
     while not stop.is_set():
-        subprocess.run([LP2P, "identify", address, "--listen", "/ip4/127.0.0.1/tcp/0", "--timeout", "5"], stdout=subprocess.DEVNULL,
+        subprocess.run([LP2P, "identify", address, "--listen", "/ip4/127.0.0.1/tcp/0", "--timeout", "30"], stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, check=False)
 
 
@@ -100,6 +106,8 @@ def killed():
             visitors = [threading.Thread(target=visit, args=(address, stop)) for _ in range(2)]
             for visitor in visitors:
                 visitor.start()
+            if number % 4 == 0:  # on a busy machine no peer might ever be kept
+                node.wait_any()
             time.sleep(chance.uniform(0.05, 1.3))  # the moment is what varies, nothing waits for it
             stop.set()
             node.end(signal.SIGKILL)
@@ -111,10 +119,16 @@ def killed():
     print(f"# {kills} kills, {total} peers acknowledged, none lost")
 
 
+HELD = []
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody else gets: its socket stays bound and never listens, and lp2pd, which sets SO_REUSEADDR, can beside it."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    HELD.append(held)
+    return held.getsockname()[1]
 
 
 def reconnected():

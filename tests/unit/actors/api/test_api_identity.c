@@ -38,7 +38,7 @@ static void assert_talk(struct lp2p_node *a, struct lp2p_node *b)
     struct lp2p_peer *peer = NULL;
     assert_true(lp2p_node_addrs(a, addr, 1) >= 1);
     assert_int_equal(lp2p_node_connect(b, addr[0], &op), LP2P_OK);
-    assert_int_equal(lp2p_op_wait(op, 20000), LP2P_OK);
+    assert_int_equal(lp2p_op_wait(op, 60000), LP2P_OK);
     if (lp2p_op_result(op) != LP2P_OK) {
         fail_msg("%s", lp2p_op_detail(op));
     }
