@@ -192,14 +192,15 @@ enum lp2p_err lp2p_groups_start(struct lp2p_rt *rt)
     return err;
 }
 
-/* Whether that thread gets its instance now: one that stays, or had one before. Others wait until it is asked for. */
+/* Whether that thread gets its instance of a spec that is registered now: one that stays, or had one of an earlier registration
+ * (which has ended or is about to, and then does not find its number here any more). Others wait until it is asked for. */
 static bool wants_instance(const struct lp2p_rt *rt, struct lp2p_driver *driver, unsigned group, unsigned index)
 {
     if (rt->config.simulated) {
         return true;
     }
     return driver->state == LP2P_DRIVER_RUNNING && !driver->closing && driver->group == group &&
-           (driver->kind == LP2P_DRIVER_FIXED || driver->residents[index] == LP2P_RESIDENT_ENDED);
+           (driver->kind == LP2P_DRIVER_FIXED || driver->residents[index] != 0);
 }
 
 static enum lp2p_err add_everywhere_locked(struct lp2p_rt *rt, unsigned group, unsigned index, bool initial,

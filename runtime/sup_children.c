@@ -106,13 +106,9 @@ void lp2p_child_adopt(struct lp2p_sup *sup, struct lp2p_child *child, bool initi
     }
 }
 
-void lp2p_child_started(struct lp2p_sup *sup, struct lp2p_child *child)
+/* The first start of a spec of residents does not wait for this instance any more: it is up, or it will never be. */
+static void settle_initial(struct lp2p_child *child)
 {
-    if (child->state == LP2P_CHILD_STARTING) {
-        child->state = LP2P_CHILD_UP;
-    }
-    lp2p_sup_emit(sup, child->was_up ? LP2P_SUP_RESTARTED : LP2P_SUP_STARTED, child, LP2P_OK);
-    child->was_up = true;
     if (child->initial) {
         child->initial = false;
         if (child->resident_spec != NULL && --child->resident_spec->waiting == 0) {
@@ -121,12 +117,23 @@ void lp2p_child_started(struct lp2p_sup *sup, struct lp2p_child *child)
     }
 }
 
+void lp2p_child_started(struct lp2p_sup *sup, struct lp2p_child *child)
+{
+    if (child->state == LP2P_CHILD_STARTING) {
+        child->state = LP2P_CHILD_UP;
+    }
+    lp2p_sup_emit(sup, child->was_up ? LP2P_SUP_RESTARTED : LP2P_SUP_STARTED, child, LP2P_OK);
+    child->was_up = true;
+    settle_initial(child);
+}
+
 /* The child has ended and will not be started again by this supervisor. */
 static void retire(struct lp2p_sup *sup, struct lp2p_child *child)
 {
     struct lp2p_rt *rt = sup->self->rt;
     struct lp2p_slot *slot = child->slot;
     child->placed = false;
+    settle_initial(child);
     if (child->is_static && !child->forget) {
         lp2p_slot_vacate(rt, slot, LP2P_VACATE_PARK);
         return;
