@@ -202,13 +202,13 @@ struct lp2p_driver *lp2p_driver_start_locked(struct lp2p_rt *rt, enum lp2p_drive
     memset(driver->name, 0, sizeof(driver->name));
     memcpy(driver->name, name, strnlen(name, sizeof(driver->name) - 1));
     __atomic_store_n(&driver->quit, 0, __ATOMIC_RELEASE);
-    __atomic_store_n(&driver->ready, NULL, __ATOMIC_SEQ_CST);
     if (create_thread(driver, stack_kib) != 0) {
-        __atomic_store_n(&driver->ready, LP2P_READY_CLOSED, __ATOMIC_SEQ_CST);
         driver->state = LP2P_DRIVER_FREE;
         *err = LP2P_EIO;
         return NULL;
     }
+    /* Only now, while the thread waits for the lock: what a sender with an old address puts there must find somebody. */
+    __atomic_store_n(&driver->ready, NULL, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&rt->threads, 1, __ATOMIC_RELAXED);
     return driver;
 }
