@@ -190,7 +190,8 @@ static void take_response(struct lp2p_mdns *mdns, lp2p_time now)
         const struct lp2p_peer_id *told = NULL;
         if (is_own(mdns, instance)) {
             if (instance->ttl_s == 0 && mdns->own_len > 0) {
-                plan(mdns, &mdns->answer_at, mdns->answered, now); /* somebody else's word: we are here */
+                mdns->waited.ip_len = 0; /* somebody else's word, and nobody's to take back: we are here */
+                plan(mdns, &mdns->answer_at, mdns->answered, now);
             }
             continue;
         }

@@ -92,7 +92,8 @@ size_t lp2p_mdns_cache_known(const struct lp2p_mdns_cache *cache, lp2p_time now,
     for (size_t i = 0; i < LP2P_MDNS_CACHE_MAX && len < cap; i++) {
         const struct lp2p_mdns_cached *it = &cache->items[i];
         uint64_t age_s = lp2p_time_since(now, it->heard) / LP2P_SEC(1);
-        if (it->heard != 0 && it->leaves_at == LP2P_NEVER && age_s * 2 < it->instance.ttl_s) {
+        bool found = it->heard != 0 && it->peer.len > 0; /* a pointer alone does not say where */
+        if (found && it->leaves_at == LP2P_NEVER && age_s * 2 < it->instance.ttl_s) {
             out[len] = it->instance;
             out[len++].ttl_s -= (uint32_t)age_s;
         }

@@ -33,7 +33,7 @@ void lp2p_mdns_cache_doubt(struct lp2p_mdns_cache *cache, const struct lp2p_peer
 lp2p_time lp2p_mdns_cache_next(const struct lp2p_mdns_cache *cache);
 /** Takes out an instance that is gone; its peer. False: none. */
 bool lp2p_mdns_cache_gone(struct lp2p_mdns_cache *cache, lp2p_time now, struct lp2p_peer_id *peer);
-/** Copies the instances that have more than half of their life before them, with what is left of it. */
+/** Copies the instances whose peer is known, and that have more than half of their life before them, with what is left of it. */
 size_t lp2p_mdns_cache_known(const struct lp2p_mdns_cache *cache, lp2p_time now, struct lp2p_mdns_instance *out, size_t cap);
 
 #endif

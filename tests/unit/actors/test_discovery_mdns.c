@@ -350,6 +350,23 @@ static void test_mdns_asks_with_known_answers(void **state)
     assert_int_equal(known_to_us(NOW), 0);
 }
 
+/* A pointer alone says not where the peer is: who is named as known for it would never be told of again. */
+static void test_mdns_pointer_alone_is_not_known(void **state)
+{
+    (void)state;
+    static const char target[] = "\3one" SERVICE;
+    const struct lp2p_multiaddr addr = with_peer("/ip4/10.0.0.2/tcp/1", 1);
+    struct packet packet = start(0x8400, 0, 1);
+    struct lp2p_mdns_dress dress;
+    start_machine(NULL);
+    put_ptr(&packet, SERVICE, sizeof(SERVICE), LP2P_MDNS_TTL_S, target, sizeof(target));
+    assert_int_equal(take(packet.bytes, packet.len, &NEIGHBOUR, NOW, &dress), 0);
+    assert_int_equal(kit.mdns.invalid, 0);
+    assert_int_equal(known_to_us(NOW), 0);
+    tell_as("one", &addr, NOW, true);
+    assert_int_equal(known_to_us(NOW), 1);
+}
+
 /* The machine after its announcements, with nothing to say. */
 static lp2p_time start_silent(void)
 {
@@ -413,6 +430,17 @@ static void test_mdns_known_answers_in_two_packets(void **state)
     assert_int_not_equal(kit.mdns.answer_at, LP2P_NEVER);
 }
 
+/* Somebody says in our name that we are gone, and then that it knows us: all the others have to hear that we are here. */
+static void test_mdns_false_farewell_is_not_hushed_up(void **state)
+{
+    (void)state;
+    lp2p_time now = start_silent();
+    ask_knowing(0x0200, true, 0, &NEIGHBOUR, now);
+    leave(kit.mdns.name, now);
+    ask_knowing(0, false, LP2P_MDNS_TTL_S, &NEIGHBOUR, now);
+    assert_true(kit.mdns.answer_at <= now + LP2P_MS(120));
+}
+
 /* All nodes give the same answer to who asks for services: RFC 6762 7.4, and 7.1. */
 static void test_mdns_services_once(void **state)
 {
@@ -459,6 +487,8 @@ int main(void)
         cmocka_unit_test(test_mdns_asks_with_known_answers),
         cmocka_unit_test(test_mdns_known_answer_suppression),
         cmocka_unit_test(test_mdns_known_answers_in_two_packets),
+        cmocka_unit_test(test_mdns_pointer_alone_is_not_known),
+        cmocka_unit_test(test_mdns_false_farewell_is_not_hushed_up),
         cmocka_unit_test(test_mdns_services_once),
     };
     return cmocka_run_group_tests_name("discovery_mdns", tests, NULL, NULL);
