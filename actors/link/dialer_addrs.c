@@ -222,6 +222,21 @@ struct lp2p_candidate *lp2p_dial_next(const struct lp2p_dial *dial)
 
 /* ---- names */
 
+/** The name is looked up for this dial already, and not too late for who asks now. */
+static bool is_asked(struct lp2p_dialer *dialer, const struct lp2p_dial *dial, const struct lp2p_multiaddr *addr, bool named)
+{
+    for (size_t i = 0; i < dialer->resolving_len; i++) {
+        struct lp2p_resolving *it = &dialer->resolving[i];
+        if (it->dial == dial && lp2p_multiaddr_eq(&it->addr, addr)) {
+            it->named = it->named || named;
+            if (it->urgent || !(named || dial->user)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void ask(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p_dial *dial, const struct lp2p_multiaddr *addr,
                 bool named)
 {
@@ -236,7 +251,7 @@ static void ask(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p
     const uint64_t tag = ++dialer->serial;
     m->msg.tag = tag;
     m->addr = *addr;
-    m->urgent = named || dial->user;
+    const bool urgent = m->urgent = named || dial->user;
     m->deadline = dial->deadline;
     /* The records of a /dnsaddr are chosen by the peer id at its end, which is not kept with a known peer's addresses. */
     if (dial->peer.len > 0 && lp2p_endpoint_of(addr).transport == LP2P_TRANSPORT_NAME &&
@@ -249,7 +264,7 @@ static void ask(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2p
         pass_over(dial, addr, NULL, LP2P_EUNSUPPORTED, "names are not looked up");
         return;
     }
-    dialer->resolving[dialer->resolving_len++] = (struct lp2p_resolving){tag, dial, *addr, named};
+    dialer->resolving[dialer->resolving_len++] = (struct lp2p_resolving){tag, dial, *addr, named, urgent};
     dial->resolving++;
     dial->names += named ? 0 : 1;
 }
@@ -265,7 +280,9 @@ static void take_in(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct 
         struct lp2p_endpoint end = lp2p_endpoint_of(addr);
         bool known_kind = end.transport == LP2P_TRANSPORT_NAME || unusable(addr, &end, &dial->peer) == NULL;
         if (lp2p_endpoint_is_name(&end) && known_kind) {
-            ask(self, dialer, dial, addr, named);
+            if (!is_asked(dialer, dial, addr, named)) {
+                ask(self, dialer, dial, addr, named);
+            }
         } else {
             consider(self, dialer, dial, addr, addr, named);
         }

@@ -55,7 +55,8 @@ struct lp2p_resolving {
     uint64_t tag;
     struct lp2p_dial *dial;
     struct lp2p_multiaddr addr;
-    bool named; /* as of a candidate */
+    bool named;  /* as of a candidate */
+    bool urgent; /* the resolver was told so */
 };
 
 struct lp2p_dialer {

@@ -107,6 +107,32 @@ static void test_dial_by_name(void **state)
     dns_server_free(server);
 }
 
+/** Whoever asks for one peer again and again asks for its name once: the names of others still find room. */
+static void test_dial_asks_once_for_a_name(void **state)
+{
+    (void)state;
+    struct dns_server *server = dns_server_new();
+    char addr[LP2P_ADDR_TEXT_MAX], detail[LP2P_DETAIL_MAX];
+    enum { OPS = 400 };
+    struct lp2p_op *ops[OPS];
+    struct lp2p_node *a = node_with(dns_server_text(server), true), *b = node_with("", true);
+    dns_server_a(server, "b.example", "127.0.0.1", 60);
+    dns_server_behave(server, "b.example", DNS_RECORDS);
+    dns_server_behave(server, "*", DNS_SILENCE);
+    for (size_t i = 0; i < OPS; i++) {
+        static const char silent[] = "/dns4/silent.example/tcp/1/p2p/QmcgpsyWgH8Y8ajJz1Cu72KnS5uo2Aa2LpzU7kinSupNKC";
+        assert_int_equal(lp2p_node_connect(a, silent, &ops[i]), LP2P_OK);
+    }
+    (void)snprintf(addr, sizeof(addr), "/dns4/b.example/tcp/%u/p2p/%s", port_of(b), lp2p_node_peer_id(b));
+    assert_int_equal(connect_to(a, addr, detail), LP2P_OK);
+    for (size_t i = 0; i < OPS; i++) {
+        lp2p_op_free(ops[i]);
+    }
+    lp2p_node_free(a);
+    lp2p_node_free(b);
+    dns_server_free(server);
+}
+
 static unsigned remote_port(struct lp2p_node *at, struct lp2p_node *of)
 {
     struct lp2p_peer *peer = NULL;
@@ -180,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dial_by_name),
+        cmocka_unit_test(test_dial_asks_once_for_a_name),
         cmocka_unit_test(test_dial_from_the_listening_port),
         cmocka_unit_test(test_listening_port_is_not_shared),
         cmocka_unit_test(test_simultaneous_connects),
