@@ -22,6 +22,7 @@ struct lp2p_db {
     MDB_dbi dbi;
     int lock_fd;
     char path[1200]; /* DIR/peers */
+    char why[512];   /* of the last failure */
 };
 
 static enum lp2p_err tell(char *detail, size_t cap, enum lp2p_err err, const char *path, const char *what)
@@ -147,6 +148,7 @@ static enum lp2p_err open_file(struct lp2p_db *db, char *detail, size_t cap)
         if (rename(db->path, aside) != 0) {
             return tell(detail, cap, LP2P_EIO, db->path, strerror(errno));
         }
+        (void)tell(detail, cap, LP2P_OK, aside, "was no whole database; it was put aside, and its peers are not known any more");
         rc = open_env(db);
         rc = rc != 0 ? rc : open_table(db, &foreign);
     }
@@ -159,6 +161,7 @@ static enum lp2p_err open_file(struct lp2p_db *db, char *detail, size_t cap)
 enum lp2p_err lp2p_db_open(const char *dir, struct lp2p_db **out, char *detail, size_t detail_cap)
 {
     *out = NULL;
+    (void)snprintf(detail, detail_cap, "%s", "");
     struct lp2p_db *db = calloc(1, sizeof(*db));
     if (db == NULL) {
         return tell(detail, detail_cap, LP2P_ENOMEM, dir, "out of memory");
@@ -227,34 +230,53 @@ enum lp2p_err lp2p_batch_take(struct lp2p_span *batch, struct lp2p_span *key, st
     return LP2P_OK;
 }
 
-/* A full disk is not a full file: giving up peers would not help it. */
-static enum lp2p_err verdict(int rc)
+/* After a head page that could not be written LMDB does nothing any more (MDB_PANIC) until the file is opened anew. */
+static int begin(struct lp2p_db *db, unsigned flags, MDB_txn **txn)
 {
+    bool foreign = false;
+    int rc = db->env == NULL ? MDB_PANIC : mdb_txn_begin(db->env, NULL, flags, txn);
+    if (rc != MDB_PANIC) {
+        return rc;
+    }
+    if (db->env != NULL) {
+        mdb_env_close(db->env);
+        db->env = NULL;
+    }
+    rc = open_env(db);
+    rc = rc != 0 ? rc : open_table(db, &foreign);
+    return rc != 0 ? rc : mdb_txn_begin(db->env, NULL, flags, txn);
+}
+
+/* A full disk is not a full file: giving up peers would not help it. */
+static enum lp2p_err verdict(struct lp2p_db *db, int rc)
+{
+    if (rc != 0) {
+        (void)snprintf(db->why, sizeof(db->why), "%.400s: %s", db->path, mdb_strerror(rc));
+    }
     return rc == 0 ? LP2P_OK : rc == MDB_MAP_FULL ? LP2P_ELIMIT : rc == ENOMEM ? LP2P_ENOMEM : LP2P_EIO;
 }
 
 static enum lp2p_err write_once(struct lp2p_db *db, struct lp2p_span batch)
 {
     MDB_txn *txn = NULL;
-    int begun = lengthen(db, AHEAD + 2 * (uint64_t)batch.len);
-    enum lp2p_err err = verdict(begun != 0 ? begun : mdb_txn_begin(db->env, NULL, 0, &txn));
-    if (err != LP2P_OK) {
-        return err;
-    }
+    int begun = begin(db, 0, &txn);
+    enum lp2p_err err = verdict(db, begun != 0 ? begun : lengthen(db, AHEAD + 2 * (uint64_t)batch.len));
     while (err == LP2P_OK && batch.len > 0) {
         struct lp2p_span key, value;
         err = lp2p_batch_take(&batch, &key, &value);
-        if (err == LP2P_OK) {
+        if (err != LP2P_OK) {
+            (void)snprintf(db->why, sizeof(db->why), "%.400s: changes that cannot be read", db->path);
+        } else {
             MDB_val k = val(key), v = val(value);
             int rc = value.len > 0 ? mdb_put(txn, db->dbi, &k, &v, 0) : mdb_del(txn, db->dbi, &k, NULL);
-            err = verdict(rc == MDB_NOTFOUND ? 0 : rc);
+            err = verdict(db, rc == MDB_NOTFOUND ? 0 : rc);
         }
     }
     if (err != LP2P_OK) {
         mdb_txn_abort(txn);
         return err;
     }
-    return verdict(mdb_txn_commit(txn));
+    return verdict(db, mdb_txn_commit(txn));
 }
 
 static bool only_takes_away(struct lp2p_span batch)
@@ -286,7 +308,7 @@ enum lp2p_err lp2p_db_each(struct lp2p_db *db,
     MDB_txn *txn = NULL;
     MDB_cursor *cursor = NULL;
     MDB_val key, value;
-    int rc = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
+    int rc = begin(db, MDB_RDONLY, &txn);
     rc = rc != 0 ? rc : mdb_cursor_open(txn, db->dbi, &cursor);
     while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
         struct lp2p_span k = lp2p_span(key.mv_data, key.mv_size);
@@ -302,16 +324,21 @@ enum lp2p_err lp2p_db_each(struct lp2p_db *db,
         mdb_cursor_close(cursor);
     }
     mdb_txn_abort(txn);
-    return verdict(rc);
+    return verdict(db, rc);
 }
 
 size_t lp2p_db_len(struct lp2p_db *db)
 {
     MDB_txn *txn = NULL;
     MDB_stat stat = {0};
-    if (mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn) == 0) {
+    if (begin(db, MDB_RDONLY, &txn) == 0) {
         (void)mdb_stat(txn, db->dbi, &stat);
         mdb_txn_abort(txn);
     }
     return stat.ms_entries > 0 ? stat.ms_entries - 1 : 0; /* without the format */
+}
+
+const char *lp2p_db_why(const struct lp2p_db *db)
+{
+    return db->why;
 }

@@ -15,7 +15,8 @@
 struct lp2p_db;
 
 /** Makes the directory if need be. EEXIST: another process uses it. EIO, EVERSION (a newer format), ENOMEM; `detail` tells what
- *  and where. A file that is no database, or that has lost its end, is moved aside, and a new one is begun. */
+ *  and where. A file that is no database, or that has lost its end, is moved aside, and a new one is begun: OK, and `detail` tells
+ *  that (else it is empty). */
 enum lp2p_err lp2p_db_open(const char *dir, struct lp2p_db **out, char *detail, size_t detail_cap) LP2P_MUST_CHECK;
 void lp2p_db_close(struct lp2p_db *db); /* NULL-safe */
 
@@ -32,5 +33,7 @@ enum lp2p_err lp2p_db_write(struct lp2p_db *db, struct lp2p_span batch) LP2P_MUS
 enum lp2p_err lp2p_db_each(struct lp2p_db *db, void (*fn)(void *user, struct lp2p_span key, struct lp2p_span value),
                            void *user, void (*end)(void *user)) LP2P_MUST_CHECK;
 size_t lp2p_db_len(struct lp2p_db *db); /* keys */
+/** Which file, and why the last call that failed did; for people. */
+const char *lp2p_db_why(const struct lp2p_db *db);
 
 #endif

@@ -19,6 +19,7 @@ struct store {
     struct lp2p_actor *self;
     struct lp2p_context *ctx;
     unsigned writes;
+    unsigned failures; /* in a row */
 };
 
 /* ---- an index of all peers, by when they were last seen */
@@ -222,7 +223,7 @@ static void load(struct store *store, struct lp2p_ref to)
     index.check_until_ms = steady_ms() + CHECKS_MS_MAX;
     enum lp2p_err err = lp2p_db_each(store->ctx->db, index_add, &index, send_all);
     if (err != LP2P_OK) {
-        lp2p_log(store->ctx, LP2P_LOG_ERROR, "store", "cannot be read: %s", lp2p_strerror(err));
+        lp2p_log(store->ctx, LP2P_LOG_ERROR, "store", "cannot be read: %s", lp2p_db_why(store->ctx->db));
     }
     free(index.peer);
     free(index.record);
@@ -241,6 +242,25 @@ static void tell_written(const struct store *store, struct lp2p_span batch)
     }
 }
 
+/** The swarm tries again every two seconds: a disk that stays full is told of at the 1st, 2nd, 4th, 8th .. failure. */
+static void tell_failure(struct store *store, unsigned count)
+{
+    store->failures++;
+    if ((store->failures & (store->failures - 1)) == 0) {
+        lp2p_log(store->ctx, LP2P_LOG_ERROR, "store", "%u peers could not be written (failure %u; tried again): %s", count,
+                 store->failures, lp2p_db_why(store->ctx->db));
+    }
+}
+
+static void tell_success(struct store *store, struct lp2p_span batch)
+{
+    if (store->failures > 0) {
+        lp2p_log(store->ctx, LP2P_LOG_WARN, "store", "peers can be written again, after %u failures", store->failures);
+        store->failures = 0;
+    }
+    tell_written(store, batch);
+}
+
 static void write_batch(struct store *store, const struct lp2p_m_store_batch *m)
 {
     struct lp2p_span batch = lp2p_span(m->buf->bytes, m->len);
@@ -250,10 +270,10 @@ static void write_batch(struct store *store, const struct lp2p_m_store_batch *m)
         err = lp2p_db_write(store->ctx->db, batch);
     }
     if (err == LP2P_OK) {
-        tell_written(store, batch);
+        tell_success(store, batch);
         prune(store);
     } else {
-        lp2p_log(store->ctx, LP2P_LOG_ERROR, "store", "%u peers could not be written: %s", m->count, lp2p_strerror(err));
+        tell_failure(store, m->count);
     }
     struct lp2p_m_store_mark *answer = LP2P_NEW(STORE_WRITTEN, store_mark);
     if (answer != NULL) {
