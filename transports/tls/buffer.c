@@ -30,6 +30,9 @@ uint8_t *lp2p_tls_buffer_reserve(struct lp2p_tls_buffer *buffer, size_t len)
 
 enum lp2p_err lp2p_tls_buffer_append(struct lp2p_tls_buffer *buffer, struct lp2p_span bytes)
 {
+    if (bytes.len == 0) {
+        return LP2P_OK; /* an empty buffer has no memory, and needs none for it */
+    }
     uint8_t *to = lp2p_tls_buffer_reserve(buffer, bytes.len);
     if (to == NULL) {
         return buffer->max != 0 && bytes.len > buffer->max - lp2p_tls_buffer_waiting(buffer) ? LP2P_ELIMIT

@@ -4,6 +4,7 @@
 #include "tls_kit.h"
 #include "vectors.h"
 
+#include "tls/buffer.h"
 #include "tls/names.h"
 
 #include <setjmp.h>
@@ -213,8 +214,19 @@ static void test_tls_session_bytes_and_end(void **state)
         }
         assert_int_equal(talk.err_server, LP2P_OK);
         assert_int_equal(lp2p_tls_session_read(talk.server, &byte, 1, &n), LP2P_EEOF);
+        lp2p_tls_session_close(talk.client); /* again, when the first word is gone: nothing follows it */
+        assert_false(lp2p_tls_session_wants_drain(talk.client));
         talk_fini(&talk);
     }
+}
+
+/** What a second close has to say: nothing, which needs no memory. */
+static void test_tls_session_buffer_takes_nothing(void **state)
+{
+    (void)state;
+    struct lp2p_tls_buffer buffer = {.max = 10};
+    assert_int_equal(lp2p_tls_buffer_append(&buffer, lp2p_span(NULL, 0)), LP2P_OK);
+    assert_null(buffer.bytes);
 }
 
 static void test_tls_session_limits_what_waits(void **state)
@@ -356,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_tls_session_names_and_dates),
         cmocka_unit_test(test_tls_session_self_made),
         cmocka_unit_test(test_tls_session_bytes_and_end),
+        cmocka_unit_test(test_tls_session_buffer_takes_nothing),
         cmocka_unit_test(test_tls_session_limits_what_waits),
         cmocka_unit_test(test_tls_session_changed_and_foreign_bytes),
         cmocka_unit_test(test_tls_session_bad_pem),
