@@ -25,7 +25,7 @@ struct lp2p_counters {
     uint64_t connections_opened, connections_closed, connections_trimmed, connections_refused;
     uint64_t dials, dials_failed, dials_limited, upgrades_failed, upgrades_pending; /* upgrades_pending goes up and down */
     uint64_t proxied_invalid;
-    uint64_t messages_in, messages_out, messages_invalid, messages_duplicate, messages_dropped;
+    uint64_t messages_in, messages_out, messages_invalid, messages_duplicate, messages_dropped, messages_left_out;
     uint64_t streams_opened, streams_refused, streams_reset, streams_open; /* streams_open goes up and down */
     uint64_t dht_requests_in, dht_requests_refused, dht_records, dht_providers, dht_peers; /* the last three are gauges */
     uint64_t events_lost, notifications_dropped;

@@ -205,6 +205,13 @@ struct lp2p_m_link_status {
     uint32_t streams;      /* open, negotiated, other than identify's */
     uint64_t rtt_ns;
 };
+/** muxer -> swarm (normal): the peer refused a stream for this protocol. Sent before the word to who asked. */
+struct lp2p_m_link_refused {
+    struct lp2p_msg msg;
+    uint64_t conn;
+    uint32_t told; /* of STREAM_OPEN */
+    char protocol[LP2P_PROTOCOL_ID_MAX];
+};
 /** swarm -> muxer (normal): close the connection: go-away, flush, end. */
 struct lp2p_m_link_close {
     struct lp2p_msg msg;
@@ -228,6 +235,8 @@ struct lp2p_m_stream_open {
     struct lp2p_op *op;  /* rides along to the answer; may be NULL */
     lp2p_time deadline;  /* absolute; 0: 10 s from arrival */
     bool lazy;           /* the peer is known to speak the only protocol: opened at once, its answer is checked when it comes */
+    bool tell_refusal;   /* the swarm hears LINK_REFUSED, with `told`, when the peer says that it does not speak the only protocol */
+    uint32_t told;
     unsigned protocols_len;
     char protocols[4][LP2P_PROTOCOL_ID_MAX]; /* in order of preference */
 };
@@ -303,6 +312,7 @@ struct lp2p_m_peer_stream_open {
     struct lp2p_peer_id peer;
     struct lp2p_addrs *hints; /* addresses to dial besides the known ones; may be NULL */
     bool no_dial;             /* fail with ENOCONN instead */
+    bool if_spoken;           /* fail with EUNSUPPORTED when the peer is known not to speak the only protocol */
     bool internal;            /* does not count as use of the connection when trimming */
     struct lp2p_ref reply_to;
     int resident;
@@ -518,6 +528,7 @@ struct lp2p_m_notify {
     X(CONN_ATTACH, conn_attach, URGENT) X(CONN_BYTES, conn_bytes, NORMAL) X(CONN_CREDIT, conn_credit, URGENT)      \
     X(CONN_WRITE, conn_write, NORMAL) X(CONN_WROTE, conn_wrote, URGENT) X(CONN_ENDED, conn_ended, NORMAL)          \
     X(LINK_UP, link_up, NORMAL) X(LINK_ENDED, link_ended, URGENT) X(LINK_STATUS, link_status, NORMAL)              \
+    X(LINK_REFUSED, link_refused, NORMAL)                                                                          \
     X(LINK_CLOSE, link_close, NORMAL) X(PROTOCOLS_CHANGED, protocols_changed, NORMAL)                              \
     X(STREAM_OPEN, stream_open, NORMAL) X(STREAM_OPENED, stream_opened, NORMAL)                                    \
     X(STREAM_OPEN_FAILED, stream_open_failed, NORMAL) X(STREAM_DATA, stream_data, NORMAL)                          \

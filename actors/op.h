@@ -15,6 +15,7 @@ void lp2p_op_drop(struct lp2p_op **op);           /* drops one reference and nul
 /* Results, to be set before finish by the one actor that owns the work. All are NULL-safe. */
 void lp2p_op_set_bytes(struct lp2p_op *op, struct lp2p_span bytes); /* copies */
 void lp2p_op_set_number(struct lp2p_op *op, uint64_t number);
+void lp2p_op_set_left_out(struct lp2p_op *op, uint64_t peers);
 void lp2p_op_set_peers(struct lp2p_op *op, struct lp2p_peer_info *const *peers, size_t len); /* takes references of its own */
 void lp2p_op_set_stream(struct lp2p_op *op, struct lp2p_stream *stream);                     /* takes the handle over */
 /** Ends the operation; the first finish wins, later ones change nothing. detail is a printf format or NULL. */

@@ -188,6 +188,8 @@ const char *lp2p_op_detail(const struct lp2p_op *op);
 const void *lp2p_op_bytes(const struct lp2p_op *op, size_t *len);
 /** Result number (ping: nanoseconds; broadcast: peers reached; put and announce: peers that stored it). */
 uint64_t lp2p_op_number(const struct lp2p_op *op);
+/** Of a broadcast: connected peers that did not get it because they do not speak the stream protocol. */
+uint64_t lp2p_op_left_out(const struct lp2p_op *op);
 /** Result stream of lp2p_stream_open, once: the caller owns it. */
 struct lp2p_stream *lp2p_op_stream(struct lp2p_op *op);
 
@@ -260,8 +262,10 @@ struct lp2p_broadcast {
     const char *const *include_only; size_t include_only_len; /* if not empty: only these (connected) peers get it */
     const char *stream_protocol;                              /* NULL: /lotus/message/1.0.0 */
 };
-/** Sends to every connected peer; afterwards this node's own handler for message->protocol gets it too, as in Lotus. The number
- *  of the op is how many peers it was handed to. options may be NULL. */
+/** Sends to every connected peer that speaks the stream protocol; afterwards this node's own handler for message->protocol gets it
+ *  too, as in Lotus. Peers that are known not to speak it are not asked: identify, or a push, said so, or they refused it on this
+ *  connection (of a peer that sends no pushes a refusal counts for 30 s). The number of the op is how many peers it was handed to,
+ *  lp2p_op_left_out how many do not speak it. options may be NULL. */
 enum lp2p_err lp2p_node_broadcast(struct lp2p_node *node, const struct lp2p_message *message,
                                   const struct lp2p_broadcast *options, struct lp2p_op **op);
 
@@ -388,6 +392,7 @@ struct lp2p_stats {
     uint64_t proxied_invalid;  /* of these: a trusted proxy's word about where it comes from cannot be read */
     uint64_t bytes_in, bytes_out; /* of sockets */
     uint64_t messages_in, messages_out, messages_invalid, messages_duplicate, messages_dropped;
+    uint64_t messages_left_out; /* of broadcasts, not sent: the peer is known not to speak the stream protocol */
     uint64_t streams_opened, streams_refused, streams_reset;
     uint64_t dht_requests_in, dht_requests_refused, dht_records, dht_providers;
     uint64_t events_lost, restarts, actors, threads;

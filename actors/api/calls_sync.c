@@ -159,6 +159,7 @@ static void fill_counters(const struct lp2p_context *ctx, struct lp2p_stats *out
     out->messages_invalid = LP2P_READ(ctx, messages_invalid);
     out->messages_duplicate = LP2P_READ(ctx, messages_duplicate);
     out->messages_dropped = LP2P_READ(ctx, messages_dropped);
+    out->messages_left_out = LP2P_READ(ctx, messages_left_out);
     out->streams_opened = LP2P_READ(ctx, streams_opened);
     out->streams_refused = LP2P_READ(ctx, streams_refused);
     out->streams_reset = LP2P_READ(ctx, streams_reset);

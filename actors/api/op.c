@@ -25,7 +25,7 @@ struct lp2p_op {
     int fd;
     lp2p_op_fn fn;
     void *user;
-    uint64_t number;
+    uint64_t number, left_out;
     uint8_t *bytes;
     size_t bytes_len;
     struct lp2p_peer_info **peers;
@@ -187,6 +187,15 @@ void lp2p_op_set_number(struct lp2p_op *op, uint64_t number)
     if (op != NULL) {
         pthread_mutex_lock(&op->lock);
         op->number = op->done ? op->number : number;
+        pthread_mutex_unlock(&op->lock);
+    }
+}
+
+void lp2p_op_set_left_out(struct lp2p_op *op, uint64_t peers)
+{
+    if (op != NULL) {
+        pthread_mutex_lock(&op->lock);
+        op->left_out = op->done ? op->left_out : peers;
         pthread_mutex_unlock(&op->lock);
     }
 }
@@ -439,6 +448,11 @@ const void *lp2p_op_bytes(const struct lp2p_op *op, size_t *len)
 uint64_t lp2p_op_number(const struct lp2p_op *op)
 {
     return lp2p_op_done(op) ? op->number : 0;
+}
+
+uint64_t lp2p_op_left_out(const struct lp2p_op *op)
+{
+    return lp2p_op_done(op) ? op->left_out : 0;
 }
 
 struct lp2p_stream *lp2p_op_stream(struct lp2p_op *op)

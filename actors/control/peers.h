@@ -50,6 +50,7 @@ struct lp2p_peer_entry {
     struct lp2p_list dirty;          /* in the swarm's list of entries to be stored, if at all */
     bool storing;                    /* in the batch that the store has now */
     struct lp2p_strings *protocols;  /* NULL: identify has not run */
+    uint32_t told;                   /* how often identify brought them */
     struct lp2p_multiaddr observed;
     char agent[128], protocol_version[64];
     uint64_t record_seq;             /* of the newest signed record; 0: none */

@@ -163,6 +163,8 @@ static bool on_link_msg(struct lp2p_actor *self, struct lp2p_swarm *swarm, struc
         lp2p_swarm_link_ended(self, swarm, m->conn, m->reason);
     } else if (LP2P_IS(msg, LINK_STATUS)) {
         lp2p_swarm_link_status(swarm, LP2P_AS(msg, LINK_STATUS, link_status));
+    } else if (LP2P_IS(msg, LINK_REFUSED)) {
+        lp2p_swarm_link_refused(swarm, LP2P_AS(msg, LINK_REFUSED, link_refused), lp2p_now(self));
     } else if (LP2P_IS(msg, IDENTIFIED)) {
         lp2p_swarm_identified(self, swarm, LP2P_AS(msg, IDENTIFIED, identified));
     } else if (LP2P_IS(msg, DIAL_ENDED)) {

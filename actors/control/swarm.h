@@ -3,8 +3,8 @@
  * population rule. Only control messages pass here; the bytes of streams go from muxer to owner directly.
  *
  * All of it belongs to the swarm's own thread. The files: swarm.c (actor), swarm_links.c (connections), swarm_dials.c (dials and
- * who waits for them), swarm_self.c (what we say of ourselves, subscribers), swarm_population.c (min and max), swarm_store.c
- * (what is kept on disk). */
+ * who waits for them), swarm_spoken.c (which protocols a peer does not speak), swarm_self.c (what we say of ourselves,
+ * subscribers), swarm_population.c (min and max), swarm_store.c (what is kept on disk). */
 #ifndef LP2P_CONTROL_SWARM_H
 #define LP2P_CONTROL_SWARM_H
 
@@ -25,9 +25,18 @@
 #define LP2P_LINKS_PER_PEER_MAX 4
 #define LP2P_DIAL_TIMEOUT_NS LP2P_SEC(15)
 #define LP2P_SELF_DEBOUNCE_NS LP2P_MS(20)
+#define LP2P_REFUSALS_MAX 8            /* protocols remembered that a connection's peer refused; beyond: the oldest is forgotten */
+#define LP2P_REFUSAL_NS LP2P_SEC(30)   /* how long: for a peer that cannot tell when it speaks more than before */
 #define LP2P_LINK_GOOD_NS LP2P_SEC(60) /* who hangs up earlier, again and again, is not dialed at once again */
 
 enum lp2p_swarm_timer { LP2P_SWARM_OUTBOX, LP2P_SWARM_SELF, LP2P_SWARM_POPULATION, LP2P_SWARM_WAITERS, LP2P_SWARM_STORE };
+
+/** The peer refused a stream for a protocol. */
+struct lp2p_refusal {
+    uint64_t protocol_hash;
+    lp2p_time until; /* 0: free */
+    uint32_t told;   /* of the peer, when the stream was asked for */
+};
 
 /** One connection. */
 struct lp2p_link {
@@ -39,6 +48,9 @@ struct lp2p_link {
     struct lp2p_ip_port local; /* our end */
     const char *muxer_name, *security_name;
     bool outbound, up, closing, identified; /* identified: identify has ended, well or not */
+    bool told;                              /* the peer has said on it what it speaks */
+    struct lp2p_refusal refusals[LP2P_REFUSALS_MAX];
+    unsigned refusals_at;                   /* the next to be overwritten */
     unsigned streams;
     uint64_t rtt_ns;
     lp2p_time since;
@@ -119,6 +131,16 @@ bool lp2p_swarm_is_identified(const struct lp2p_peer_entry *entry);
 /** Snapshot with connection data; NULL: no memory. */
 struct lp2p_peer_info *lp2p_swarm_peer_info(const struct lp2p_peer_entry *entry);
 void lp2p_swarm_list_peers(struct lp2p_swarm *swarm, struct lp2p_m_list_peers *m);
+
+/** The connection with that number; NULL: none. */
+struct lp2p_link *lp2p_swarm_link_find(struct lp2p_swarm *swarm, uint64_t conn);
+
+/* swarm_spoken.c */
+/** It is known that the peer does not speak the protocol, so that asking it on this link is in vain. */
+bool lp2p_swarm_is_unspoken(const struct lp2p_peer_entry *entry, const struct lp2p_link *link, const char *protocol, lp2p_time now);
+/** Identify or a push brought what the peer speaks: what it refused before says nothing any more. */
+void lp2p_swarm_told(struct lp2p_peer_entry *entry, struct lp2p_link *link);
+void lp2p_swarm_link_refused(struct lp2p_swarm *swarm, const struct lp2p_m_link_refused *m, lp2p_time now);
 
 /* swarm_dials.c */
 void lp2p_swarm_connect(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_connect *m);

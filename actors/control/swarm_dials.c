@@ -145,6 +145,8 @@ static void forward(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp
     m->protocols_len = open->protocols_len;
     memcpy(m->protocols, open->protocols, sizeof(m->protocols));
     m->lazy = m->protocols_len == 1 && may_be_lazy(link->peer, m->protocols[0]);
+    m->tell_refusal = m->protocols_len == 1;
+    m->told = link->peer->told;
     link->streams += open->internal ? 0 : 1; /* a guess until the muxer reports, so that a burst spreads over links */
     struct lp2p_msg *msg = &m->msg;
     enum lp2p_err err = lp2p_outbox_send(self, &swarm->outbox, link->muxer, &msg);
@@ -158,6 +160,10 @@ void lp2p_swarm_stream_open(struct lp2p_actor *self, struct lp2p_swarm *swarm, s
     struct lp2p_m_peer_stream_open *open = LP2P_AS(*msg, PEER_STREAM_OPEN, peer_stream_open);
     struct lp2p_peer_entry *entry = lp2p_peers_find(&swarm->peers, &open->peer);
     struct lp2p_link *link = entry != NULL ? lp2p_swarm_best_link(entry) : NULL;
+    if (link != NULL && open->if_spoken && lp2p_swarm_is_unspoken(entry, link, open->protocols[0], lp2p_now(self))) {
+        open_failed(self, swarm, open, LP2P_EUNSUPPORTED, "the peer does not speak this protocol");
+        return;
+    }
     if (link != NULL) {
         forward(self, swarm, link, open);
         return;

@@ -8,7 +8,7 @@
 
 #define STOP_MS 1500 /* a peer that does not read must not hold up the end of the node */
 
-static struct lp2p_link *find(struct lp2p_swarm *swarm, uint64_t conn)
+struct lp2p_link *lp2p_swarm_link_find(struct lp2p_swarm *swarm, uint64_t conn)
 {
     LP2P_LIST_FOREACH(it, &swarm->by_conn[conn % LP2P_SWARM_CONN_BUCKETS])
     {
@@ -191,7 +191,7 @@ static bool only_link_up(const struct lp2p_peer_entry *entry, const struct lp2p_
 
 void lp2p_swarm_link_up(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_link_up *m)
 {
-    struct lp2p_link *link = find(swarm, m->conn);
+    struct lp2p_link *link = lp2p_swarm_link_find(swarm, m->conn);
     if (link == NULL || link->up) {
         return;
     }
@@ -228,7 +228,7 @@ static void judge_end(struct lp2p_swarm *swarm, struct lp2p_peer_entry *entry, c
 
 void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, uint64_t conn, enum lp2p_err reason)
 {
-    struct lp2p_link *link = find(swarm, conn);
+    struct lp2p_link *link = lp2p_swarm_link_find(swarm, conn);
     if (link == NULL) {
         return;
     }
@@ -281,7 +281,7 @@ void lp2p_swarm_down(struct lp2p_actor *self, struct lp2p_swarm *swarm, const st
 
 void lp2p_swarm_link_status(struct lp2p_swarm *swarm, const struct lp2p_m_link_status *m)
 {
-    struct lp2p_link *link = find(swarm, m->conn);
+    struct lp2p_link *link = lp2p_swarm_link_find(swarm, m->conn);
     if (link != NULL) {
         link->streams = m->streams;
         link->rtt_ns = m->rtt_ns;
@@ -289,8 +289,9 @@ void lp2p_swarm_link_status(struct lp2p_swarm *swarm, const struct lp2p_m_link_s
     }
 }
 
-static void learn_identity(struct lp2p_peer_entry *entry, struct lp2p_m_identified *m, uint32_t now_s)
+static void learn_identity(struct lp2p_link *link, struct lp2p_m_identified *m, uint32_t now_s)
 {
+    struct lp2p_peer_entry *entry = link->peer;
     if (m->addrs != NULL && m->addrs_certified) {
         (void)lp2p_peer_entry_certify(entry, m->addrs, m->record_seq, lp2p_slice_span(&m->record), now_s);
     } else if (m->addrs != NULL) {
@@ -301,6 +302,7 @@ static void learn_identity(struct lp2p_peer_entry *entry, struct lp2p_m_identifi
         lp2p_strings_drop(&entry->protocols);
         entry->protocols = m->protocols;
         m->protocols = NULL;
+        lp2p_swarm_told(entry, link);
     }
     if (m->observed.len > 0) {
         entry->observed = m->observed;
@@ -315,14 +317,14 @@ static void learn_identity(struct lp2p_peer_entry *entry, struct lp2p_m_identifi
 
 void lp2p_swarm_identified(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_identified *m)
 {
-    struct lp2p_link *link = find(swarm, m->conn);
+    struct lp2p_link *link = lp2p_swarm_link_find(swarm, m->conn);
     if (link == NULL || !lp2p_peer_id_eq(&link->peer->id, &m->peer)) {
         return;
     }
     if (m->result == LP2P_OK) {
         lp2p_addrs_filter(&m->addrs, lp2p_multiaddr_scope(&link->remote));
         lp2p_swarm_observe(self, swarm, link, &m->observed);
-        learn_identity(link->peer, m, (uint32_t)(lp2p_wall_ms(self) / 1000));
+        learn_identity(link, m, (uint32_t)(lp2p_wall_ms(self) / 1000));
         lp2p_swarm_changed(self, swarm, link->peer);
     }
     if (!m->push) {

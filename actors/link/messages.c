@@ -236,6 +236,7 @@ static void drop_store_batch(struct lp2p_msg *msg)
 #define drop_link_up NULL
 #define drop_link_ended NULL
 #define drop_link_status NULL
+#define drop_link_refused NULL
 #define drop_link_close NULL
 #define drop_stream_mark NULL
 #define drop_stream_reset NULL

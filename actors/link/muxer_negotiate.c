@@ -66,6 +66,21 @@ static void fail_open(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct 
     (void)lp2p_outbox_send(self, &muxer->outbox, to, &msg);
 }
 
+/** The peer does not speak what was asked for: the swarm remembers it, if it wanted to know. */
+static void tell_refusal(struct lp2p_actor *self, struct lp2p_muxer *muxer, const struct lp2p_m_stream_open *open,
+                         enum lp2p_err reason)
+{
+    bool wanted = open->tell_refusal && reason == LP2P_ENEGOTIATION;
+    struct lp2p_m_link_refused *m = wanted ? LP2P_NEW(LINK_REFUSED, link_refused) : NULL;
+    if (m != NULL) {
+        m->conn = muxer->arg->conn;
+        m->told = open->told;
+        memcpy(m->protocol, open->protocols[0], sizeof(m->protocol));
+        struct lp2p_msg *msg = &m->msg;
+        (void)lp2p_outbox_send(self, &muxer->outbox, lp2p_names(muxer->ctx)->swarm, &msg);
+    }
+}
+
 void lp2p_muxer_refuse(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_link_stream *stream,
                        enum lp2p_err reason, bool reset, uint32_t code)
 {
@@ -73,6 +88,7 @@ void lp2p_muxer_refuse(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct
         (void)muxer->ops->reset(muxer->session, stream->handle, code);
     }
     if (stream->open != NULL) {
+        tell_refusal(self, muxer, LP2P_AS(stream->open, STREAM_OPEN, stream_open), reason);
         fail_open(self, muxer, LP2P_AS(stream->open, STREAM_OPEN, stream_open), reason);
     } else {
         LP2P_COUNT(muxer->ctx, streams_refused, 1);
@@ -284,6 +300,7 @@ void lp2p_muxer_confirm(struct lp2p_actor *self, struct lp2p_muxer *muxer, struc
     (void)muxer->ops->consumed(muxer->session, stream->handle, (uint32_t)used, now);
     lp2p_mss_next(stream->mss, &event);
     if (err != LP2P_OK || event.kind == LP2P_MSS_FAILED) {
+        tell_refusal(self, muxer, LP2P_AS(stream->open, STREAM_OPEN, stream_open), err != LP2P_OK ? err : LP2P_ENEGOTIATION);
         lp2p_muxer_reset(self, muxer, stream, LP2P_CODE_NEGOTIATION, err != LP2P_OK ? err : LP2P_ENEGOTIATION);
         lp2p_slice_drop(data);
         return;

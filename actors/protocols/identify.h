@@ -51,6 +51,9 @@ void lp2p_identify_reader_fini(struct lp2p_identify_reader *reader);
 enum lp2p_err lp2p_identify_reader_feed(struct lp2p_identify_reader *reader,
                                         struct lp2p_span in) LP2P_MUST_CHECK;
 
+/** A protocol id that is kept when a peer tells it; any other is passed over, as if it had not been told. */
+bool lp2p_identify_keeps(struct lp2p_span id);
+
 /** What a peer said, checked and cut to our limits. */
 struct lp2p_identify_info {
     struct lp2p_addrs *addrs; /* NULL: none were given */

@@ -166,7 +166,7 @@ static enum lp2p_err take_addrs(const struct lp2p_pb_spans *listed, struct lp2p_
 /* ---- protocols */
 
 /* Ids are shown to people and compared as texts: visible ASCII and UTF-8 bytes, no control characters. */
-static bool usable_id(struct lp2p_span id)
+bool lp2p_identify_keeps(struct lp2p_span id)
 {
     if (id.len == 0 || id.len >= LP2P_PROTOCOL_ID_MAX) {
         return false;
@@ -187,7 +187,7 @@ static enum lp2p_err take_protocols(struct lp2p_pb_spans *listed, struct lp2p_id
     struct lp2p_span *items = listed->items;
     size_t len = 0;
     for (size_t i = 0; i < listed->len && len < LP2P_IDENTIFY_PROTOCOLS_MAX; i++) {
-        bool wanted = usable_id(items[i]);
+        bool wanted = lp2p_identify_keeps(items[i]);
         for (size_t k = 0; wanted && k < len; k++) {
             wanted = !lp2p_span_eq(items[k], items[i]);
         }

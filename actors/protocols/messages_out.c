@@ -12,7 +12,7 @@
 struct job {
     struct lp2p_op *op;
     bool broadcast, deliver_local;
-    size_t remaining, reached;
+    size_t remaining, reached, left_out;
     enum lp2p_err result; /* of the only send; ignored in a broadcast */
     char detail[256];
     char protocol[LP2P_PROTOCOL_ID_MAX];
@@ -58,7 +58,9 @@ static void finish_job(struct lp2p_messages *state, struct job *job)
 {
     if (job->broadcast) {
         lp2p_op_set_number(job->op, job->reached);
-        lp2p_op_finish(job->op, LP2P_OK, NULL);
+        lp2p_op_set_left_out(job->op, job->left_out);
+        lp2p_op_finish(job->op, LP2P_OK, job->left_out > 0 ? "%zu left out: they do not speak %s" : NULL, job->left_out,
+                       job->protocol);
     } else {
         lp2p_op_finish(job->op, job->result, "%s", job->detail);
     }
@@ -85,6 +87,8 @@ static void settle(struct lp2p_messages *state, struct send *send, enum lp2p_err
         LP2P_COUNT(state->ctx, messages_out, 1);
         job->reached++;
     } else if (job->broadcast) {
+        job->left_out += result == LP2P_EUNSUPPORTED || result == LP2P_ENEGOTIATION; /* known, or just told */
+        LP2P_COUNT(state->ctx, messages_left_out, result == LP2P_EUNSUPPORTED);
         char peer[LP2P_PEER_ID_TEXT_MAX];
         lp2p_peer_id_text(&send->peer->id, peer);
         lp2p_log(state->ctx, LP2P_LOG_DEBUG, "messages", "broadcast to %s: %s %s", peer,
@@ -155,7 +159,8 @@ static bool ask_for_stream(struct lp2p_messages *state, struct send *send)
         return false;
     }
     m->peer = send->peer->id;
-    m->no_dial = send->job->broadcast; /* a broadcast goes to who is connected */
+    m->no_dial = send->job->broadcast; /* a broadcast goes to who is connected, */
+    m->if_spoken = send->job->broadcast; /* and must not knock where nobody opens */
     m->reply_to = lp2p_self(state->self);
     m->resident = LP2P_RESIDENT_NONE;
     m->reply_tag = send->tag;

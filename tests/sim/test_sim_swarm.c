@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The swarm among whole nodes in virtual time: who waits is served, who is rude is left alone for a while, and what others tell
- * of a peer is heard when the peer itself is not there to tell. */
+ * The swarm among whole nodes in virtual time: who waits is served, who is rude is left alone for a while, what others tell
+ * of a peer is heard when the peer itself is not there to tell, and a broadcast does not knock where nobody opens. */
 #include "actors/api/node.h"
 #include "actors/api/op_private.h"
 #include "actors/control/tree.h"
@@ -296,6 +296,46 @@ static void test_sim_swarm_serves_by_another_link(void **state)
     assert_true(doubles > 20);
 }
 
+/** A message from node 0 to node 1 by a protocol that node 1 does not speak. */
+static void send_in_vain(struct world *world, bool broadcast)
+{
+    static const char json[] = "{\"type\":\"t\",\"from\":\"f\",\"timestamp\":1,\"messageId\":\"1\"}";
+    struct lp2p_context *ctx = &world->nodes[0]->ctx;
+    struct lp2p_m_message_send *m = LP2P_NEW(MESSAGE_SEND, message_send);
+    m->json = lp2p_slice_copy(json, sizeof(json) - 1);
+    m->op = lp2p_op_new(NULL);
+    (void)snprintf(m->stream_protocol, sizeof(m->stream_protocol), "/nothing/1.0.0");
+    if (broadcast) {
+        m->peers = calloc(1, sizeof(*m->peers));
+        m->peers[m->peers_len++] = lp2p_peer_info_new();
+        m->peers[0]->id = world->nodes[1]->ctx.self;
+    } else {
+        m->peer = world->nodes[1]->ctx.self;
+    }
+    struct lp2p_msg *msg = &m->msg;
+    assert_int_equal(lp2p_post(world->rts[0], lp2p_names(ctx)->messages, &msg), LP2P_OK);
+}
+
+/** Node 1 hangs up on who opens hundreds of streams in vain; a broadcast leaves it out. The control: messages that ask it. */
+static void test_sim_swarm_broadcasts_do_not_knock_in_vain(void **state)
+{
+    (void)state;
+    for (int broadcast = 0; broadcast < 2; broadcast++) {
+        struct world *world = world_start(7, false);
+        struct lp2p_op *op = connect_to(world, 0, 1);
+        run_ms(world, 3000);
+        expect_ok(op);
+        for (int i = 0; i < 400; i++) {
+            send_in_vain(world, broadcast);
+        }
+        run_ms(world, 3000);
+        assert_int_equal(LP2P_READ(&world->nodes[1]->ctx, connections_closed) > 0, !broadcast);
+        assert_int_equal(LP2P_READ(&world->nodes[1]->ctx, streams_refused) > 0, !broadcast);
+        assert_int_equal(LP2P_READ(&world->nodes[0]->ctx, messages_left_out), broadcast ? 400 : 0);
+        world_stop(world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_sim_swarm_renews_what_was_good),
         cmocka_unit_test(test_sim_swarm_disconnect_is_for_good),
         cmocka_unit_test(test_sim_swarm_serves_by_another_link),
+        cmocka_unit_test(test_sim_swarm_broadcasts_do_not_knock_in_vain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,6 +53,8 @@ static void send_message(struct stage *stage, const char *id, struct lp2p_op *op
     STAGE_POST(stage, m);
 }
 
+static bool asked_if_spoken; /* the last request */
+
 /* Takes a request for a stream; returns its tag, 0 when there is none. */
 static uint64_t asked(struct stage *stage)
 {
@@ -61,6 +63,7 @@ static uint64_t asked(struct stage *stage)
         return 0;
     }
     uint64_t tag = m->reply_tag;
+    asked_if_spoken = m->if_spoken;
     assert_string_equal(m->protocols[0], PROTOCOL);
     assert_int_equal(m->resident, LP2P_RESIDENT_NONE);
     assert_true(tag != 0);
@@ -330,6 +333,44 @@ static void test_messages_broadcast(void **state)
     stage_free(stage);
 }
 
+static void not_spoken(struct stage *stage, enum lp2p_err reason)
+{
+    struct lp2p_m_stream_open_failed *failed = LP2P_NEW(STREAM_OPEN_FAILED, stream_open_failed);
+    failed->msg.tag = asked(stage);
+    failed->reason = reason;
+    STAGE_POST(stage, failed);
+}
+
+/* Known not to speak it, refused just now, and lost for another reason: the result tells them apart. */
+static void test_messages_broadcast_left_out(void **state)
+{
+    (void)state;
+    struct stage *stage = messages_stage();
+    struct lp2p_op *op = stage_op();
+    bool fin;
+    broadcast(stage, 5, NULL, op);
+    stage_opened(stage, 1, PROTOCOL, true, asked(stage), CREDIT, NULL);
+    stage_credit(stage, 1, (uint32_t)written(stage, 1, &fin));
+    not_spoken(stage, LP2P_EUNSUPPORTED);
+    assert_true(asked_if_spoken);
+    not_spoken(stage, LP2P_EUNSUPPORTED);
+    not_spoken(stage, LP2P_ENEGOTIATION);
+    assert_int_equal(lp2p_op_left_out(op), 0); /* not done yet */
+    not_spoken(stage, LP2P_ENOCONN);
+    assert_int_equal(lp2p_op_number(op), 1);
+    assert_int_equal(lp2p_op_left_out(op), 3);
+    assert_string_equal(lp2p_op_detail(op), "3 left out: they do not speak " PROTOCOL);
+    stage_op_is(op, LP2P_OK);
+    assert_int_equal(LP2P_READ(&stage->ctx, messages_left_out), 2);
+    op = stage_op(); /* who names one peer wants it asked */
+    send_message(stage, "1", op);
+    not_spoken(stage, LP2P_ENEGOTIATION);
+    assert_false(asked_if_spoken);
+    stage_op_is(op, LP2P_ENEGOTIATION);
+    assert_int_equal(LP2P_READ(&stage->ctx, messages_left_out), 2);
+    stage_free(stage);
+}
+
 /* ---- receiving */
 
 static void receive(struct stage *stage, uint64_t number, const void *bytes, size_t len)
@@ -542,6 +583,7 @@ int main(void)
         cmocka_unit_test(test_messages_queue_is_bounded),
         cmocka_unit_test(test_messages_refuses_oversize),
         cmocka_unit_test(test_messages_broadcast),
+        cmocka_unit_test(test_messages_broadcast_left_out),
         cmocka_unit_test(test_messages_receives),
         cmocka_unit_test(test_messages_refuses),
         cmocka_unit_test(test_messages_restart),
