@@ -113,27 +113,27 @@ static void fill_in(uint8_t *text, const struct lp2p_secure_part *parts, size_t 
     }
 }
 
-static enum lp2p_err seal_text(struct lp2p_aead *aead, struct lp2p_aead_text *text)
+static enum lp2p_err seal_text(struct lp2p_aead *aead, struct lp2p_aead_text text)
 {
     uint8_t nonce[LP2P_AEAD_NONCE];
-    const struct lp2p_aead_library *library = library_for(aead, text->len);
+    const struct lp2p_aead_library *library = library_for(aead, text.len);
     enum lp2p_err err = LP2P_ENOMEM;
     if (aead->nonce == UINT64_MAX) {
         return LP2P_ELIMIT;
     }
     nonce_bytes(aead->nonce++, nonce);
-    text->nonce = nonce;
+    text.nonce = nonce;
     if (library != NULL) {
         if (!library->takes_parts) {
-            fill_in(text->bytes, text->parts, text->parts_len);
-            text->parts_len = 0;
+            fill_in(text.bytes, text.parts, text.parts_len);
+            text.parts_len = 0;
         }
-        err = library->seal(aead, text);
+        err = library->seal(aead, &text);
     }
     if (err == LP2P_ENOMEM) {
-        fill_in(text->bytes, text->parts, text->parts_len);
-        crypto_aead_chacha20poly1305_ietf_encrypt_detached(text->bytes, text->bytes + text->len, NULL,
-                                                           text->bytes, text->len, text->ad.ptr, text->ad.len,
+        fill_in(text.bytes, text.parts, text.parts_len);
+        crypto_aead_chacha20poly1305_ietf_encrypt_detached(text.bytes, text.bytes + text.len, NULL,
+                                                           text.bytes, text.len, text.ad.ptr, text.ad.len,
                                                            NULL, nonce, aead->key);
         err = LP2P_OK;
     }
@@ -142,14 +142,14 @@ static enum lp2p_err seal_text(struct lp2p_aead *aead, struct lp2p_aead_text *te
 
 enum lp2p_err lp2p_aead_seal(struct lp2p_aead *aead, struct lp2p_span ad, uint8_t *text, size_t len)
 {
-    return seal_text(aead, &(struct lp2p_aead_text){.ad = ad, .bytes = text, .len = len});
+    return seal_text(aead, (struct lp2p_aead_text){.ad = ad, .bytes = text, .len = len});
 }
 
 enum lp2p_err lp2p_aead_seal_parts(struct lp2p_aead *aead, uint8_t *text, size_t len,
                                    const struct lp2p_secure_part *parts, size_t parts_len)
 {
     return seal_text(
-        aead, &(struct lp2p_aead_text){.bytes = text, .len = len, .parts = parts, .parts_len = parts_len});
+        aead, (struct lp2p_aead_text){.bytes = text, .len = len, .parts = parts, .parts_len = parts_len});
 }
 
 enum lp2p_err lp2p_aead_open(struct lp2p_aead *aead, struct lp2p_span ad, uint8_t *text, size_t len)
