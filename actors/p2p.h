@@ -101,7 +101,8 @@ enum lp2p_err lp2p_config_key(struct lp2p_config *config, const void *protobuf, 
  *  (P-256), "rsa" (2048 bits), "rsa-3072", "rsa-4096". A key file that holds another type is then refused (EINVAL). Before
  *  lp2p_config_key_file. */
 enum lp2p_err lp2p_config_key_type(struct lp2p_config *config, const char *type);
-/** Identity from a file with the PrivateKey protobuf; created with mode 0600 if it does not exist and `create` is true. */
+/** Identity from a file with the PrivateKey protobuf; created with mode 0600 if it does not exist and `create` is true. When others
+ *  may read the file it is taken all the same, and lp2p_config_detail warns. */
 enum lp2p_err lp2p_config_key_file(struct lp2p_config *config, const char *path, bool create);
 /** Signs with a secret that stays elsewhere (a hardware key, another process): Ed25519 64 bytes; ECDSA and secp256k1 DER over
  *  the message's SHA-256; RSA PKCS#1 v1.5 with SHA-256. LP2P_OK with *len <= cap (1024). Called by lp2p_node_new, and by the
@@ -138,12 +139,13 @@ enum lp2p_err lp2p_config_trim_grace(struct lp2p_config *config, unsigned grace_
 enum lp2p_err lp2p_config_load_env(struct lp2p_config *config, const char *path);
 
 enum lp2p_log_level { LP2P_LOG_ERROR, LP2P_LOG_WARN, LP2P_LOG_INFO, LP2P_LOG_DEBUG };
-/** Log lines without newline; `module` e.g. "dialer". Called by the node's threads, one call at a time; must not call back into
- *  the node and should not block. The library prints nothing by itself. */
+/** Log lines without newline; `module` e.g. "dialer". Called by the node's threads, one call at a time (of each node: two nodes of one
+ *  configuration may call at the same moment); must not call back into the node and should not block. The library prints nothing by
+ *  itself. */
 typedef void (*lp2p_log_fn)(void *user, enum lp2p_log_level level, const char *module, const char *text);
 /** Lines up to max_level go to fn(user, ..), which must outlive the nodes; fn NULL (the default): nowhere. */
 enum lp2p_err lp2p_config_log(struct lp2p_config *config, enum lp2p_log_level max_level, lp2p_log_fn fn, void *user);
-/** What was wrong with the last setter that failed; never NULL. */
+/** What was wrong with the last setter that failed, or a warning of lp2p_config_key_file; never NULL. */
 const char *lp2p_config_detail(const struct lp2p_config *config);
 
 /* ---- Node */
@@ -399,7 +401,7 @@ struct lp2p_stats {
     uint64_t mdns_queries, mdns_answers, mdns_packets, mdns_invalid, mdns_limited, mdns_peers; /* packets: received; peers: heard of */
     uint64_t mdns_gone, mdns_suppressed; /* peers that took leave; answers that were known already */
 };
-/** Counters since the node was made, and gauges of now; all zero before the first start. */
+/** Counters since the node was made, and gauges of now; all zero while the node is not started. */
 enum lp2p_err lp2p_node_stats(struct lp2p_node *node, struct lp2p_stats *out);
 
 /** Accounting of one actor of the node. */

@@ -118,6 +118,7 @@ enum lp2p_err lp2p_config_swarm_key_file(struct lp2p_config *config, const char 
                                 "swarm key %.300s: %s", path == NULL ? "" : path,
                                 path == NULL ? "expected a path" : strerror(reason));
     }
+    (void)setvbuf(file, NULL, _IONBF, 0); /* a buffer would keep the key */
     size_t len = fread(text, 1, sizeof(text), file);
     int reason = ferror(file) ? errno : 0;
     (void)fclose(file);

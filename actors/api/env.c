@@ -199,14 +199,18 @@ static enum lp2p_err read_file(struct lp2p_config *config, const char *path, cha
         return lp2p_config_fail(config, reason == ENOENT || reason == ENOTDIR ? LP2P_ENOTFOUND : LP2P_EIO,
                                 "%.300s: %s", path, strerror(reason));
     }
+    (void)setvbuf(file, NULL, _IONBF, 0); /* a buffer would keep the identity */
     char *bytes = malloc(ENV_FILE_MAX + 1);
     size_t got = bytes == NULL ? 0 : fread(bytes, 1, ENV_FILE_MAX + 1, file);
-    bool failed = bytes == NULL || ferror(file) || got > ENV_FILE_MAX;
+    int reason = bytes == NULL ? ENOMEM : ferror(file) ? errno : 0;
     (void)fclose(file);
-    if (failed) {
+    if (reason != 0 || got > ENV_FILE_MAX) {
+        if (bytes != NULL) {
+            sodium_memzero(bytes, got);
+        }
         free(bytes);
-        return lp2p_config_fail(config, LP2P_EIO, "%.300s: cannot be read, or is larger than %d bytes", path,
-                                ENV_FILE_MAX);
+        return reason != 0 ? lp2p_config_fail(config, reason == ENOMEM ? LP2P_ENOMEM : LP2P_EIO, "%.300s: %s", path, strerror(reason))
+                           : lp2p_config_fail(config, LP2P_EIO, "%.300s: larger than %d bytes", path, ENV_FILE_MAX);
     }
     *text = bytes;
     *len = got;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -151,13 +152,14 @@ static enum lp2p_err write_all(int fd, const uint8_t *bytes, size_t len)
  * another process has made meanwhile. */
 static enum lp2p_err store(const char *path, const uint8_t *bytes, size_t len)
 {
-    char temporary[4200];
-    int n = snprintf(temporary, sizeof(temporary), "%s.%ld.new", path, (long)getpid());
+    static const char suffix[] = ".new";
+    char temporary[4200]; /* not named after the process: in containers many have the same number, also one that was killed here */
+    int n = snprintf(temporary, sizeof(temporary), "%s.XXXXXX%s", path, suffix);
     if (n < 0 || (size_t)n >= sizeof(temporary)) {
         errno = ENAMETOOLONG;
         return LP2P_EIO;
     }
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = mkostemps(temporary, sizeof(suffix) - 1, O_CLOEXEC); /* mode 0600 */
     if (fd < 0) {
         return LP2P_EIO;
     }

@@ -109,6 +109,7 @@ enum lp2p_err lp2p_node_new(const struct lp2p_config *config, struct lp2p_node *
         tell(detail, node->ctx.key.sign != NULL ? "the signer gave no signature that its public key verifies" : why);
         lp2p_security_fini(&node->ctx);
         lp2p_private_key_wipe(&node->ctx.key);
+        lp2p_private_key_wipe(&node->ctx.config.key);
         lp2p_gate_drop(gate);
         free(node);
         return err;

@@ -17,6 +17,7 @@ static uint8_t *read_file(const char *path, size_t *len)
     FILE *file = fopen(path, "rbe");
     uint8_t *bytes = file == NULL ? NULL : malloc(FILE_BYTES_MAX + 1);
     if (bytes != NULL) {
+        (void)setvbuf(file, NULL, _IONBF, 0); /* a buffer would keep the key */
         *len = fread(bytes, 1, FILE_BYTES_MAX + 1, file);
         int reason = ferror(file) ? errno : EFBIG;
         if (ferror(file) || *len > FILE_BYTES_MAX) {
