@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the tests of both contracts (transport here, perf in bench/perf) share: TAP, processes, ports, and a redis server of their own."""
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -25,10 +26,10 @@ def no_js(folder):
 
 
 class Cases:
-    """Runs cases one by one and prints TAP; a case that fails does not hide the others."""
+    """Runs cases one by one, those whose names have the expression `only`, and prints TAP; a case that fails does not hide the others."""
 
-    def __init__(self):
-        self.count, self.failures = 0, 0
+    def __init__(self, only=''):
+        self.count, self.failures, self.only = 0, 0, re.compile(only)
 
     def report(self, name, problem=None, skip=None):
         self.count += 1
@@ -39,6 +40,8 @@ class Cases:
 
     def run(self, name, test, missing=None):
         """`missing`: why it is skipped, or None."""
+        if not self.only.search(name):
+            return
         if missing:
             self.report(name, skip=missing)
             return

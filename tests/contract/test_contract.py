@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test_contract.py TRANSPORT: the transport program under both spellings of its contract, through a real redis server, with itself
+"""test_contract.py TRANSPORT [REGEX]: the transport program under both spellings of its contract, through a real redis server, with itself
 and, over loopback, with js-libp2p (tests/interop/js3/transport.mjs) and go-libp2p (tests/interop/go/contract.go) both ways. TAP.
-What is missing is skipped by name."""
+What is missing is skipped by name. With REGEX only the cases whose names have it."""
 import json
 import os
 import re
@@ -35,7 +35,7 @@ REFUSED = (
     ('a dialer without a listener', True, CASES[0], 'nobody has pushed', 1),
     ('a listener that nobody ends', False, CASES[0], 'time limit', 1),
 )
-cases = Cases()
+cases = Cases(sys.argv[2] if len(sys.argv) > 2 else '')
 
 
 def environment(spelling, dialer, redis, case, ip='127.0.0.1', seconds=LIMIT_S, **other):
