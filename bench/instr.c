@@ -283,7 +283,7 @@ static void run_find_node(unsigned times)
 struct note {
     struct lp2p_msg msg;
 };
-static const struct lp2p_msg_class NOTE = {"NOTE", sizeof(struct note), LP2P_LANE_NORMAL, NULL};
+static const struct lp2p_msg_class NOTE = {"NOTE", sizeof(struct note), LP2P_LANE_NORMAL, NULL, NULL};
 static unsigned rounds_left;
 
 static enum lp2p_err actor_init(struct lp2p_actor *self, void *state, const void *arg)

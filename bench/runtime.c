@@ -20,7 +20,7 @@
 struct note {
     struct lp2p_msg msg;
 };
-static const struct lp2p_msg_class NOTE = {"NOTE", sizeof(struct note), LP2P_LANE_NORMAL, NULL};
+static const struct lp2p_msg_class NOTE = {"NOTE", sizeof(struct note), LP2P_LANE_NORMAL, NULL, NULL};
 
 static sem_t finished;
 static uint64_t wanted; /* what the measured actor counts to */

@@ -92,6 +92,12 @@ void lp2p_send_or_drop(struct lp2p_actor *self, struct lp2p_ref to, struct lp2p_
     }
 }
 
+void lp2p_unread(struct lp2p_actor *self, struct lp2p_msg **msg, enum lp2p_err why)
+{
+    LP2P_CHECK_MAGIC(self, LP2P_ACTOR_MAGIC);
+    lp2p_mail_unread(self->rt, msg, why);
+}
+
 static struct lp2p_ctl_monitor *monitor_msg(struct lp2p_actor *self, const struct lp2p_msg_class *cls,
                                             struct lp2p_ref other)
 {

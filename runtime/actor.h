@@ -58,6 +58,9 @@ enum lp2p_err lp2p_send(struct lp2p_actor *self, struct lp2p_ref to, struct lp2p
 enum lp2p_err lp2p_reply(struct lp2p_actor *self, const struct lp2p_msg *request, struct lp2p_msg **msg) LP2P_MUST_CHECK;
 /** As lp2p_send, but on failure the message is dropped and counted (`sends_dropped`): for what the receiver can lose. */
 void lp2p_send_or_drop(struct lp2p_actor *self, struct lp2p_ref to, struct lp2p_msg **msg);
+/** Gives up a message that could not be sent (`why`, or EGONE): who waits for its answer learns of it as if the receiver had
+ *  ended without reading it (lp2p_msg_class.unread). Nulls *msg. */
+void lp2p_unread(struct lp2p_actor *self, struct lp2p_msg **msg, enum lp2p_err why);
 
 /** Sets timer 0..LP2P_TIMERS_MAX-1 to an absolute time; LP2P_NEVER clears it. It fires once. */
 void lp2p_timer_set(struct lp2p_actor *self, unsigned timer, lp2p_time when);

@@ -30,11 +30,11 @@ static void notice_undelivered(struct lp2p_msg *msg)
 }
 
 const struct lp2p_msg_class lp2p_notice_class = {"NOTICE", sizeof(struct lp2p_notice), LP2P_LANE_URGENT,
-                                                 notice_undelivered};
+                                                 notice_undelivered, NULL};
 const struct lp2p_msg_class lp2p_monitor_class = {"MONITOR", sizeof(struct lp2p_ctl_monitor),
-                                                  LP2P_LANE_URGENT, NULL};
+                                                  LP2P_LANE_URGENT, NULL, NULL};
 const struct lp2p_msg_class lp2p_demonitor_class = {"DEMONITOR", sizeof(struct lp2p_ctl_monitor),
-                                                    LP2P_LANE_URGENT, NULL};
+                                                    LP2P_LANE_URGENT, NULL, NULL};
 
 struct lp2p_notice *lp2p_notice_new(enum lp2p_notice_kind kind)
 {

@@ -70,6 +70,35 @@ enum lp2p_err lp2p_mail_send(struct lp2p_rt *rt, struct lp2p_ref to, struct lp2p
     return LP2P_OK;
 }
 
+/* Sends without asking for a place: there is one such message for each request at the most, and requests had places. */
+static void deliver_anyway(struct lp2p_rt *rt, struct lp2p_msg **msg)
+{
+    struct lp2p_msg *answer = *msg;
+    struct lp2p_slot *slot = lp2p_slot_get(rt, answer->to.slot);
+    if (slot == NULL || !lp2p_slot_accepts(slot, answer->to.gen)) {
+        lp2p_msg_drop(msg);
+        return;
+    }
+    *msg = NULL;
+    if (!lp2p_msg_unbounded(answer->cls)) {
+        __atomic_fetch_add(&slot->depth[answer->cls->lane], 1, __ATOMIC_RELAXED);
+        if (answer->bytes > 0) {
+            __atomic_fetch_add(&slot->waiting_bytes, answer->bytes, __ATOMIC_RELAXED);
+        }
+    }
+    push(&slot->inbox, &answer->link);
+    lp2p_slot_notify(slot);
+}
+
+void lp2p_mail_unread(struct lp2p_rt *rt, struct lp2p_msg **msg, enum lp2p_err why)
+{
+    struct lp2p_msg *answer = (*msg)->cls->unread == NULL ? NULL : (*msg)->cls->unread(msg, why);
+    lp2p_msg_drop(msg);
+    if (answer != NULL) {
+        deliver_anyway(rt, &answer);
+    }
+}
+
 struct lp2p_msg *lp2p_mail_take(struct lp2p_slot *slot)
 {
     ck_stack_entry_t *entry = NULL, *oldest = NULL;

@@ -9,6 +9,8 @@
 /** Puts *msg into the mailbox of `to` and has its thread look at it; nulls *msg. EGONE, EFULL: *msg stays the caller's.
  *  *woke (may be NULL) is set when a sleeping thread had to be woken. Any thread. */
 enum lp2p_err lp2p_mail_send(struct lp2p_rt *rt, struct lp2p_ref to, struct lp2p_msg **msg, bool *woke);
+/** Drops a message that its receiver will not read, and sends what its class has for who waits. Nulls *msg. Any thread. */
+void lp2p_mail_unread(struct lp2p_rt *rt, struct lp2p_msg **msg, enum lp2p_err why);
 
 /** Everything that arrived since the last call, oldest first, linked through msg->link. Serving thread. */
 struct lp2p_msg *lp2p_mail_take(struct lp2p_slot *slot);

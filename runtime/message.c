@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-const struct lp2p_msg_class LP2P_MSG_DOWN = {"DOWN", sizeof(struct lp2p_msg_down), LP2P_LANE_URGENT, NULL};
+const struct lp2p_msg_class LP2P_MSG_DOWN = {"DOWN", sizeof(struct lp2p_msg_down), LP2P_LANE_URGENT, NULL, NULL};
 
 /* A DOWN may live in the memory of the monitor that it was: both have the larger one's size. */
 static size_t memory_of(const struct lp2p_msg_class *cls)

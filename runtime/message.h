@@ -37,6 +37,12 @@ struct lp2p_msg_class {
     uint32_t size;    /* sizeof the whole message struct, at most LP2P_MSG_SIZE_MAX */
     enum lp2p_lane lane;
     void (*drop)(struct lp2p_msg *msg); /* releases what the message holds (not itself); NULL: holds nothing */
+    /** For requests, whose sender waits: what is sent in place of one that its receiver will not read, because it has ended
+     *  (why: EGONE) or because the message could not even be kept for it (another error). Either an answer, with `to` and
+     *  `tag` set, or, by nulling *msg, the message itself: to a named address it then waits for the next generation. NULL:
+     *  nothing (also without memory). The runtime delivers it whatever waits in the receiver's lanes, drops it when that
+     *  one has ended too, and drops what is left in *msg. Called on any thread: it may use nothing but the message. */
+    struct lp2p_msg *(*unread)(struct lp2p_msg **msg, enum lp2p_err why);
 };
 #define LP2P_MSG_SIZE_MAX 1024
 

@@ -104,23 +104,24 @@ static void drop_stale(struct lp2p_rt *rt, struct lp2p_msg *msg)
     if (!lp2p_msg_unbounded(msg->cls)) {
         __atomic_fetch_add(&rt->stale_msgs, 1, __ATOMIC_RELAXED);
     }
-    lp2p_msg_drop(&msg);
+    lp2p_mail_unread(rt, &msg, LP2P_EGONE);
 }
 
 void lp2p_slot_drain(struct lp2p_rt *rt, struct lp2p_slot *slot)
 {
     struct lp2p_msg *msg;
-    for (int lane = LP2P_LANE_URGENT; lane >= LP2P_LANE_NORMAL; lane--) {
-        while ((msg = lp2p_lane_pop(slot, (enum lp2p_lane)lane)) != NULL) {
-            drop_stale(rt, msg);
-        }
-    }
+    /* All into the lanes first: requests that come back to wait for the next generation keep their order, and lie in the
+     * inbox, where nothing of this call looks again. */
     for (struct lp2p_msg *next = lp2p_mail_take(slot); (msg = next) != NULL;) {
         next = lp2p_mail_next(msg);
         if (msg->cls == &lp2p_monitor_class) {
             lp2p_monitor_fire(rt, (struct lp2p_ctl_monitor *)(void *)msg, LP2P_EGONE);
         } else {
-            lp2p_mail_uncount(slot, msg);
+            lp2p_lane_push(slot, msg);
+        }
+    }
+    for (int lane = LP2P_LANE_URGENT; lane >= LP2P_LANE_NORMAL; lane--) {
+        while ((msg = lp2p_lane_pop(slot, (enum lp2p_lane)lane)) != NULL) {
             drop_stale(rt, msg);
         }
     }

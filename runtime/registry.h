@@ -34,7 +34,7 @@ enum lp2p_vacate { LP2P_VACATE_PARK, LP2P_VACATE_FREE };
  *  rt->lock. Any thread, but only one: the supervisor's, or who holds an undeliverable notice. */
 void lp2p_slot_vacate(struct lp2p_rt *rt, struct lp2p_slot *slot, enum lp2p_vacate how);
 
-/** Drops all that waits in the mailbox: messages as stale, monitors with a DOWN. Serving thread. */
+/** Drops all that waits in the mailbox: messages as stale and unread, monitors with a DOWN. Serving thread. */
 void lp2p_slot_drain(struct lp2p_rt *rt, struct lp2p_slot *slot);
 /** Copies id, kind and thread name where the snapshot finds them. Serving thread. */
 void lp2p_slot_label(struct lp2p_slot *slot, const char *id, const char *kind, const char *thread);

@@ -149,7 +149,7 @@ static void sort_mail(struct lp2p_turn *turn)
         } else {
             lp2p_mail_uncount(slot, msg);
             __atomic_fetch_add(&turn->driver->rt->stale_msgs, 1, __ATOMIC_RELAXED);
-            lp2p_msg_drop(&msg);
+            lp2p_mail_unread(turn->driver->rt, &msg, LP2P_EGONE);
         }
     }
     uint32_t depth = __atomic_load_n(&slot->depth[0], __ATOMIC_RELAXED) +

@@ -37,10 +37,10 @@ static void drop_order(struct lp2p_msg *msg)
 }
 
 static const struct lp2p_msg_class SPAWN = {"PROTOCOL_SPAWN", sizeof(struct order), LP2P_LANE_NORMAL,
-                                            drop_order};
+                                            drop_order, NULL};
 static const struct lp2p_msg_class HALT = {"PROTOCOL_STOP", sizeof(struct order), LP2P_LANE_NORMAL,
-                                           drop_order};
-static const struct lp2p_msg_class POKE = {"STREAMS_TEND", sizeof(struct order), LP2P_LANE_NORMAL, NULL};
+                                           drop_order, NULL};
+static const struct lp2p_msg_class POKE = {"STREAMS_TEND", sizeof(struct order), LP2P_LANE_NORMAL, NULL, NULL};
 
 static enum lp2p_err give_order(struct lp2p_node *node, const struct lp2p_msg_class *cls,
                                 struct lp2p_protocol *protocol)

@@ -24,9 +24,9 @@ struct parcel {
     struct lp2p_msg msg;
     unsigned sender, value;
 };
-static const struct lp2p_msg_class PARCEL = {"PARCEL", sizeof(struct parcel), LP2P_LANE_NORMAL, NULL};
+static const struct lp2p_msg_class PARCEL = {"PARCEL", sizeof(struct parcel), LP2P_LANE_NORMAL, NULL, NULL};
 static const struct lp2p_msg_class PARCEL_URGENT = {"PARCEL_URGENT", sizeof(struct parcel), LP2P_LANE_URGENT,
-                                                    NULL};
+                                                    NULL, NULL};
 
 /* Senders that keep a message when the mailbox is full and try again by timer; a receiver that checks the
  * order. */

@@ -32,9 +32,9 @@ struct worker {
     bool released;
 };
 
-const struct lp2p_msg_class WORLD_ORDER = {"WORLD_ORDER", sizeof(struct world_order), LP2P_LANE_NORMAL, NULL};
+const struct lp2p_msg_class WORLD_ORDER = {"WORLD_ORDER", sizeof(struct world_order), LP2P_LANE_NORMAL, NULL, NULL};
 const struct lp2p_msg_class WORLD_RELEASE = {"WORLD_RELEASE", sizeof(struct lp2p_msg), LP2P_LANE_NORMAL,
-                                             NULL};
+                                             NULL, NULL};
 
 static uint8_t pattern(uint64_t seed, uint64_t at)
 {

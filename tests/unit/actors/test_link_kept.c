@@ -19,7 +19,7 @@
 #define PIECE 100u    /* bytes, each piece in a read of its own */
 #define LAST 40000u   /* bytes: enough for its word to wait for the next read */
 
-static const struct lp2p_msg_class ALL_READS = {"ALL_READS", sizeof(struct lp2p_msg), LP2P_LANE_NORMAL, NULL};
+static const struct lp2p_msg_class ALL_READS = {"ALL_READS", sizeof(struct lp2p_msg), LP2P_LANE_NORMAL, NULL, NULL};
 
 static struct {
     struct lp2p_context ctx;

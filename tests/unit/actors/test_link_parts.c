@@ -232,8 +232,8 @@ static void test_leftover_round_trip(void **state)
 /* ---- the outbox: a sender of a thousand messages in two lanes, a receiver with room for four */
 
 #define SENT 1000u
-static const struct lp2p_msg_class SLOW = {"SLOW", sizeof(struct lp2p_msg), LP2P_LANE_NORMAL, NULL};
-static const struct lp2p_msg_class QUICK = {"QUICK", sizeof(struct lp2p_msg), LP2P_LANE_URGENT, NULL};
+static const struct lp2p_msg_class SLOW = {"SLOW", sizeof(struct lp2p_msg), LP2P_LANE_NORMAL, NULL, NULL};
+static const struct lp2p_msg_class QUICK = {"QUICK", sizeof(struct lp2p_msg), LP2P_LANE_URGENT, NULL, NULL};
 static struct {
     uint64_t slow, quick, wrong;
 } got;

@@ -132,9 +132,9 @@ void fixture_log(struct fixture *fixture, char *out, size_t cap)
     pthread_mutex_unlock(&fixture->lock);
 }
 
-const struct lp2p_msg_class PUPPET_DO = {"DO", sizeof(struct puppet_do), LP2P_LANE_NORMAL, NULL};
+const struct lp2p_msg_class PUPPET_DO = {"DO", sizeof(struct puppet_do), LP2P_LANE_NORMAL, NULL, NULL};
 const struct lp2p_msg_class PUPPET_DO_URGENT = {"DO_URGENT", sizeof(struct puppet_do), LP2P_LANE_URGENT,
-                                                NULL};
+                                                NULL, NULL};
 
 struct puppet_state {
     struct puppet *puppet;

@@ -18,8 +18,8 @@ static void count_drop(struct lp2p_msg *msg)
     __atomic_fetch_add(&drops, 1, __ATOMIC_RELAXED);
 }
 
-static const struct lp2p_msg_class NORMAL = {"NORMAL", sizeof(struct number), LP2P_LANE_NORMAL, count_drop};
-static const struct lp2p_msg_class URGENT = {"URGENT", sizeof(struct number), LP2P_LANE_URGENT, count_drop};
+static const struct lp2p_msg_class NORMAL = {"NORMAL", sizeof(struct number), LP2P_LANE_NORMAL, count_drop, NULL};
+static const struct lp2p_msg_class URGENT = {"URGENT", sizeof(struct number), LP2P_LANE_URGENT, count_drop, NULL};
 
 /** Collects numbers in the order of their arrival. */
 struct sink {

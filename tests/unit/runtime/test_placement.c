@@ -13,8 +13,8 @@ struct ask {
     struct lp2p_msg msg;
     uint32_t value;
 };
-static const struct lp2p_msg_class ASK = {"ASK", sizeof(struct ask), LP2P_LANE_NORMAL, NULL};
-static const struct lp2p_msg_class ANSWER = {"ANSWER", sizeof(struct ask), LP2P_LANE_URGENT, NULL};
+static const struct lp2p_msg_class ASK = {"ASK", sizeof(struct ask), LP2P_LANE_NORMAL, NULL, NULL};
+static const struct lp2p_msg_class ANSWER = {"ANSWER", sizeof(struct ask), LP2P_LANE_URGENT, NULL, NULL};
 
 struct plan {
     const char *name;

@@ -13,8 +13,8 @@ struct filled {
     struct lp2p_msg msg;
     uint8_t bytes[900];
 };
-static const struct lp2p_msg_class BIG = {"BIG", sizeof(struct filled), LP2P_LANE_NORMAL, NULL};
-static const struct lp2p_msg_class SMALL = {"SMALL", sizeof(struct lp2p_msg), LP2P_LANE_NORMAL, NULL};
+static const struct lp2p_msg_class BIG = {"BIG", sizeof(struct filled), LP2P_LANE_NORMAL, NULL, NULL};
+static const struct lp2p_msg_class SMALL = {"SMALL", sizeof(struct lp2p_msg), LP2P_LANE_NORMAL, NULL, NULL};
 
 static void test_pool_messages_are_zeroed(void **state)
 {

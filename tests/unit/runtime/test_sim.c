@@ -12,7 +12,7 @@ struct hop {
     struct lp2p_msg msg;
     unsigned left;
 };
-static const struct lp2p_msg_class HOP = {"HOP", sizeof(struct hop), LP2P_LANE_NORMAL, NULL};
+static const struct lp2p_msg_class HOP = {"HOP", sizeof(struct hop), LP2P_LANE_NORMAL, NULL, NULL};
 
 struct trace {
     unsigned len;
