@@ -8,7 +8,9 @@
  * anything for it afterwards. A message for a stream that the receiver does not know any more is ignored.
  *
  * Operations. A message that is dropped with its `op` still inside finishes it (ECLOSED, unless it is finished already), so that
- * nobody waits for ever: a handler that goes on with the work takes the op out of the message by nulling it there. */
+ * nobody waits for ever: a handler that goes on with the work takes the op out of the message by nulling it there.
+ *
+ * Requests (LP2P_REQUESTS) are answered once, by the actor that read them, also from its fini; by the runtime when nobody did. */
 #ifndef LP2P_ACTORS_MESSAGES_H
 #define LP2P_ACTORS_MESSAGES_H
 
@@ -127,9 +129,10 @@ struct lp2p_m_proxied {
     struct lp2p_ip_port from;
     bool misled;
 };
-/** listener -> upgrade (normal): within the limits; go on. */
+/** listener -> upgrade (normal): OK: within the limits; go on. Otherwise nobody is there to judge it: the end. */
 struct lp2p_m_admitted {
     struct lp2p_msg msg;
+    enum lp2p_err result;
 };
 /** upgrade -> listener (normal): who it was, for the log of refusals. */
 struct lp2p_m_arrived {
@@ -255,7 +258,7 @@ struct lp2p_m_stream_opened {
 };
 struct lp2p_m_stream_open_failed {
     struct lp2p_msg msg; /* tag is reply_tag */
-    struct lp2p_peer_id peer;
+    struct lp2p_peer_id peer; /* len 0: the connection ended before its muxer read the request */
     enum lp2p_err reason; /* ENEGOTIATION, ETIMEDOUT, ELIMIT, ENOCONN, ERESET, ... */
     char text[256];       /* for people: what was tried, where, why */
     struct lp2p_op *op;
@@ -521,36 +524,43 @@ struct lp2p_m_notify {
 
 /* One class object for each kind; defined in messages.c. */
 #define LP2P_MESSAGES(X)                                                                                           \
-    X(UPGRADED, upgraded, NORMAL) X(ATTEMPT_ENDED, attempt_ended, NORMAL) X(DIAL, dial, NORMAL)                    \
-    X(DIAL_ENDED, dial_ended, NORMAL) X(DIAL_CANCEL, dial_cancel, NORMAL) X(LISTENING, listening, NORMAL)          \
-    X(RESOLVE, resolve, NORMAL) X(RESOLVED, resolved, NORMAL) X(INTERFACES_CHANGED, interfaces_changed, NORMAL)    \
-    X(PROXIED, proxied, NORMAL) X(ADMITTED, admitted, NORMAL) X(ARRIVED, arrived, NORMAL)                         \
-    X(CONN_ATTACH, conn_attach, URGENT) X(CONN_BYTES, conn_bytes, NORMAL) X(CONN_CREDIT, conn_credit, URGENT)      \
-    X(CONN_WRITE, conn_write, NORMAL) X(CONN_WROTE, conn_wrote, URGENT) X(CONN_ENDED, conn_ended, NORMAL)          \
-    X(LINK_UP, link_up, NORMAL) X(LINK_ENDED, link_ended, URGENT) X(LINK_STATUS, link_status, NORMAL)              \
-    X(LINK_REFUSED, link_refused, NORMAL)                                                                          \
+    X(UPGRADED, upgraded, NORMAL) X(ATTEMPT_ENDED, attempt_ended, NORMAL) X(DIAL_CANCEL, dial_cancel, NORMAL)      \
+    X(LISTENING, listening, NORMAL) X(INTERFACES_CHANGED, interfaces_changed, NORMAL)                              \
+    X(ADMITTED, admitted, NORMAL) X(ARRIVED, arrived, NORMAL) X(CONN_ATTACH, conn_attach, URGENT)                  \
+    X(CONN_BYTES, conn_bytes, NORMAL) X(CONN_CREDIT, conn_credit, URGENT) X(CONN_WRITE, conn_write, NORMAL)        \
+    X(CONN_WROTE, conn_wrote, URGENT) X(CONN_ENDED, conn_ended, NORMAL) X(LINK_UP, link_up, NORMAL)                \
+    X(LINK_ENDED, link_ended, URGENT) X(LINK_STATUS, link_status, NORMAL) X(LINK_REFUSED, link_refused, NORMAL)    \
     X(LINK_CLOSE, link_close, NORMAL) X(PROTOCOLS_CHANGED, protocols_changed, NORMAL)                              \
-    X(STREAM_OPEN, stream_open, NORMAL) X(STREAM_OPENED, stream_opened, NORMAL)                                    \
-    X(STREAM_OPEN_FAILED, stream_open_failed, NORMAL) X(STREAM_DATA, stream_data, NORMAL)                          \
+    X(STREAM_DATA, stream_data, NORMAL)                                                                            \
     X(STREAM_EOF, stream_mark, NORMAL) X(STREAM_CLOSE_WRITE, stream_mark, NORMAL)                                  \
     X(STREAM_RESET, stream_reset, NORMAL) X(STREAM_RESET_URGENT, stream_reset, URGENT)                             \
     X(STREAM_ABORT, stream_reset, NORMAL) X(STREAM_WRITE, stream_write, NORMAL)                                    \
-    X(STREAM_CONSUMED, stream_bytes, URGENT) X(STREAM_CREDIT, stream_bytes, URGENT)                                \
-    X(PEER_STREAM_OPEN, peer_stream_open, NORMAL) X(CONNECT, connect, NORMAL) X(DISCONNECT, disconnect, NORMAL)    \
-    X(PROTECT, protect, NORMAL) X(REGISTER, register, NORMAL) X(REGISTERED, registered, NORMAL)                    \
-    X(SUBSCRIBE, subscribe, NORMAL) X(IDENTIFIED, identified, NORMAL) X(PEER_FOUND, peer_found, NORMAL)            \
-    X(PEER_GONE, peer_gone, NORMAL)                                                                                \
-    X(LIST_PEERS, list_peers, NORMAL) X(LIST_ADDRS, list_addrs, NORMAL)                                            \
-    X(PEER_CONNECTED, peer, NORMAL) X(PEER_DISCONNECTED, peer, NORMAL) X(PEER_DISCOVERED, peer, NORMAL)            \
-    X(PEER_UPDATED, peer, NORMAL) X(SELF_CHANGED, self_changed, NORMAL) X(MESSAGE_SEND, message_send, NORMAL)      \
-    X(MESSAGE, message, NORMAL) X(MESSAGE_ROUTE, message_route, NORMAL) X(DHT_REQUEST, dht_request, NORMAL)        \
-    X(DHT_DONE, dht_done, NORMAL) X(ANNOUNCE, announce, NORMAL) X(DISCOVER, discover, NORMAL)                      \
-    X(USER_STREAM, user_stream, NORMAL) X(NOTIFY, notify, NORMAL) X(TAG, tag, NORMAL) X(FORGET, tag, NORMAL)          \
-    X(STORE_WRITE, store_batch, NORMAL) X(STORE_LOADED, store_batch, NORMAL) X(STORE_LOAD, store_mark, NORMAL)     \
+    X(STREAM_CONSUMED, stream_bytes, URGENT) X(STREAM_CREDIT, stream_bytes, URGENT) X(CONNECT, connect, NORMAL)    \
+    X(DISCONNECT, disconnect, NORMAL) X(PROTECT, protect, NORMAL) X(REGISTERED, registered, NORMAL)                \
+    X(IDENTIFIED, identified, NORMAL) X(PEER_FOUND, peer_found, NORMAL) X(PEER_GONE, peer_gone, NORMAL)            \
+    X(LIST_PEERS, list_peers, NORMAL) X(LIST_ADDRS, list_addrs, NORMAL) X(PEER_CONNECTED, peer, NORMAL)            \
+    X(PEER_DISCONNECTED, peer, NORMAL) X(PEER_DISCOVERED, peer, NORMAL) X(PEER_UPDATED, peer, NORMAL)              \
+    X(SELF_CHANGED, self_changed, NORMAL) X(MESSAGE_SEND, message_send, NORMAL) X(MESSAGE, message, NORMAL)        \
+    X(ANNOUNCE, announce, NORMAL) X(DISCOVER, discover, NORMAL) X(USER_STREAM, user_stream, NORMAL)                \
+    X(NOTIFY, notify, NORMAL) X(TAG, tag, NORMAL) X(FORGET, tag, NORMAL) X(STORE_LOADED, store_batch, NORMAL)      \
     X(STORE_WRITTEN, store_mark, NORMAL)
 
-#define LP2P_DECLARE(NAME, type, lane) extern const struct lp2p_msg_class LP2P_M_##NAME;
+/* Those that somebody waits for, with what is done when their receiver has ended without reading them (unread.c): an answer is
+ * made, or they come again: what names the node's parts to each other waits for the next generation, and the answer itself is
+ * never refused for want of room. */
+#define LP2P_REQUESTS(X)                                                                                           \
+    X(DIAL, dial, NORMAL, dial) X(DIAL_ENDED, dial_ended, NORMAL, again) X(RESOLVE, resolve, NORMAL, resolve)      \
+    X(RESOLVED, resolved, NORMAL, again) X(PROXIED, proxied, NORMAL, proxied)                                      \
+    X(STREAM_OPEN, stream_open, NORMAL, stream_open) X(STREAM_OPENED, stream_opened, NORMAL, stream_opened)        \
+    X(STREAM_OPEN_FAILED, stream_open_failed, NORMAL, again)                                                       \
+    X(PEER_STREAM_OPEN, peer_stream_open, NORMAL, peer_stream_open) X(REGISTER, register, NORMAL, again)           \
+    X(SUBSCRIBE, subscribe, NORMAL, again) X(MESSAGE_ROUTE, message_route, NORMAL, again)                          \
+    X(DHT_REQUEST, dht_request, NORMAL, dht_request) X(DHT_DONE, dht_done, NORMAL, again)                          \
+    X(STORE_WRITE, store_batch, NORMAL, again) X(STORE_LOAD, store_mark, NORMAL, again)
+
+#define LP2P_DECLARE(NAME, ...) extern const struct lp2p_msg_class LP2P_M_##NAME;
 LP2P_MESSAGES(LP2P_DECLARE)
+LP2P_REQUESTS(LP2P_DECLARE)
 #undef LP2P_DECLARE
 
 /** A new message: `struct lp2p_m_dial *m = LP2P_NEW(DIAL, dial);` NULL when memory is short. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors/api/node.h"
 #include "actors/api/stream.h"
+#include "actors/link/unread.h"
 
 #include <stdio.h>
 
@@ -19,7 +20,7 @@ struct registrar {
     bool watching; /* the supervisor of the protocols is monitored */
 };
 
-/* ---- messages of this file */
+/* ---- messages of this file; a registrar that failed leaves orders to the next one */
 
 struct order {
     struct lp2p_msg msg;
@@ -37,9 +38,9 @@ static void drop_order(struct lp2p_msg *msg)
 }
 
 static const struct lp2p_msg_class SPAWN = {"PROTOCOL_SPAWN", sizeof(struct order), LP2P_LANE_NORMAL,
-                                            drop_order, NULL};
+                                            drop_order, lp2p_unread_again};
 static const struct lp2p_msg_class HALT = {"PROTOCOL_STOP", sizeof(struct order), LP2P_LANE_NORMAL,
-                                           drop_order, NULL};
+                                           drop_order, lp2p_unread_again};
 static const struct lp2p_msg_class POKE = {"STREAMS_TEND", sizeof(struct order), LP2P_LANE_NORMAL, NULL, NULL};
 
 static enum lp2p_err give_order(struct lp2p_node *node, const struct lp2p_msg_class *cls,

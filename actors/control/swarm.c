@@ -272,7 +272,7 @@ static void swarm_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict w
     lp2p_heap_fini(&swarm->waiters);
     lp2p_peers_fini(&swarm->peers);
     lp2p_self_info_drop(&swarm->self);
-    lp2p_outbox_fini(&swarm->outbox);
+    lp2p_outbox_end(self, &swarm->outbox);
 }
 
 const struct lp2p_actor_ops lp2p_swarm_ops = {

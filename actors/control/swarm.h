@@ -71,7 +71,7 @@ struct lp2p_dial_job {
     struct lp2p_peer_entry *peer; /* NULL: whoever answers */
     struct lp2p_list waiters;     /* only with peer NULL */
     struct lp2p_addrs *told;      /* what the dialer was given */
-    lp2p_time lost_at;            /* a dialer that failed has forgotten it by then */
+    lp2p_time lost_at;            /* no answer comes any more: there was no memory for it, or the dialer hangs */
     bool population;
     bool user; /* asked for by the user: may go beyond the hard maximum */
 };

@@ -35,7 +35,7 @@ static void open_failed(struct lp2p_actor *self, struct lp2p_swarm *swarm, struc
     open->op = NULL;
     lp2p_printable(lp2p_span_str(text), failed->text, sizeof(failed->text));
     struct lp2p_msg *msg = &failed->msg;
-    (void)lp2p_outbox_send(self, &swarm->outbox, open->reply_to, &msg);
+    (void)lp2p_outbox_pass(self, &swarm->outbox, open->reply_to, &msg);
 }
 
 static void waiter_fail(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_waiter *waiter,
@@ -149,10 +149,7 @@ static void forward(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp
     m->told = link->peer->told;
     link->streams += open->internal ? 0 : 1; /* a guess until the muxer reports, so that a burst spreads over links */
     struct lp2p_msg *msg = &m->msg;
-    enum lp2p_err err = lp2p_outbox_send(self, &swarm->outbox, link->muxer, &msg);
-    if (err == LP2P_EGONE || err == LP2P_ELIMIT) {
-        lp2p_log(swarm->ctx, LP2P_LOG_DEBUG, "swarm", "stream request lost: %s", lp2p_strerror(err));
-    }
+    (void)lp2p_outbox_pass(self, &swarm->outbox, link->muxer, &msg);
 }
 
 void lp2p_swarm_stream_open(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_msg **msg)

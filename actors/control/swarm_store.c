@@ -6,7 +6,7 @@
 #include "actors/store/record.h"
 
 #define FLUSH_NS LP2P_MS(500)    /* changes within that time are one batch */
-#define PATIENCE_NS LP2P_SEC(30) /* a store that was restarted has forgotten a batch by then */
+#define PATIENCE_NS LP2P_SEC(30) /* for a store that hangs, and for an answer that there was no memory for */
 #define SWEEP_NS LP2P_SEC(60)
 #define BATCH_MAX (256u * 1024)
 #define UNSEEN_MS (6ull * 3600 * 1000) /* a peer without any address is forgotten after that time, as in js */

@@ -42,7 +42,7 @@ static void answer(struct lp2p_actor *self, struct lp2p_dialer *dialer, uint64_t
     m->reason = reason;
     (void)snprintf(m->text, sizeof(m->text), "%s", text);
     struct lp2p_msg *msg = &m->msg;
-    (void)lp2p_outbox_send(self, &dialer->outbox, lp2p_names(dialer->ctx)->swarm, &msg);
+    (void)lp2p_outbox_pass(self, &dialer->outbox, lp2p_names(dialer->ctx)->swarm, &msg);
 }
 
 static void dial_free(struct lp2p_dialer *dialer, struct lp2p_dial *dial)
@@ -441,7 +441,7 @@ static void dialer_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict 
         answer(self, dialer, dial->number, &dial->peer, LP2P_EFAILED, "the dialer ended");
         dial_free(dialer, dial);
     }
-    lp2p_outbox_fini(&dialer->outbox);
+    lp2p_outbox_end(self, &dialer->outbox);
 }
 
 const struct lp2p_actor_ops lp2p_dialer_ops = {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "actors/messages.h"
 
+#include "actors/link/unread.h"
+
 #include <stdlib.h>
 
 /* A message may be dropped anywhere: in a mailbox whose actor has ended, by a sender that cannot wait, or by
@@ -248,12 +250,16 @@ static void drop_store_batch(struct lp2p_msg *msg)
 #define drop_message_route NULL
 #define drop_store_mark NULL
 
-#define DEFINE(NAME, type, which)                                                                            \
+#define REQUEST(NAME, type, which, hook)                                                                     \
     _Static_assert(sizeof(struct lp2p_m_##type) <= LP2P_MSG_SIZE_MAX, #NAME " fits in a message");           \
     const struct lp2p_msg_class LP2P_M_##NAME = {                                                            \
         .name = #NAME,                                                                                       \
         .size = sizeof(struct lp2p_m_##type),                                                                \
         .lane = LP2P_LANE_##which,                                                                           \
         .drop = drop_##type,                                                                                 \
+        .unread = hook,                                                                                      \
     };
-LP2P_MESSAGES(DEFINE)
+#define MESSAGE(NAME, type, which) REQUEST(NAME, type, which, NULL)
+#define HOOKED(NAME, type, which, hook) REQUEST(NAME, type, which, lp2p_unread_##hook)
+LP2P_MESSAGES(MESSAGE)
+LP2P_REQUESTS(HOOKED)

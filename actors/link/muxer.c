@@ -400,7 +400,7 @@ static void muxer_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict w
         (void)finish(self, muxer, why == LP2P_FAIL ? LP2P_EFAILED : LP2P_ECLOSED);
     }
     last_words(self, muxer);
-    lp2p_outbox_fini(&muxer->outbox);
+    lp2p_outbox_end(self, &muxer->outbox);
     while ((msg = unhold(muxer)) != NULL) {
         lp2p_msg_drop(&msg);
     }

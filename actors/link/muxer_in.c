@@ -15,7 +15,7 @@
 static enum lp2p_err post(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct lp2p_ref owner,
                           struct lp2p_msg **msg)
 {
-    return lp2p_outbox_send(self, &muxer->outbox, owner, msg);
+    return lp2p_outbox_pass(self, &muxer->outbox, owner, msg);
 }
 
 static enum lp2p_err flush_batch(struct lp2p_actor *self, struct lp2p_muxer *muxer,

@@ -63,7 +63,7 @@ static void fail_open(struct lp2p_actor *self, struct lp2p_muxer *muxer, struct 
                    more > 0 ? " (and others)" : "", peer, lp2p_strerror(reason));
     struct lp2p_ref to = open->resident >= 0 ? lp2p_resident(self, (unsigned)open->resident) : open->reply_to;
     struct lp2p_msg *msg = &m->msg;
-    (void)lp2p_outbox_send(self, &muxer->outbox, to, &msg);
+    (void)lp2p_outbox_pass(self, &muxer->outbox, to, &msg);
 }
 
 /** The peer does not speak what was asked for: the swarm remembers it, if it wanted to know. */

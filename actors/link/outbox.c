@@ -57,14 +57,25 @@ void lp2p_outbox_fini(struct lp2p_outbox *outbox)
     outbox->len = 0;
 }
 
+void lp2p_outbox_end(struct lp2p_actor *self, struct lp2p_outbox *outbox)
+{
+    while (outbox->first != NULL) {
+        struct lp2p_msg *msg = outbox->first;
+        outbox->first = next_of(msg);
+        lp2p_unread(self, &msg, LP2P_ECLOSED);
+    }
+    lp2p_outbox_fini(outbox);
+}
+
 static void arm(struct lp2p_actor *self, struct lp2p_outbox *outbox)
 {
     lp2p_timer_set(self, outbox->timer,
                    outbox->len == 0 ? LP2P_NEVER : lp2p_time_add(lp2p_now(self), outbox->wait_ns));
 }
 
-enum lp2p_err lp2p_outbox_send(struct lp2p_actor *self, struct lp2p_outbox *outbox, struct lp2p_ref to,
-                               struct lp2p_msg **msg)
+/** Sends or keeps; on failure the message is still the caller's. */
+static enum lp2p_err send_or_keep(struct lp2p_actor *self, struct lp2p_outbox *outbox, struct lp2p_ref to,
+                                  struct lp2p_msg **msg)
 {
     if (outbox->len == 0 || !waits_behind(outbox, to, (*msg)->cls)) {
         enum lp2p_err err = lp2p_send(self, to, msg);
@@ -72,16 +83,15 @@ enum lp2p_err lp2p_outbox_send(struct lp2p_actor *self, struct lp2p_outbox *outb
             return LP2P_OK;
         }
         if (err != LP2P_EFULL) {
-            lp2p_msg_drop(msg);
             return LP2P_EGONE;
         }
     }
+    (*msg)->from = lp2p_self(self); /* who is answered, should it never be sent */
+    (*msg)->to = to;
     if (outbox->len >= outbox->max) {
         outbox->dropped++;
-        lp2p_msg_drop(msg);
         return LP2P_ELIMIT;
     }
-    (*msg)->to = to;
     append(outbox, *msg);
     *msg = NULL;
     if (outbox->len == 1) {
@@ -89,6 +99,25 @@ enum lp2p_err lp2p_outbox_send(struct lp2p_actor *self, struct lp2p_outbox *outb
         arm(self, outbox);
     }
     return LP2P_OK;
+}
+
+enum lp2p_err lp2p_outbox_send(struct lp2p_actor *self, struct lp2p_outbox *outbox, struct lp2p_ref to,
+                               struct lp2p_msg **msg)
+{
+    enum lp2p_err err = send_or_keep(self, outbox, to, msg);
+    lp2p_msg_drop(msg);
+    return err;
+}
+
+enum lp2p_err lp2p_outbox_pass(struct lp2p_actor *self, struct lp2p_outbox *outbox, struct lp2p_ref to,
+                               struct lp2p_msg **msg)
+{
+    enum lp2p_err err = send_or_keep(self, outbox, to, msg);
+    if (err != LP2P_OK) {
+        (*msg)->to = to;
+        lp2p_unread(self, msg, err);
+    }
+    return err;
 }
 
 /** The ways that were found full in one pass over the waiting messages. */
@@ -124,7 +153,7 @@ void lp2p_outbox_retry(struct lp2p_actor *self, struct lp2p_outbox *outbox)
                 continue;
             }
             if (err != LP2P_EFULL) {
-                lp2p_msg_drop(&msg);
+                lp2p_unread(self, &msg, LP2P_EGONE);
                 continue;
             }
             msg->to = to;

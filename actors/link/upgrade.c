@@ -493,6 +493,10 @@ static enum lp2p_verdict upgrade_on_msg(struct lp2p_actor *self, void *state, st
     if (!LP2P_IS(*msg, ADMITTED) || upgrade->stage != LP2P_UPGRADE_ADMISSION) {
         return LP2P_CONTINUE;
     }
+    enum lp2p_err result = LP2P_AS(*msg, ADMITTED, admitted)->result;
+    if (result != LP2P_OK) {
+        return end(self, upgrade, result);
+    }
     upgrade->stage = upgrade->after;
     return upgrade->after == LP2P_UPGRADE_DOOR ? look_at_door(self, upgrade) : begin(self, upgrade);
 }

@@ -18,7 +18,8 @@
 #define LP2P_SEND_TOTAL_MAX 16384           /* sends of the node, waiting or under way */
 #define LP2P_SEND_BYTES_MAX (64u << 20)     /* bytes of messages kept for them; a broadcast counts once */
 #define LP2P_SEND_OPEN_NS LP2P_SEC(30)      /* to reach the peer and agree on the protocol */
-#define LP2P_SEND_LOST_NS LP2P_SEC(45)      /* no answer at all to the request for a stream */
+#define LP2P_SEND_LOST_NS LP2P_SEC(45)      /* no answer at all to the request for a stream: no memory for it, or a thread
+                                               that had read the request hangs */
 #define LP2P_SEND_FRAME_NS LP2P_SEC(30)     /* to get the bytes framed, from the stream's opening */
 
 /* Limits of the receiving side. */

@@ -222,6 +222,9 @@ static void put_done(struct resources *state, struct pending *pending, const str
             lp2p_resource_cache_queue(state->cache, entry, 0);
         } else if (pending->kind == ANNOUNCE && (result == LP2P_EQUORUM || result == LP2P_ETIMEDOUT)) {
             detail = queue(state, entry);
+        } else if (result == LP2P_EFAILED) {
+            /* The router ended; the next one knows nothing of it. */
+            entry->publish = lp2p_time_add(lp2p_now(state->self), ANSWER_SLACK_NS);
         }
     }
     lp2p_op_set_number(pending->op, m->peers_len);
@@ -272,6 +275,10 @@ static void get_done(struct resources *state, struct pending *pending, struct lp
 {
     uint64_t now_ms = lp2p_wall_ms(state->self), expires_ms = 0;
     const char *why = "";
+    if (m->result == LP2P_EFAILED) {
+        finish(&pending->op, m->result, "the DHT router failed meanwhile");
+        return;
+    }
     if (m->result != LP2P_OK) {
         bool alone = LP2P_READ(state->ctx, dht_peers) == 0;
         finish(&pending->op, m->result, alone ? "no DHT peer is connected" : "no DHT peer has it");

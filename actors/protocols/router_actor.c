@@ -101,7 +101,6 @@ static bool public_only(const struct lp2p_config *config)
 
 static void fini(struct lp2p_actor *self, void *opaque, enum lp2p_verdict why)
 {
-    (void)self;
     (void)why;
     struct lp2p_router *router = opaque;
     router->ending = true;
@@ -109,7 +108,7 @@ static void fini(struct lp2p_actor *self, void *opaque, enum lp2p_verdict why)
     lp2p_router_streams_fini(router);
     lp2p_router_queries_fini(router);
     lp2p_router_peers_fini(router);
-    lp2p_outbox_fini(&router->outbox);
+    lp2p_outbox_end(self, &router->outbox);
     lp2p_kad_free(router->kad);
     free(router->answer);
     LP2P_GAUGE(router->ctx, dht_peers, 0);

@@ -104,7 +104,7 @@ static void send_done(struct lp2p_router *router, const struct lp2p_msg *msg, en
         done->msg.bytes = done->value.len;
     }
     struct lp2p_msg *out = &done->msg;
-    (void)lp2p_outbox_send(router->self, &router->outbox, msg->from, &out);
+    (void)lp2p_outbox_pass(router->self, &router->outbox, msg->from, &out);
 }
 
 /* Ends a request; *msg is dropped. `detail` "" lets the result speak. */
@@ -334,14 +334,17 @@ void lp2p_router_queries_tick(struct lp2p_router *router)
 void lp2p_router_queries_fini(struct lp2p_router *router)
 {
     struct lp2p_list *entry;
+    /* All as if they had not been read: ends the operations and tells actors. */
     while ((entry = lp2p_list_pop_front(&router->jobs)) != NULL) {
         struct job *job = LP2P_LIST_ENTRY(entry, struct job, entry);
-        lp2p_msg_drop(&job->msg); /* ends the operation */
+        if (job->msg != NULL) {
+            lp2p_unread(router->self, &job->msg, LP2P_EGONE);
+        }
         free(job);
     }
     while (router->waiting != NULL) {
         struct lp2p_msg *msg = router->waiting;
         router->waiting = (struct lp2p_msg *)(void *)msg->link.next;
-        lp2p_msg_drop(&msg);
+        lp2p_unread(router->self, &msg, LP2P_EGONE);
     }
 }

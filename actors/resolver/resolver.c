@@ -59,7 +59,7 @@ static void answer(struct lp2p_actor *self, struct resolver *resolver, struct lp
     m->reason = m->addrs == NULL || m->names == NULL ? LP2P_ENOMEM : err;
     lp2p_printable(lp2p_span_str(text[0] != '\0' ? text : lp2p_strerror(err)), m->text, sizeof(m->text));
     struct lp2p_msg *msg = &m->msg;
-    (void)lp2p_outbox_send(self, &resolver->outbox, to, &msg);
+    (void)lp2p_outbox_pass(self, &resolver->outbox, to, &msg);
 }
 
 static void end_job(struct resolver *resolver, struct job *job)
@@ -180,7 +180,7 @@ static void resolver_fini(struct lp2p_actor *self, void *state, enum lp2p_verdic
         end_job(resolver, job);
     }
     lp2p_dns_free(resolver->dns);
-    lp2p_outbox_fini(&resolver->outbox);
+    lp2p_outbox_end(self, &resolver->outbox);
 }
 
 const struct lp2p_actor_ops lp2p_resolver_ops = {

@@ -336,6 +336,116 @@ static void test_sim_swarm_broadcasts_do_not_knock_in_vain(void **state)
     }
 }
 
+/* ---- who ends with unread mail */
+
+/** Node 0's actor of that kind, its generation included, and how much waits in its mailbox; slot 0: there is none. */
+static struct lp2p_ref find_kind(struct world *world, const char *kind, unsigned *depth)
+{
+    struct lp2p_actor_stats stats[64];
+    size_t len = LP2P_MIN(lp2p_rt_snapshot(world->rts[0], stats, LP2P_ARRAY_LEN(stats)), LP2P_ARRAY_LEN(stats));
+    for (size_t i = 0; i < len; i++) {
+        if (strcmp(stats[i].kind, kind) == 0) {
+            *depth = stats[i].depth;
+            return stats[i].ref;
+        }
+    }
+    *depth = 0;
+    return LP2P_REF_NONE;
+}
+
+static struct lp2p_op *send_message(struct world *world)
+{
+    struct lp2p_m_message_send *m = LP2P_NEW(MESSAGE_SEND, message_send);
+    struct lp2p_op *op = lp2p_op_new(NULL);
+    m->peer = world->nodes[1]->ctx.self;
+    m->json = lp2p_slice_copy("{}", 2);
+    m->op = lp2p_op_ref(op);
+    struct lp2p_msg *msg = &m->msg;
+    assert_int_equal(lp2p_post(world->rts[0], lp2p_names(&world->nodes[0]->ctx)->messages, &msg), LP2P_OK);
+    return op;
+}
+
+/** Lets one actor of node 0 fail as soon as it has mail: it reads none of it any more. */
+static void fail_with_mail(struct world *world, const char *kind)
+{
+    unsigned depth = 0;
+    struct lp2p_ref who = find_kind(world, kind, &depth);
+    for (unsigned step = 0; depth == 0; step++) {
+        assert_true(step < 1000);
+        if (!lp2p_sim_step(world->rts[0], lp2p_sim_now(world->rts[0]))) {
+            run_ms(world, 1);
+        }
+        who = find_kind(world, kind, &depth);
+    }
+    assert_int_equal(lp2p_rt_fail(world->rts[0], who), LP2P_OK);
+}
+
+struct dead {
+    const char *kind;
+    bool connected;       /* before the message is sent */
+    enum lp2p_err result; /* what who sent it is told, unless it went well */
+    const char *text;
+};
+
+/** A message is sent, and an actor on its way ends with the request for its stream in the mailbox. */
+static void send_through(struct world *world, const struct dead *dead, unsigned *told)
+{
+    struct lp2p_op *op = connect_to(world, 0, 1);
+    run_ms(world, 12000); /* and failures before are forgotten */
+    expect_ok(op);
+    if (!dead->connected) {
+        disconnect(world, 0, 1);
+        run_ms(world, 3000);
+    }
+    op = send_message(world);
+    fail_with_mail(world, dead->kind);
+    run_ms(world, 3000);
+    assert_true(lp2p_op_done(op)); /* not after the 45 seconds of somebody's patience */
+    if (lp2p_op_result(op) == dead->result) {
+        assert_non_null(strstr(lp2p_op_detail(op), dead->text));
+        (*told)++;
+    } else {
+        assert_int_equal(lp2p_op_result(op), LP2P_OK); /* other mail was there first */
+    }
+    lp2p_op_drop(&op);
+}
+
+static void test_sim_swarm_tells_of_what_the_dead_left_unread(void **state)
+{
+    (void)state;
+    static const struct dead dead[] = {
+        {"muxer", true, LP2P_ENOCONN, "the connection ended before the stream was opened"},
+        {"swarm", true, LP2P_ECLOSED, "the swarm ended"},
+        {"dialer", false, LP2P_EFAILED, "the dialer ended"},
+    };
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(dead); i++) {
+        unsigned told = 0;
+        struct world *world = world_start(20 + i, false);
+        for (unsigned round = 0; round < 8; round++) {
+            send_through(world, &dead[i], &told);
+        }
+        assert_true(told > 0);
+        world_stop(world);
+    }
+}
+
+/** What names the parts of a node to each other is not lost with the swarm that did not read it. */
+static void test_sim_swarm_hears_what_its_predecessor_did_not(void **state)
+{
+    (void)state;
+    struct world *world = world_start(30, false);
+    struct lp2p_m_register *m = LP2P_NEW(REGISTER, register);
+    struct lp2p_op *op = lp2p_op_new(NULL);
+    (void)snprintf(m->entry.id, sizeof(m->entry.id), "/late/1");
+    m->entry.resident = LP2P_RESIDENT_STREAMS;
+    m->op = lp2p_op_ref(op);
+    assert_int_equal(lp2p_rt_fail(world->rts[0], lp2p_names(&world->nodes[0]->ctx)->swarm), LP2P_OK);
+    post(world, 0, &m->msg);
+    run_ms(world, 1000);
+    expect_ok(op);
+    world_stop(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +455,8 @@ int main(void)
         cmocka_unit_test(test_sim_swarm_disconnect_is_for_good),
         cmocka_unit_test(test_sim_swarm_serves_by_another_link),
         cmocka_unit_test(test_sim_swarm_broadcasts_do_not_knock_in_vain),
+        cmocka_unit_test(test_sim_swarm_tells_of_what_the_dead_left_unread),
+        cmocka_unit_test(test_sim_swarm_hears_what_its_predecessor_did_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
