@@ -290,7 +290,8 @@ struct lp2p_handler {
     enum lp2p_err (*on_start)(void *user, struct lp2p_node *node, unsigned restarts);
 };
 /** Before or after start. The struct is copied; `user` must live until the handler is unregistered or the node freed. EEXIST: the
- *  name or the stream protocol is taken. */
+ *  name or the stream protocol is taken. Connections that are already up hear of it a moment after the return: a stream that a peer
+ *  proposes in that moment is still refused; peers learn of the protocol by identify push. */
 enum lp2p_err lp2p_node_register(struct lp2p_node *node, const struct lp2p_handler *handler);
 /** Returns after the last callback of the handler has returned (unless called from that handler itself). ENOTFOUND. */
 enum lp2p_err lp2p_node_unregister(struct lp2p_node *node, const char *name);
