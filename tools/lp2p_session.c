@@ -102,16 +102,30 @@ static void keep_peer(struct session *session, const struct lp2p_op *op)
     }
 }
 
+/* Which part of it is wrong tells only a configuration that is offered the same text. */
+static _Noreturn void refuse_target(struct session *session, const char *target)
+{
+    struct lp2p_config *config = lp2p_config_new();
+    const char *why = NULL;
+    if (config != NULL && lp2p_config_append_announce(config, target) == LP2P_EINVAL) {
+        why = strstr(lp2p_config_detail(config), "component "); /* its number, what stands there, what was expected */
+    }
+    char text[LP2P_DETAIL_MAX] = "expected a multiaddr such as /ip4/127.0.0.1/tcp/4001/p2p/12D3KooW...";
+    if (why != NULL) {
+        (void)snprintf(text, sizeof(text), "%s", why);
+    }
+    lp2p_config_free(config);
+    session_end(session);
+    cli_usage(session->cli, "address %.300s: %s", target, text);
+}
+
 static struct lp2p_op *begin(struct session *session, const char *target)
 {
     struct lp2p_op *op = NULL;
     session->target = target;
     enum lp2p_err err = lp2p_node_connect(session->node, target, &op);
     if (err == LP2P_EINVAL) {
-        session_end(session);
-        cli_usage(session->cli,
-                  "address %.300s: expected a multiaddr such as /ip4/127.0.0.1/tcp/4001/p2p/12D3KooW...",
-                  target);
+        refuse_target(session, target);
     }
     return op;
 }

@@ -145,6 +145,9 @@ static enum lp2p_err bind_socket(struct listener *listener)
     }
     struct lp2p_ip_port bound;
     err = net->listen(net->ctx, &door.at, LP2P_ACCEPT_BACKLOG, &listener->fd, &bound);
+    if (err != LP2P_OK && !listener->arg->was_bound) {
+        return err; /* whoever starts the node is told which address it is */
+    }
     if (err != LP2P_OK) {
         char text[LP2P_MULTIADDR_TEXT_MAX];
         lp2p_multiaddr_text(wanted, text);

@@ -87,6 +87,7 @@ def wrong_usage():
     """The wrong option or argument is named, with what was expected."""
     cases = [(LP2P, [], "command"), (LP2P, ["fly"], "fly"), (LP2P, ["dht"], "put, get"), (LP2P, ["dht", "fly"], "fly"),
              (LP2P, ["key", "eat"], "gen or show"), (LP2P, ["--fly"], "--fly"), (LP2P, ["ping"], "missing"),
+             (LP2P, ["ping", "/ip4/300.0.0.1/tcp/1"], "component 1"),
              (LP2P, ["ping", "nonsense"], "nonsense"), (LP2P, ["ping", "a", "b"], "b"), (LP2P, ["ping", "a", "-n"], "-n"),
              (LP2P, ["ping", "a", "-n", "many"], "many"), (LP2P, ["ping", "a", "-n", "0"], "1 to"), (LP2P, ["ping", "a", "--fly"], "--fly"),
              (LP2P, ["ping", "a", "--up", "1"], "--up"), (LP2P, ["ping", "a", "--json=1"], "takes no value"),
@@ -280,7 +281,7 @@ def daemon_port_taken():
         out, err = run(LP2PD, "--ephemeral", "--json", "--listen", address, code=1)
         line = json.loads(out)
         assert line["code"] == "EADDRINUSE" and address in line["detail"] and "another port" in line["detail"], line
-        assert address in err
+        assert err.startswith("lp2pd: ") and address in err and err.count("\n") == 1, err  # once, not by the listener too
     if os.geteuid() == 0 and int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) > 1:
         try:  # as a user who may not
             done = subprocess.run([LP2PD, "--ephemeral", "--listen", "/ip4/127.0.0.1/tcp/1"], capture_output=True, text=True, user=65534,
