@@ -4,6 +4,7 @@
  * part of low order). With the control that the other library alone would differ. */
 #include "wire/curve25519.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sodium.h>
@@ -306,6 +307,60 @@ static void test_x25519_refuses_low_orders(void **state)
     }
 }
 
+struct job {
+    uint8_t secret[32], point[32], out[32];
+    bool shares;
+};
+
+static void *compute(void *arg)
+{
+    struct job *job = arg;
+    if (job->shares) {
+        return lp2p_x25519(job->secret, job->point, job->out) == LP2P_OK ? job : NULL;
+    }
+    lp2p_x25519_public(job->secret, job->out);
+    return job;
+}
+
+/** Whether a stack that nobody runs on any more still has a part of the secret (its ends change when it is clamped). */
+static bool has_secret(const volatile uint8_t *stack, size_t len, const uint8_t secret[32])
+{
+    for (size_t at = 0; at + 16 <= len; at++) {
+        size_t same = 0;
+        while (same < 16 && stack[at + same] == secret[8 + same]) {
+            same++;
+        }
+        if (same == 16) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The libraries copy the secret to their stack. When they are done it is not there any more. */
+static void test_x25519_leaves_no_secret_behind(void **state)
+{
+    (void)state;
+    static _Alignas(4096) uint8_t stack[512 * 1024];
+    for (int shares = 0; shares < 2; shares++) {
+        struct job job = {.shares = shares != 0};
+        pthread_t thread;
+        pthread_attr_t attr;
+        void *done = NULL;
+        randombytes_buf(job.secret, sizeof(job.secret));
+        job.point[0] = 9;
+        assert_int_equal(pthread_attr_init(&attr), 0);
+        assert_int_equal(pthread_attr_setstack(&attr, stack, sizeof(stack)), 0);
+        assert_int_equal(pthread_create(&thread, &attr, compute, &job), 0);
+        assert_int_equal(pthread_join(thread, &done), 0);
+        assert_ptr_equal(done, &job);
+        assert_int_equal(pthread_attr_destroy(&attr), 0);
+        assert_false(has_secret(stack, sizeof(stack), job.secret));
+        memcpy(stack + 100, job.secret, sizeof(job.secret));
+        assert_true(has_secret(stack, sizeof(stack), job.secret)); /* it would have been found */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,7 +369,7 @@ int main(void)
         cmocka_unit_test(test_AH8_the_other_library_alone_differs),
 #endif
         cmocka_unit_test(test_x25519_published), cmocka_unit_test(test_x25519_is_libsodiums),
-        cmocka_unit_test(test_x25519_refuses_low_orders),
+        cmocka_unit_test(test_x25519_refuses_low_orders), cmocka_unit_test(test_x25519_leaves_no_secret_behind),
     };
     if (sodium_init() < 0) {
         return 1;
