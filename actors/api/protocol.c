@@ -123,9 +123,7 @@ static enum lp2p_err protocol_init(struct lp2p_actor *self, void *memory, const 
         lp2p_outbox_fini(&state->outbox);
         return err;
     }
-    if (!leaving(state)) {
-        lp2p_protocol_set_state(&state->node->registry, state->protocol, LP2P_PROTOCOL_RUNNING, LP2P_OK);
-    }
+    lp2p_protocol_set_state(&state->node->registry, state->protocol, LP2P_PROTOCOL_RUNNING, LP2P_OK);
     return LP2P_OK;
 }
 

@@ -94,13 +94,13 @@ static void spawn_one(struct lp2p_actor *self, struct registrar *registrar, stru
     };
     struct lp2p_ref ref;
     enum lp2p_err err = lp2p_spawn(self, lp2p_names(registrar->ctx)->protocols, &spec, &ref);
-    if (err == LP2P_OK) {
-        pthread_mutex_lock(&registrar->node->registry.lock);
-        protocol->ref = (struct lp2p_ref){ref.slot, 0};
-        pthread_mutex_unlock(&registrar->node->registry.lock);
-    } else if (err == LP2P_EGONE) {
+    pthread_mutex_lock(&registrar->node->registry.lock);
+    protocol->ref = err == LP2P_OK ? (struct lp2p_ref){ref.slot, 0} : protocol->ref;
+    protocol->spawning = false;
+    pthread_mutex_unlock(&registrar->node->registry.lock);
+    if (err == LP2P_EGONE) {
         lp2p_timer_set(self, TIMER_RESPAWN, lp2p_now(self) + RESPAWN_NS);
-    } else {
+    } else if (err != LP2P_OK) {
         lp2p_log(registrar->ctx, LP2P_LOG_ERROR, "registrar", "cannot start protocol %s: %s",
                  protocol->arg.handler.name, lp2p_strerror(err));
         lp2p_protocol_set_state(&registrar->node->registry, protocol, LP2P_PROTOCOL_REJECTED, err);
@@ -116,9 +116,7 @@ static void spawn_missing(struct lp2p_actor *self, struct registrar *registrar)
         LP2P_LIST_FOREACH(it, &registry->active)
         {
             struct lp2p_protocol *protocol = LP2P_LIST_ENTRY(it, struct lp2p_protocol, link);
-            bool wanted =
-                protocol->state == LP2P_PROTOCOL_STARTING || protocol->state == LP2P_PROTOCOL_RUNNING;
-            if (found == NULL && wanted && protocol->ref.slot == 0) {
+            if (found == NULL && lp2p_protocol_claim(protocol)) {
                 found = protocol;
                 found->refs++;
             }
@@ -229,8 +227,12 @@ static enum lp2p_verdict registrar_on_msg(struct lp2p_actor *self, void *state, 
     struct registrar *registrar = state;
     LP2P_CHECK_MAGIC(registrar, STATE_MAGIC);
     if ((*msg)->cls == &SPAWN) {
+        struct lp2p_registry *registry = &registrar->node->registry;
         struct lp2p_protocol *protocol = LP2P_MSG_AS(*msg, &SPAWN, order)->protocol;
-        if (protocol->ref.slot == 0) {
+        pthread_mutex_lock(&registry->lock);
+        bool wanted = lp2p_protocol_claim(protocol); /* the order to stop it may have overtaken this one */
+        pthread_mutex_unlock(&registry->lock);
+        if (wanted) {
             spawn_one(self, registrar, protocol);
         }
     } else if ((*msg)->cls == &HALT) {

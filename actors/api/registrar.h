@@ -41,6 +41,7 @@ struct lp2p_protocol {
     struct lp2p_list link; /* in registry.active or registry.leaving */
     enum lp2p_protocol_state state;
     enum lp2p_err start_err;
+    bool spawning;       /* the registrar is about to set ref */
     bool in_callback;    /* a callback of the handler runs */
     bool may_linger;     /* it did not end cleanly: its memory stays until the node is stopped */
     struct lp2p_ref ref; /* gen 0; the registrar's */
@@ -65,8 +66,12 @@ void lp2p_user_protocols_stopped(struct lp2p_registry *registry, bool abandoned)
 void lp2p_user_protocols_ended(struct lp2p_registry *registry, struct lp2p_protocol *protocol);
 
 void lp2p_protocol_unref(struct lp2p_registry *registry, struct lp2p_protocol *protocol);
+/** Of one that was unregistered meanwhile nothing but its end changes the state: who starts it does not know yet. */
 void lp2p_protocol_set_state(struct lp2p_registry *registry, struct lp2p_protocol *protocol,
                              enum lp2p_protocol_state state, enum lp2p_err err);
+
+/** With the lock held: true if it is to run and was not spawned; the registrar, who asks, spawns it then. */
+bool lp2p_protocol_claim(struct lp2p_protocol *protocol);
 
 /* What the registrar is asked to do. */
 enum lp2p_err lp2p_registrar_spawn(struct lp2p_node *node, struct lp2p_protocol *protocol) LP2P_MUST_CHECK;

@@ -45,10 +45,20 @@ void lp2p_protocol_set_state(struct lp2p_registry *registry, struct lp2p_protoco
                              enum lp2p_protocol_state state, enum lp2p_err err)
 {
     pthread_mutex_lock(&registry->lock);
-    protocol->state = state;
-    protocol->start_err = err;
+    bool goes = protocol->state == LP2P_PROTOCOL_LEAVING || protocol->state == LP2P_PROTOCOL_ENDED;
+    if (!goes || state == LP2P_PROTOCOL_ENDED) {
+        protocol->state = state;
+        protocol->start_err = err;
+    }
     pthread_cond_broadcast(&registry->changed);
     pthread_mutex_unlock(&registry->lock);
+}
+
+bool lp2p_protocol_claim(struct lp2p_protocol *protocol)
+{
+    bool wanted = protocol->state == LP2P_PROTOCOL_STARTING || protocol->state == LP2P_PROTOCOL_RUNNING;
+    protocol->spawning = protocol->spawning || (wanted && protocol->ref.slot == 0);
+    return wanted && protocol->ref.slot == 0;
 }
 
 static void drop_all(struct lp2p_list *list)
@@ -241,7 +251,7 @@ static void retire(struct lp2p_node *node, struct lp2p_protocol *protocol, bool 
         /* The node does not run (or is being stopped, which ends the actor too and then clears the list of
          * the leaving). */
         pthread_mutex_lock(&registry->lock);
-        if (protocol->ref.slot == 0) {
+        if (protocol->ref.slot == 0 && !protocol->spawning) {
             protocol->state = LP2P_PROTOCOL_ENDED;
         }
         pthread_mutex_unlock(&registry->lock);

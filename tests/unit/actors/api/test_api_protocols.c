@@ -3,6 +3,8 @@
  * fail. */
 #include "kit.h"
 
+#include "actors/api/node.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -324,6 +326,95 @@ static void test_protocols_stop_while_blocked(void **state)
     lp2p_node_free(other);
 }
 
+/* ---- unregistered by one thread while another one starts it */
+
+static enum lp2p_err slow_start(void *user, struct lp2p_node *node, unsigned restarts)
+{
+    (void)node;
+    (void)restarts;
+    struct chat *chat = user;
+    kit_count_up(&chat->starts);
+    pthread_mutex_lock(&chat->gate);
+    pthread_mutex_unlock(&chat->gate);
+    return LP2P_EIO;
+}
+
+struct registering {
+    struct lp2p_node *node;
+    const struct lp2p_handler *handler;
+};
+
+static void *register_it(void *arg)
+{
+    const struct registering *job = arg;
+    (void)!lp2p_node_register(job->node, job->handler);
+    return NULL;
+}
+
+static bool none_is_active(void *arg)
+{
+    struct lp2p_registry *registry = &((struct lp2p_node *)arg)->registry;
+    pthread_mutex_lock(&registry->lock);
+    bool none = lp2p_list_empty(&registry->active);
+    pthread_mutex_unlock(&registry->lock);
+    return none;
+}
+
+/* Its first start fails after it was unregistered: it is gone once, and others find room. */
+static void test_protocols_unregister_a_start_that_fails(void **state)
+{
+    (void)state;
+    struct lp2p_node *node = kit_node();
+    struct chat chat, other;
+    struct lp2p_handler handler = handler_of(&chat, "chat"), next = handler_of(&other, "other");
+    handler.on_start = slow_start;
+    struct registering job = {node, &handler};
+    struct unregistering end = {.node = node};
+    pthread_t threads[2];
+    pthread_mutex_lock(&chat.gate);
+    assert_int_equal(pthread_create(&threads[0], NULL, register_it, &job), 0);
+    kit_count_wait(&chat.starts, 1, "the start");
+    assert_int_equal(pthread_create(&threads[1], NULL, unregister, &end), 0);
+    kit_until(none_is_active, node, "it leaves");
+    pthread_mutex_unlock(&chat.gate);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_int_equal(lp2p_node_register(node, &next), LP2P_OK);
+    assert_int_equal(node->registry.len, 1);
+    lp2p_node_free(node);
+}
+
+/* The order to start it comes when it has been unregistered: nobody starts what nobody holds any more. */
+static void test_protocols_start_that_comes_too_late(void **state)
+{
+    (void)state;
+    struct lp2p_node *node = kit_node();
+    struct chat chat, other;
+    struct lp2p_handler handler = handler_of(&chat, "chat"), next = handler_of(&other, "other");
+    assert_int_equal(lp2p_node_register(node, &handler), LP2P_OK);
+    struct lp2p_registry *registry = &node->registry;
+    pthread_mutex_lock(&registry->lock);
+    struct lp2p_protocol *protocol = LP2P_LIST_ENTRY(registry->active.next, struct lp2p_protocol, link);
+    protocol->refs++; /* as lp2p_node_start holds one */
+    pthread_mutex_unlock(&registry->lock);
+    assert_int_equal(lp2p_node_unregister(node, "chat"), LP2P_OK);
+    pthread_mutex_lock(&registry->lock);
+    protocol->ref = LP2P_REF_NONE; /* it was not started yet */
+    pthread_mutex_unlock(&registry->lock);
+    assert_int_equal(lp2p_registrar_spawn(node, protocol), LP2P_OK);
+    assert_int_equal(lp2p_node_register(node, &next), LP2P_OK); /* the next order */
+    pthread_mutex_lock(&registry->lock);
+    assert_int_equal(protocol->ref.slot, 0);
+    pthread_mutex_unlock(&registry->lock);
+    assert_int_equal(kit_count_get(&chat.starts), 1);
+    /* Nor is it said to run again. */
+    lp2p_protocol_set_state(registry, protocol, LP2P_PROTOCOL_RUNNING, LP2P_OK);
+    assert_int_equal(protocol->state, LP2P_PROTOCOL_ENDED);
+    lp2p_protocol_unref(registry, protocol);
+    lp2p_node_free(node);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +426,8 @@ int main(void)
         cmocka_unit_test(test_protocols_fail_and_restart),
         cmocka_unit_test(test_protocols_many),
         cmocka_unit_test(test_protocols_stop_while_blocked),
+        cmocka_unit_test(test_protocols_unregister_a_start_that_fails),
+        cmocka_unit_test(test_protocols_start_that_comes_too_late),
     };
     return cmocka_run_group_tests_name("api_protocols", tests, NULL, NULL);
 }
