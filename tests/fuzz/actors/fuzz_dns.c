@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * TXT answers and what a resolution makes of them: every answer is the fuzzer's. It ends, asks and gives no more than it may, and
- * what it gives has no name in it. */
+ * TXT answers and what a resolution makes of them: every answer is the fuzzer's, behind a byte that is half of its length. It ends,
+ * asks and gives no more than it may, and what it gives has no name in it. */
 #include "actors/resolver/dns_text.h"
 #include "actors/resolver/resolution.h"
 #include "base/check.h"
@@ -44,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct lp2p_dns_question question;
     unsigned number, questions = 0;
     while (lp2p_resolution_next(resolution, &number, &question)) {
-        size_t part = LP2P_MIN(rest.len, (size_t)128);
+        size_t part = rest.len == 0 ? 0 : LP2P_MIN(rest.len - 1, (size_t)2 * rest.ptr[0]);
+        rest = lp2p_span_skip(rest, rest.len > 0);
         struct lp2p_addrs *records = make_records(lp2p_span(rest.ptr, part));
         lp2p_resolution_answer(resolution, number, part == 0 ? LP2P_ENOTFOUND : LP2P_OK, records);
         lp2p_addrs_drop(&records);

@@ -42,6 +42,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum lp2p_err err = lp2p_lotus_message_parse(lp2p_span(text, size), 0, &message, &why);
     LP2P_CHECK(why != NULL);
     LP2P_CHECK(err == LP2P_OK || (message.doc == NULL && message.payload == NULL));
+    struct lp2p_lotus_message timely;
+    enum lp2p_err now = lp2p_lotus_message_parse(lp2p_span(text, size), 1762300000000, &timely, &why);
+    LP2P_CHECK(now == err || (err == LP2P_OK && now == LP2P_EEXPIRED)); /* the clock adds one verdict, and changes none */
+    if (now == LP2P_OK) {
+        lp2p_lotus_message_fini(&timely);
+    }
     if (err == LP2P_OK) {
         LP2P_CHECK(message.type.len > 0 && message.from.len > 0 && message.message_id.len > 0);
         check_round_trip(&message);

@@ -27,19 +27,39 @@ static inline void craft_add_peer(struct lp2p_kad_writer *writer, uint8_t number
     lp2p_kad_contact_free(contact);
 }
 
-/** A message of this type about the key "k": pairs of bytes say what is added; an operation that is none
+/** What the messages are about. By default it is the key "k", whose values nobody checks. */
+enum craft_about { CRAFT_PLAIN, CRAFT_PUBLIC_KEY, CRAFT_PEER, CRAFT_OTHER };
+static struct lp2p_span craft_key = {(const uint8_t *)"k", 1}, craft_value;
+
+/** A public key has to be the one that is named; peers and other keys are numbered. */
+static inline void craft_about(enum craft_about about, uint8_t number)
+{
+    static const uint8_t named[] = "/pk/\0\x24\x08\x01\x12\x20"
+                                   "a key of thirty-two bytes, really";
+    static struct lp2p_kad_peer peer;
+    static uint8_t other;
+    peer = craft_peer(number);
+    other = (uint8_t)('a' + number);
+    craft_value = about == CRAFT_PUBLIC_KEY ? lp2p_span(named + 6, 36) : lp2p_span(NULL, 0);
+    craft_key = about == CRAFT_PUBLIC_KEY ? lp2p_span(named, 4 + 38)
+                : about == CRAFT_PEER     ? lp2p_peer_id_span(&peer.id)
+                : about == CRAFT_OTHER    ? lp2p_span(&other, 1)
+                                          : lp2p_span_str("k");
+}
+
+/** A message of this type about the key: pairs of bytes say what is added; an operation that is none
  * makes the rest raw. */
 static inline struct lp2p_span craft_message(uint8_t *out, size_t cap, enum lp2p_kad_type type,
                                              struct lp2p_span in)
 {
     struct lp2p_kad_writer writer = {out, cap, 0};
-    struct lp2p_kad_record record = {.key = lp2p_span_str("k")};
+    struct lp2p_kad_record record = {.key = craft_key};
     if (in.len > 0 && in.ptr[0] % 4 != 0) {
-        record.key = lp2p_span_str(in.ptr[0] % 4 == 3 ? "x" : "k");
-        record.value = lp2p_span(in.ptr, in.ptr[0] % 3 % in.len);
+        record.key = in.ptr[0] % 4 == 3 ? lp2p_span_str("x") : craft_key;
+        record.value = in.ptr[0] % 3 == 0 ? craft_value : lp2p_span(in.ptr, in.ptr[0] % 3 % in.len);
     }
     bool has_record = in.len > 0 && in.ptr[0] % 4 != 0;
-    LP2P_CHECK(lp2p_kad_write_head(&writer, type, lp2p_span_str("k"), has_record ? &record : NULL) ==
+    LP2P_CHECK(lp2p_kad_write_head(&writer, type, craft_key, has_record ? &record : NULL) ==
                LP2P_OK);
     size_t at = 1;
     for (; at + 1 < in.len && in.ptr[at] < 128 && writer.len < cap / 2; at += 2) {

@@ -11,7 +11,7 @@ static struct lp2p_kad_event event;
 
 static uint64_t begin(struct lp2p_kad *kad, unsigned kind, lp2p_time now)
 {
-    struct lp2p_span key = lp2p_span_str("k");
+    struct lp2p_span key = craft_key;
     struct lp2p_kad_peer self = craft_peer(0);
     struct lp2p_kad_peer target = craft_peer(99);
     switch (kind) {
@@ -20,7 +20,7 @@ static uint64_t begin(struct lp2p_kad *kad, unsigned kind, lp2p_time now)
     case 1:
         return lp2p_kad_get(kad, key, 0, now, 0);
     case 2:
-        return lp2p_kad_put(kad, key, lp2p_span_str("v"), now, 0);
+        return lp2p_kad_put(kad, key, craft_value.len > 0 ? craft_value : lp2p_span_str("v"), now, 0);
     case 3:
         return lp2p_kad_provide(kad, key, &self, now);
     case 4:
@@ -91,7 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         lp2p_kad_peer_seen(kad, &peer, 0);
     }
     lp2p_time now = LP2P_SEC(1);
-    uint64_t query = begin(kad, data[0] % 6, now);
+    craft_about((enum craft_about)(data[0] >> 6), data[0] >> 3 & 7);
+    uint64_t query = begin(kad, data[0] % 8 % 6, now);
     LP2P_CHECK(query != 0);
     LP2P_CHECK(run(kad, query, data + 1, size - 1, &now) == 1);
     LP2P_CHECK(now <= LP2P_SEC(130)); /* the query's minute, and one for the corrections after a get */

@@ -14,7 +14,7 @@ static void serve(struct lp2p_kad *kad, struct lp2p_span in, lp2p_time now)
     static uint8_t out[LP2P_KAD_REQUEST_MAX];
     size_t len = 0;
     struct lp2p_kad_peer from = craft_peer(3);
-    enum lp2p_err err = lp2p_kad_serve(kad, &from.id, in, now, 1700000000000, out, sizeof(out), &len);
+    enum lp2p_err err = lp2p_kad_serve(kad, &from.id, in, now, 1700000000000 + now / LP2P_MS(1), out, sizeof(out), &len);
     LP2P_CHECK(err == LP2P_OK || len == 0);
     if (err == LP2P_OK && len > 0) {
         LP2P_CHECK(lp2p_kad_message_decode(in, &request) == LP2P_OK);
@@ -33,6 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct lp2p_rand rand = lp2p_rand_seeded_source(&gen);
     struct lp2p_kad_config config = {.self = craft_peer(0).id,
                                      .server = true,
+                                     .refresh_interval_ns = LP2P_NEVER,
                                      .records_max = 4,
                                      .providers_max = 4,
                                      .providers_per_key_max = 2};
@@ -48,9 +49,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct lp2p_span in = lp2p_span(data + 2, len);
         if (len > 0 && data[2] % 8 < LP2P_KAD_TYPES) {
             static uint8_t crafted[LP2P_KAD_REQUEST_MAX];
+            craft_about((enum craft_about)(data[2] >> 6), data[2] >> 3 & 7);
             in = craft_message(crafted, sizeof(crafted), (enum lp2p_kad_type)(data[2] % 8),
                                lp2p_span_skip(in, 1));
         }
+        lp2p_kad_tick(kad, now, 1700000000000 + now / LP2P_MS(1));
         serve(kad, in, now);
         data += 2 + len;
         size -= 2 + len;

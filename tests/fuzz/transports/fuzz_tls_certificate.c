@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Certificates of libp2p from outside. The first byte chooses: the input as the whole certificate, or as one
  * part of a good one (the extension's value, the list of extensions, the algorithm, the public key), so that
- * each part's grammar is reached. */
+ * each part's grammar is reached; or as the identity key and its word in a certificate whose own signature is right, which
+ * stands before them. */
 #include "base/check.h"
 #include "tls/algorithm.h"
 #include "tls/certificate.h"
@@ -118,15 +119,48 @@ static void one(const uint8_t *bytes, size_t len)
     LP2P_CHECK(err == LP2P_OK || verdict == err);
 }
 
+/** A certificate made as ours are, but for what the extension says: the first byte is the host key's share of the input. An empty
+ * signature is replaced by a true one of a known key, and then only the key can be wrong. */
+static void made(struct lp2p_span in)
+{
+    static struct lp2p_rand_seeded gen;
+    static struct lp2p_tls_key key;
+    static struct lp2p_private_key host;
+    const struct lp2p_rand rand = lp2p_rand_seeded_source(&gen);
+    uint8_t out[LP2P_TLS_OWN_MAX], statement[LP2P_TLS_KEY_DER_MAX], signature[LP2P_SIGNATURE_MAX];
+    if (host.public_key.encoded_len == 0) {
+        lp2p_rand_seeded_init(&gen, 3);
+        LP2P_CHECK(lp2p_tls_key_generate(&rand, &key) == LP2P_OK);
+        lp2p_private_key_generate(&rand, &host);
+    }
+    size_t share = in.len > 0 ? in.ptr[0] : 0, len = 0;
+    in = in.len > 0 ? lp2p_span_skip(in, 1) : in;
+    struct lp2p_tls_make make = {.key = &key, .host_key = lp2p_span(in.ptr, in.len * share / 255), .rand = &rand,
+                                 .not_before_s = NOW - 1, .not_after_s = NOW + 1};
+    make.host_signature = lp2p_span_skip(in, make.host_key.len);
+    if (make.host_signature.len == 0) {
+        size_t statement_len = lp2p_tls_key_statement(&key, statement);
+        make.host_signature = lp2p_span(signature, lp2p_private_key_sign(&host, lp2p_span(statement, statement_len), signature));
+    }
+    if (make.host_key.len == 0) {
+        make.host_key = lp2p_public_key_encoded(&host.public_key);
+    }
+    if (lp2p_tls_certificate_make(&make, out, &len) == LP2P_OK) {
+        one(out, len);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0 || size > 20000) {
         return 0;
     }
-    uint8_t part = data[0] % 6;
+    uint8_t part = data[0] % 7;
     struct lp2p_span in = lp2p_span(data + 1, size - 1);
     if (part == 0) {
         one(in.ptr, in.len);
+    } else if (part == 6) {
+        made(in);
     } else if (part == 5) {
         uint8_t der[300];
         size_t len = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Bytes from outside into a TLS handshake of either role, of the channel and of the web's sessions, with the
  * build's own backend. Some inputs go in as a change to a good flight, so that what lies behind the first message
- * is reached. */
+ * is reached; some are a script for two sessions of the web that talk over a line which may cut, change and add bytes. */
 #include "base/check.h"
 #include "tls/session.h"
 #include "tls/tls.h"
@@ -130,6 +130,123 @@ static void session(bool is_server, struct lp2p_span in)
     lp2p_tls_session_free(one);
 }
 
+/* ---- two sessions and a line */
+
+#define TALK_LINE_MAX (1u << 17)
+
+struct talk {
+    struct lp2p_tls_session *ends[2];
+    uint8_t line[2][TALK_LINE_MAX]; /* of what each end has said, what is still on the way */
+    size_t len[2];
+    uint32_t written[2], got[2]; /* plain bytes of each end, and of them what the other end has read */
+};
+
+static uint8_t plain_byte(uint32_t number)
+{
+    return (uint8_t)(number * 7 + (number >> 8));
+}
+
+static void talk_write(struct talk *talk, int end, size_t len)
+{
+    uint8_t plain[16384];
+    size_t put = 0;
+    len = LP2P_MIN(len, sizeof(plain));
+    for (size_t i = 0; i < len; i++) {
+        plain[i] = plain_byte(talk->written[end] + (uint32_t)i);
+    }
+    enum lp2p_err err = lp2p_tls_session_write(talk->ends[end], lp2p_span(plain, len), &put);
+    LP2P_CHECK(put <= len && (err == LP2P_OK || put == 0));
+    talk->written[end] += (uint32_t)put;
+}
+
+/** Puts what an end has to say on the line, and gives `cap` bytes of the line to the other end. */
+static void talk_carry(struct talk *talk, int from, size_t cap)
+{
+    size_t used = 0, room = TALK_LINE_MAX - talk->len[from];
+    talk->len[from] += lp2p_tls_session_drain(talk->ends[from], talk->line[from] + talk->len[from], room, 0);
+    cap = LP2P_MIN(cap, talk->len[from]);
+    enum lp2p_err err = lp2p_tls_session_feed(talk->ends[1 - from], lp2p_span(talk->line[from], cap), 0, &used);
+    LP2P_CHECK(used <= cap);
+    LP2P_CHECK(err == LP2P_OK || lp2p_tls_session_state(talk->ends[1 - from]) == LP2P_TLS_SESSION_ENDED);
+    memmove(talk->line[from], talk->line[from] + used, talk->len[from] - used);
+    talk->len[from] -= used;
+}
+
+/** Whatever was done to the line: what is read is what was written, from the beginning, without a gap. */
+static void talk_read(struct talk *talk, int end, size_t cap)
+{
+    uint8_t plain[16384];
+    size_t got = 0;
+    enum lp2p_err err = lp2p_tls_session_read(talk->ends[end], plain, LP2P_MIN(cap, sizeof(plain)), &got);
+    LP2P_CHECK(err == LP2P_OK || got == 0);
+    LP2P_CHECK(err != LP2P_EAGAIN || !lp2p_tls_session_holds_input(talk->ends[end]));
+    uint32_t *number = &talk->got[1 - end];
+    for (size_t i = 0; i < got; i++) {
+        LP2P_CHECK(*number < talk->written[1 - end] && plain[i] == plain_byte(*number));
+        ++*number;
+    }
+}
+
+/** One step of the script: what, and a number. */
+static void talk_step(struct talk *talk, uint8_t what, uint8_t number)
+{
+    int end = what & 1;
+    switch (what >> 1 & 7) {
+    case 0:
+        talk_write(talk, end, number * (size_t)67);
+        break;
+    case 1:
+        talk_carry(talk, end, number);
+        break;
+    case 2:
+        talk_carry(talk, end, TALK_LINE_MAX);
+        break;
+    case 3:
+        talk_read(talk, end, number * (size_t)67);
+        break;
+    case 4:
+        lp2p_tls_session_close(talk->ends[end]);
+        break;
+    case 5: /* a byte changes on the way */
+        if (talk->len[end] > 0) {
+            talk->line[end][number % talk->len[end]] ^= (uint8_t)(1u << (what >> 5));
+        }
+        break;
+    case 6: /* a byte more */
+        if (talk->len[end] < TALK_LINE_MAX) {
+            talk->line[end][talk->len[end]++] = number;
+        }
+        break;
+    default: /* the line is cut, and goes on with what follows */
+        talk->len[end] -= LP2P_MIN(talk->len[end], (size_t)number);
+        break;
+    }
+}
+
+static void talk_run(bool open, struct lp2p_span in)
+{
+    static struct talk talk;
+    memset(talk.len, 0, sizeof(talk.len));
+    memset(talk.written, 0, sizeof(talk.written));
+    memset(talk.got, 0, sizeof(talk.got));
+    talk.ends[0] = lp2p_tls_session_new(client, "localhost", &source, NOW);
+    talk.ends[1] = lp2p_tls_session_new(server, NULL, &source, NOW);
+    LP2P_CHECK(talk.ends[0] != NULL && talk.ends[1] != NULL);
+    for (int i = 0; open && i < 4; i++) {
+        talk_carry(&talk, i % 2, TALK_LINE_MAX);
+    }
+    for (int i = 0; open && i < 2; i++) {
+        LP2P_CHECK(lp2p_tls_session_state(talk.ends[i]) == LP2P_TLS_SESSION_OPEN);
+    }
+    for (size_t i = 0; i + 1 < in.len && i < 1000; i += 2) {
+        talk_step(&talk, in.ptr[i], in.ptr[i + 1]);
+    }
+    for (int i = 0; i < 2; i++) {
+        LP2P_CHECK(lp2p_tls_session_memory_bytes(talk.ends[i]) < 4 * (size_t)TALK_LINE_MAX);
+        lp2p_tls_session_free(talk.ends[i]);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0 || size > 40000) {
@@ -139,7 +256,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         prepare();
     }
     struct lp2p_span in = lp2p_span(data + 1, size - 1);
-    switch (data[0] % 7) {
+    switch (data[0] % 9) {
     case 0:
     case 1:
         raw(data[0] % 2 == 0, in);
@@ -147,10 +264,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 2:
     case 3:
     case 4:
-        changed(data[0] % 7 - 2, in);
+        changed(data[0] % 9 - 2, in);
+        break;
+    case 5:
+    case 6:
+        session(data[0] % 9 == 6, in);
         break;
     default:
-        session(data[0] % 2 == 0, in);
+        talk_run(data[0] % 9 == 7, in);
         break;
     }
     return 0;

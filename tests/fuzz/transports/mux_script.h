@@ -30,6 +30,12 @@ static inline uint8_t script_byte(struct script *script)
     return byte;
 }
 
+/** Of a stream, perhaps: they count from 1. */
+static inline uint64_t script_handle(struct script *script)
+{
+    return 1 + script_byte(script) % 16;
+}
+
 /** The books: every live stream is in both tables, and the sums are sums. */
 static inline void script_check(struct script *script, int end)
 {
@@ -125,17 +131,17 @@ static inline void script_step(struct script *script)
         break;
     case 2:
     case 3:
-        handle = script_byte(script) % 16;
+        handle = script_handle(script);
         script_write(script, end, handle, script_byte(script) * (size_t)SCRIPT_WRITE_UNIT);
         break;
     case 4:
-        (void)script->ops->close_write(mux, script_byte(script) % 16);
+        (void)script->ops->close_write(mux, script_handle(script));
         break;
     case 5:
-        (void)script->ops->reset(mux, script_byte(script) % 16, what);
+        (void)script->ops->reset(mux, script_handle(script), what);
         break;
     case 6:
-        handle = script_byte(script) % 16;
+        handle = script_handle(script);
         (void)script->ops->consumed(mux, handle, script_byte(script) * 1024u, script->now);
         break;
     case 7:
