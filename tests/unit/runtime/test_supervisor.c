@@ -302,7 +302,7 @@ static void test_supervisor_stop_static(void **state)
 }
 
 /* A handler that blocks on a thread of its own is a failure after stall_ms: the slot goes on on a new thread,
- * and the old one finds out when it comes back. */
+ * and the old one finds out when it comes back. (So long that no busy machine takes a handler of this test for one.) */
 static void test_supervisor_stall(void **state)
 {
     (void)state;
@@ -310,7 +310,7 @@ static void test_supervisor_stall(void **state)
     struct gate blocked = GATE_INIT, gate = GATE_INIT;
     struct puppet puppet = {.gate = &gate};
     struct lp2p_child_spec child = {
-        .id = "a", .ops = &puppet_ops, .arg = &puppet, .restart = LP2P_PERMANENT, .stall_ms = 20};
+        .id = "a", .ops = &puppet_ops, .arg = &puppet, .restart = LP2P_PERMANENT, .stall_ms = 1000};
     fixture_init(&fixture, &child, 1);
     assert_int_equal(fixture_start(&fixture), LP2P_OK);
     struct lp2p_ref a = lp2p_whereis(fixture.rt, "a");
