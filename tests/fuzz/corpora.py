@@ -30,8 +30,10 @@ def targets(build):
 
 
 def run(program, folders, work, *flags):
-    command = ["nice", "-n", "19", program, f"-artifact_prefix={work}/found/{program.name}-", "-timeout=10", "-rss_limit_mb=2048", *flags, *folders]
-    return subprocess.run(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
+    command = ["nice", "-n", "19", program, f"-artifact_prefix={work}/found/{program.name}-", "-timeout=10", "-rss_limit_mb=2048",
+            *flags, *folders]
+    return subprocess.run(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+            check=False)
 
 
 def explore(program, committed, work, seconds):

@@ -152,7 +152,8 @@ def channels():
     for t in VECTORS["multistream"]["transcripts"]:
         seed("multistream", *(bytes([mode, 7]) + b"".join(unhex(s["hex"]) for s in t["steps"] if s["side"] == side)
                               for mode in (0, 1, 17, 10) for side in {s["side"] for s in t["steps"]}))
-    seed("multistream", b"\x0d\x09" + framed(b"na\n") * 3, b"\x1d\x09" + framed(b"/noise\n"), b"\x2d\x01" + framed(b"na\n") + framed(b"/a\n"))
+    seed("multistream", b"\x0d\x09" + framed(b"na\n") * 3, b"\x1d\x09" + framed(b"/noise\n"),
+            b"\x2d\x01" + framed(b"na\n") + framed(b"/a\n"))
     for t in VECTORS["noise-xx"]["libp2p_transcripts"]:
         frames = {"initiator": b"", "responder": b""}
         for m in t["messages"]:
@@ -192,7 +193,8 @@ def muxer(target):
         seed(target, opened + bytes([4 + end, 0, 255]) * 30 + (carry + look + bytes([13 - end, 0, 255])) * 8)
         much = bytes([4 + end, 0, 255]) * 6 + carry * 3 + look + bytes([13 - end, 0, 140]) + carry + look
         seed(target, opened + much * 6, opened + bytes([22 + end, 1]) + much + (bytes([22, 200, 23, 1]) + carry + look) * 3 + much * 4)
-        seed(target, b"".join(bytes([end, 4 + end, i, 40]) for i in range(9)) + (carry + look) * 3 + bytes([10 + end, 3, 11 - end, 4]) + carry)
+        seed(target, b"".join(bytes([end, 4 + end, i, 40]) for i in range(9)) + (carry + look) * 3 + bytes([10 + end, 3, 11 - end, 4]) +
+                carry)
 
 
 # ---- TLS
@@ -228,13 +230,15 @@ def tls():
         if "extension_value" in c:
             seed("tls_certificate", b"\1" + unhex(c["extension_value"]))
     for key in KEYS:
-        whole = split(unhex(key["public_pb"]), unhex(next(s["signature"] for s in VECTORS["identity"]["signatures"] if s["type"] == key["type"])))
+        whole = split(unhex(key["public_pb"]),
+                unhex(next(s["signature"] for s in VECTORS["identity"]["signatures"] if s["type"] == key["type"])))
         seed("tls_certificate", b"\6" + whole, b"\6\xff" + unhex(key["public_pb"]))
     seed("tls_certificate", b"\6", b"\6\0" + b"x" * 64)
     for s in VECTORS["tls-web"]["servers"]:
         pem = s["chain"].encode()
         seed("tls_certificate", b"\5" + pem[:1200], b"\0" + base64.b64decode(b"".join(pem.split(b"-----")[2].split())))
-    seed("tls_certificate", b"\5junk\n-----BEGIN X-----\nAA==\n-----END X-----\n-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n")
+    other = b"-----BEGIN X-----\nAA==\n-----END X-----\n"
+    seed("tls_certificate", b"\5junk\n" + other + b"-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n")
     hello, flight = tls_flights()
     seed("tls_handshake", b"\0" + flight, b"\1" + hello, b"\6" + hello, b"\5" + flight, b"\5" + flight[:200])
     carry = b"\4\0\5\0"
@@ -323,16 +327,19 @@ def websocket():
         seed("websocket_upgrade", b"\0\x20" + request.replace(old, new, 1) + b"\r\n")
     answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: \xaa\r\n"
     seed("websocket_upgrade", b"\1\x10" + answer + b"\r\n", b"\1\0" + answer + b"\r\n\x82\x01a")
-    for old, new in ((b"101", b"200"), (b"101", b"404"), (b"\xaa", b"x"), (b"1.1", b"1.0"), (b"websocket", b"x"), (b": Upgrade", b": close"),
+    for old, new in ((b"101", b"200"), (b"101", b"404"), (b"\xaa", b"x"), (b"1.1", b"1.0"), (b"websocket", b"x"),
+            (b": Upgrade", b": close"),
                      (b"\r\n", b"\r\nSec-WebSocket-Protocol: q\r\n"), (b"\r\n", b"\r\nSec-WebSocket-Extensions: e\r\n"), (b"\r\n", b"\n")):
         seed("websocket_upgrade", b"\1\x20" + answer.replace(old, new, 1) + b"\r\n")
     signature = b"\r\n\r\n\0\r\nQUIT\n"
     four, six = bytes([9, 8, 7, 6, 10, 0, 0, 1]) + b"\x12\x34\0\x50", bytes(range(32)) + b"\x12\x34\0\x50"
-    for command, family, body in ((0x21, 0x11, four), (0x21, 0x21, six), (0x20, 0, b""), (0x21, 0x11, four + b"\4\0\3abc"), (0x21, 0x31, bytes(216)),
+    for command, family, body in ((0x21, 0x11, four), (0x21, 0x21, six), (0x20, 0, b""), (0x21, 0x11, four + b"\4\0\3abc"),
+            (0x21, 0x31, bytes(216)),
                                   (0x21, 0x12, four), (0x31, 0x11, four), (0x21, 0x11, four[:5]), (0x22, 0x11, four)):
         seed("proxy", b"\0" + signature + bytes([command, family]) + struct.pack(">H", len(body)) + body)
     for text in ("PROXY TCP4 203.0.113.7 10.0.0.1 4001 80\r\n", "PROXY TCP6 2001:db8::1 ::1 1 65535\r\nrest", "PROXY UNKNOWN\r\n",
-                 "PROXY UNKNOWN a b c d\r\n", "PROXY TCP4 1.2.3 4.5.6.7 1 2\r\n", "PROXY TCP4 1.2.3.4 4.5.6.7 1 70000\r\n", "PROXY UDP4 \r\n",
+                 "PROXY UNKNOWN a b c d\r\n", "PROXY TCP4 1.2.3 4.5.6.7 1 2\r\n", "PROXY TCP4 1.2.3.4 4.5.6.7 1 70000\r\n",
+                         "PROXY UDP4 \r\n",
                  "GET / HTTP/1.1\r\n", "\x16\x03\x01\x00\x05\x01", "\x13/multistream/1.0.0\n", "203.0.113.7, 10.0.0.1,11.0.0.1",
                  "[2001:db8::1]:443, 2001:db8::2 , \"[::1]\"", "203.0.113.7:99,, 3.3.3.3", "unknown, 9.9.9.9", "::ffff:9.9.9.9"):
         seed("proxy", b"\0" + text.encode("latin1"), b"\1" + text.encode("latin1"))
@@ -359,7 +366,8 @@ def actors():
          b"\x40\0" + framed(b"".join(field(3, f"/p/{i}") for i in range(60))), b"\x08\0" + framed(field(6, "\x1b[1m\nx") + field(3, "")))
     message = {"type": "t", "from": "me", "to": "you", "payload": {"a": [1, 2.5, None, True, "\u00e9\n"]}, "timestamp": 1762300000000,
                "messageId": "m-1", "protocol": "p"}
-    for change in ({}, {"payload": "text"}, {"payload": None}, {"payload": []}, {"to": 3}, {"protocol": None}, {"timestamp": 0}, {"type": ""},
+    for change in ({}, {"payload": "text"}, {"payload": None}, {"payload": []}, {"to": 3}, {"protocol": None}, {"timestamp": 0},
+            {"type": ""},
                    {"from": 1}, {"messageId": ""}, {"timestamp": 1e300}, {"timestamp": "1"}, {"payload": {"n": -0.0}}):
         seed("lotus_message", json.dumps({**message, **change}).encode())
     seed("lotus_message", b"[]", b'{"type":"t","type":"u"}', b'\xef\xbb\xbf{}', b'{"a":"\\ud83d\\ude00\\u0000"}', b'{"a":NaN}', b"[" * 40,
@@ -386,7 +394,8 @@ def carriers():
     for stack in (0, 1, 2, 3, 4, 6, 7):
         slowly = bytes([6, 1, 7, 1, 8, 60, 9, 60, 0, 0, 1, 0]) * 60
         for last in (b"", b"\x0a\0", b"\x0b\0", b"\x0c\5" + talk, b"\x6d\x17"):
-            seed("carrier", bytes([stack]) + well * 3 + talk * 2 + last + talk, bytes([stack]) + slowly[:300 if last else 720] + talk + last)
+            seed("carrier", bytes([stack]) + well * 3 + talk * 2 + last + talk,
+                    bytes([stack]) + slowly[:300 if last else 720] + talk + last)
         seed("carrier", bytes([stack]) + well * 3 + bytes([2, 255, 3, 255]) * 40 + talk * 4)
     for end, mask in ((0, b"abcd"), (8, None)):
         for outer in (0, 1):
@@ -396,24 +405,28 @@ def carriers():
                 how = bytes([48 | outer | above | end])
                 said = [bytes([2 + (end > 0), len(f)]) + f for f in frames]
                 seed("carrier", *(how + one + talk + well for one in said), how + b"".join(said[:2]) * 5 + talk + said[3] + said[2] + well)
-        seed("carrier", bytes([18 | end]) + well * 3 + b"\2\x20" + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3, bytes([20 | end]) + well * 3 + b"\2\x30" + bytes(60))
+        seed("carrier", bytes([18 | end]) + well * 3 + b"\2\x20" + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3,
+                bytes([20 | end]) + well * 3 + b"\2\x30" + bytes(60))
 
 
 def stored_peers():
     def stored(peer, version=2, addrs=(), protocols=(), tags=(), record=b"", key=b"", seq=1):
-        out = uvarint(version) + uvarint(1700000000000) + framed(peer) + uvarint(seq) + uvarint(1) + uvarint(2) + framed(b"agent") + framed(b"v")
+        out = uvarint(version) + uvarint(1700000000000) + framed(peer) + uvarint(seq) + uvarint(1) + uvarint(2) + framed(b"agent") +
+                framed(b"v")
         out += uvarint(len(addrs)) + b"".join(bytes([source]) + uvarint(1700000000) + framed(a) for source, a in addrs)
         out += uvarint(len(protocols)) + b"".join(framed(p) for p in protocols)
         out += uvarint(len(tags)) + b"".join(framed(t) + uvarint(value) for t, value in tags)
         return out + (framed(record) + framed(key) if version == 2 else b"")
     addrs = [(i % 5, tcp(9, 9, 9, i)) for i in range(6)]
-    peers = [stored(PEER), stored(PEER, 1, addrs[:2]), stored(PEER, 2, addrs, [b"/a", b"/b"], [(b"tag", 5), (b"u", 2**32 - 1)]), stored(PEER, 3),
+    peers = [stored(PEER), stored(PEER, 1, addrs[:2]), stored(PEER, 2, addrs, [b"/a", b"/b"], [(b"tag", 5), (b"u", 2**32 - 1)]),
+            stored(PEER, 3),
              stored(unhex(KEYS[2]["peer_id"]), key=unhex(KEYS[2]["public_pb"]), addrs=addrs[:1])]
     for r in records(""):
         envelope = unhex(r["envelope"])
         peer = b"\x00\x24" + envelope[2:38]
         known = [(source, addr_of(unhex(r.get("payload", "")))) for source in (1, 2, 3)]
-        peers += [stored(peer, 2, known, record=envelope, seq=int(r.get("seq", 1))), stored(PEER, 2, known, record=envelope, key=envelope[2:38])]
+        peers += [stored(peer, 2, known, record=envelope, seq=int(r.get("seq", 1))),
+                stored(PEER, 2, known, record=envelope, key=envelope[2:38])]
     seed("stored_peer", *peers, *(uvarint(len(PEER)) + uvarint(len(p)) + PEER + p for p in peers[:3]), framed(PEER)[:1] + b"\0" + PEER)
 
 
@@ -443,18 +456,22 @@ def names():
         seed("mdns", *(struct.pack(">H", how << 12 | len(p)) + p for how in (1, 4, 9)))
     for how in (1, 2, 3, 6, 13):
         seed("mdns", b"".join(struct.pack(">H", how << 12 | len(p)) + p for p in packets))
-    seed("mdns", b"".join(struct.pack(">H", len(p)) + p for p in packets), b"".join(struct.pack(">H", len(p)) + p for p in packets[:2] * 20))
+    seed("mdns", b"".join(struct.pack(">H", len(p)) + p for p in packets),
+            b"".join(struct.pack(">H", len(p)) + p for p in packets[:2] * 20))
     asked = [name_addr(code, "a.example") for code in (53, 54, 55, 56)] + [bytes([56]) + framed(b"a.example")]
     asked += [bytes([56]) + framed(b"a.example") + p2p(PEER), tcp(1, 2, 3, 4)]
     found = [f"dnsaddr=/ip4/9.9.9.9/tcp/4001/p2p/{b58}", f"dnsaddr=/dns4/b.example/tcp/1/p2p/{b58}", "dnsaddr=/dnsaddr/c.example", "v=1"]
-    answers = [dns_message([dns_question(dns_name("_dnsaddr", "a", "example"), 16)], [dns_record(b"\xc0\x0c", 16, strings(f)) for f in fs], flags)
+    answers = [dns_message([dns_question(dns_name("_dnsaddr", "a", "example"), 16)],
+            [dns_record(b"\xc0\x0c", 16, strings(f)) for f in fs], flags)
                for fs in ([found[0]], [found[1]], [found[2]], [found[3], found[0]], []) for flags in (0x8180, 0x8183, 0x8182)]
     seed("dns", *(b"\0" + a for a in answers[:3]), *answers)
-    lists = [b"".join(bytes([len(a)]) + a for a in asked), b"".join(bytes([len(a)]) + a for a in (tcp(9, 9, 9, 9), bytes([41]) + bytes(15) + b"\1\6\0\1"))]
+    lists = [b"".join(bytes([len(a)]) + a for a in asked),
+            b"".join(bytes([len(a)]) + a for a in (tcp(9, 9, 9, 9), bytes([41]) + bytes(15) + b"\1\6\0\1"))]
     for one in asked:
         head = bytes([len(one)]) + one
         seed("dns", head, *(head + halved(a) for a in answers[::3]), head + halved(lists[0]) + halved(lists[1]), head + halved(lists[1]),
-             head + halved(answers[6]) * 5, head + halved(lists[0]) + halved(answers[0]) + halved(b"") + halved(answers[3]) + halved(lists[1]) * 3)
+             head + halved(answers[6]) * 5,
+                     head + halved(lists[0]) + halved(answers[0]) + halved(b"") + halved(answers[3]) + halved(lists[1]) * 3)
 
 
 def halved(answer):
@@ -483,7 +500,8 @@ def kad():
         many = b"".join(struct.pack(">H", len(a)) + a for a in answers * 4)
         seed("kad_response", bytes([kind]) + many, bytes([kind]) + struct.pack(">H", len(raw[0])) + raw[0] + many,
              bytes([64 | kind]) + many, bytes([64 | kind]) + many[:36] + b"\0\0" * 9, *(bytes([kind | about]) + many[12 * i:12 * i + 12] * 9
-             for i in range(5) for about in (0, 64, 192)), bytes([kind]) + b"".join(struct.pack(">H", len(r)) + r for r in raw) * 4, bytes([kind]) + b"\0\0" * 9 + many)
+             for i in range(5) for about in (0, 64, 192)), bytes([kind]) + b"".join(struct.pack(">H", len(r)) + r
+                     for r in raw) * 4, bytes([kind]) + b"\0\0" * 9 + many)
     for kind in (0, 2):  # more than is kept, of everything
         seed("kad_serve", b"".join(struct.pack(">H", 4) + bytes([kind | 192 | n << 3, 9, n % 2, 3]) for n in range(8)) * 2)
     every = b"".join(struct.pack(">H", 7) + bytes([kind, how, 1, 5, 2, 7, 9]) for kind in range(6) for how in range(4))
