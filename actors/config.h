@@ -39,6 +39,7 @@ struct lp2p_config {
     struct lp2p_cidr proxies[LP2P_PROXIES_MAX]; /* whose word about a connection's origin counts */
     size_t proxies_len;
     bool has_key, key_type_set;
+    bool env_key, env_min, env_max; /* that value is from the .env file */
     struct lp2p_private_key key;
     enum lp2p_key_type key_type; /* of identities that are made here */
     unsigned key_bits;           /* RSA; 0: the least */
@@ -54,5 +55,8 @@ struct lp2p_config {
     void *log_user;
     char detail[LP2P_DETAIL_MAX];
 };
+
+/** I/O threads in force: 0: one for each connection. */
+unsigned lp2p_config_io_threads_of(const struct lp2p_config *config);
 
 #endif

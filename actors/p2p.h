@@ -128,15 +128,20 @@ enum lp2p_err lp2p_config_dns_servers(struct lp2p_config *config, const char *li
 enum lp2p_err lp2p_config_port_reuse(struct lp2p_config *config, bool reuse);
 /** Find peers on the local network by mDNS, and be found there (default false): tells everybody on it the peer id and addresses. */
 enum lp2p_err lp2p_config_mdns(struct lp2p_config *config, bool on);
-/** Text of identify's agentVersion; default "lotus-p2p/<version>". */
+/** Text of identify's agentVersion, not empty; default "lotus-p2p/<version>". */
 enum lp2p_err lp2p_config_agent(struct lp2p_config *config, const char *agent);
 /** Connections younger than this are not trimmed; milliseconds, default 20,000. */
 enum lp2p_err lp2p_config_trim_grace(struct lp2p_config *config, unsigned grace_ms);
 /** Reads P2P_MIN_CONNECTIONS, P2P_MAX_CONNECTIONS and the identity (P2P_PRIVATE_KEY_BASE64: the protobuf, else
  *  P2P_PRIVATE_KEY_RAW_BASE64: 64 bytes of Ed25519) from a file of NAME=value lines (NULL: ".env" in the current directory).
  *  ENOTFOUND when there is no such file; a count that is 0 or not a number leaves the default, as Lotus does; a key that is
- *  none is EINVAL. */
+ *  none is EINVAL. OK with a warning in lp2p_config_detail when none of these names is in the file; "" otherwise. */
 enum lp2p_err lp2p_config_load_env(struct lp2p_config *config, const char *path);
+/** Calls fn for each setting, by the name of lp2pd's option for it, with what is in force: once for each address of a list, "" for
+ *  nothing, "yes" or "no". Secrets are not told: of the identity the peer id, of a private network's key its fingerprint.
+ *  from_env: the value is from the file of lp2p_config_load_env. */
+typedef void (*lp2p_setting_fn)(void *user, const char *name, const char *value, bool from_env);
+void lp2p_config_each(const struct lp2p_config *config, lp2p_setting_fn fn, void *user);
 
 enum lp2p_log_level { LP2P_LOG_ERROR, LP2P_LOG_WARN, LP2P_LOG_INFO, LP2P_LOG_DEBUG };
 /** Log lines without newline; `module` e.g. "dialer". Called by the node's threads, one call at a time (of each node: two nodes of one

@@ -63,6 +63,7 @@ enum cli_option {
     OPT_TTL,
     OPT_TRIM_GRACE,
     OPT_MAX,
+    OPT_PRINT_CONFIG,
     OPTIONS_LEN,
 };
 #define CLI_BIT(option) (1ull << (option))
@@ -79,6 +80,7 @@ struct cli {
     const char *usage;        /* of the command, one line */
     unsigned long long given; /* CLI_BIT of each option that was there */
     bool json, progress, ephemeral;
+    bool dir_from_environment; /* cli_config_identity: the data directory was found by HOME or XDG_STATE_HOME */
     struct cli_list listen, announce, append_announce, bootstrap, peers;
     const char *text[OPTIONS_LEN]; /* values of options with one text */
     uint64_t number[OPTIONS_LEN];  /* values of options with a number */
@@ -93,6 +95,8 @@ void cli_parse(struct cli *cli, int argc, char **argv, unsigned long long allowe
 /** Tells wrong usage by name and what was expected, and exits with 2. */
 _Noreturn void cli_usage(const struct cli *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/** The option of that name; OPTIONS_LEN: none. */
+enum cli_option cli_option_named(const char *name);
 /** One line of help for each option of the mask. */
 void cli_help_options(unsigned long long allowed);
 /** True when the arguments hold --json: known before they are parsed, so that wrong usage is told in the
@@ -159,8 +163,11 @@ struct line cli_result(const struct cli *cli);
 
 /** The configuration that the options ask for; exits with 2 when one of them is wrong. */
 struct lp2p_config *cli_config(const struct cli *cli);
-/** Adds the default or given identity directory of lp2pd. */
-void cli_config_identity(const struct cli *cli, struct lp2p_config *config);
+/** Adds the default or given identity directory of lp2pd. With --print-config nothing is made on disk. key_file: where the identity
+ * is kept; "": it comes from elsewhere. */
+void cli_config_identity(struct cli *cli, struct lp2p_config *config, char key_file[4096]);
+/** Prints each setting, what it is, and where that comes from. key_file NULL: the identity is not kept in the data directory. */
+void cli_print_config(const struct cli *cli, const struct lp2p_config *config, const char *key_file);
 /** One line for an event; false when it prints nothing. */
 bool print_event(const struct cli *cli, const struct lp2p_event *event, const char *self);
 void print_listening(const struct cli *cli, const char *address, const char *self);

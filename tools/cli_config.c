@@ -26,6 +26,16 @@ static void check(const struct cli *cli, const struct lp2p_config *config, enum 
     }
 }
 
+/* What a setter that succeeded has to say all the same. */
+static void warn(const struct cli *cli, const struct lp2p_config *config)
+{
+    if (lp2p_config_detail(config)[0] != '\0') {
+        fprintf(stderr, "%s: warning: ", cli->program);
+        put_clean(stderr, lp2p_config_detail(config), strlen(lp2p_config_detail(config)));
+        fputc('\n', stderr);
+    }
+}
+
 static void log_line(void *user, enum lp2p_log_level level, const char *module, const char *text)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
@@ -80,6 +90,7 @@ static void set_connections(const struct cli *cli, struct lp2p_config *config)
 {
     if (has(cli, OPT_ENV)) {
         check(cli, config, lp2p_config_load_env(config, cli->text[OPT_ENV]), "env");
+        warn(cli, config);
     }
     if (has(cli, OPT_MIN_CONNECTIONS) || has(cli, OPT_MAX_CONNECTIONS)) {
         unsigned min, max; /* what is not given here stays as the file or the defaults have it */
@@ -186,9 +197,7 @@ struct lp2p_config *cli_config(const struct cli *cli)
     }
     if (has(cli, OPT_KEY)) {
         check(cli, config, lp2p_config_key_file(config, cli->text[OPT_KEY], false), "key");
-        if (lp2p_config_detail(config)[0] != '\0') {
-            fprintf(stderr, "%s: warning: %s\n", cli->program, lp2p_config_detail(config));
-        }
+        warn(cli, config);
     }
     if (has(cli, OPT_PSK_FILE)) {
         check(cli, config, lp2p_config_swarm_key_file(config, cli->text[OPT_PSK_FILE]), "psk-file");
@@ -225,8 +234,10 @@ static bool default_dir(char *out, size_t cap)
     return len > 0 && (size_t)len < cap;
 }
 
-void cli_config_identity(const struct cli *cli, struct lp2p_config *config)
+void cli_config_identity(struct cli *cli, struct lp2p_config *config, char key_file[4096])
 {
+    bool look_only = has(cli, OPT_PRINT_CONFIG);
+    key_file[0] = '\0';
     /* An identity of the --env file counts as one that was given. */
     bool given = has(cli, OPT_KEY) || lp2p_config_has_identity(config);
     if (cli->ephemeral && (has(cli, OPT_KEY) || has(cli, OPT_DATA_DIR))) {
@@ -235,7 +246,7 @@ void cli_config_identity(const struct cli *cli, struct lp2p_config *config)
     if (cli->ephemeral || (given && !has(cli, OPT_DATA_DIR))) {
         return;
     }
-    char dir[3072], path[4096];
+    char dir[3072];
     if (has(cli, OPT_DATA_DIR)) {
         (void)snprintf(dir, sizeof(dir), "%s", cli->text[OPT_DATA_DIR]);
         if (dir[0] == '\0' || strlen(cli->text[OPT_DATA_DIR]) >= sizeof(dir)) {
@@ -245,7 +256,8 @@ void cli_config_identity(const struct cli *cli, struct lp2p_config *config)
     } else if (!default_dir(dir, sizeof(dir))) {
         cli_usage(cli, "no place for the identity: HOME is not set; give --data-dir DIR or --ephemeral");
     }
-    if (make_dirs(dir) != 0) {
+    cli->dir_from_environment = !has(cli, OPT_DATA_DIR) && geteuid() != 0;
+    if (!look_only && make_dirs(dir) != 0) {
         exit(cli_fail_code(cli, LP2P_EIO,
                            "data directory %.300s: %s; give another one with --data-dir, or --ephemeral", dir,
                            strerror(errno)));
@@ -254,13 +266,14 @@ void cli_config_identity(const struct cli *cli, struct lp2p_config *config)
     if (given) {
         return; /* peers are kept there, the identity comes from elsewhere */
     }
-    (void)snprintf(path, sizeof(path), "%s/identity.key", dir);
-    enum lp2p_err err = lp2p_config_key_file(config, path, true);
+    (void)snprintf(key_file, 4096, "%s/identity.key", dir);
+    enum lp2p_err err = lp2p_config_key_file(config, key_file, !look_only);
+    if (err == LP2P_ENOTFOUND && look_only) {
+        return;
+    }
     if (err != LP2P_OK) {
         exit(cli_fail_code(cli, err, "%s; give another directory with --data-dir, or another identity with --key",
                            lp2p_config_detail(config)));
     }
-    if (lp2p_config_detail(config)[0] != '\0') {
-        fprintf(stderr, "%s: warning: %s\n", cli->program, lp2p_config_detail(config));
-    }
+    warn(cli, config);
 }

@@ -79,6 +79,7 @@ static const struct {
     [OPT_TRIM_GRACE] = {"trim-grace", "MS", NUMBER, 0, 1ull << 31,
                         "milliseconds in which a new connection is not trimmed (default 20000)"},
     [OPT_MAX] = {"max", "N", NUMBER, 1, 1000, "enough providers (default 20)"},
+    [OPT_PRINT_CONFIG] = {"print-config", NULL, FLAG, 0, 0, "print each setting, its value and where that comes from, and exit"},
 };
 
 void cli_help_options(unsigned long long allowed)
@@ -91,6 +92,15 @@ void cli_help_options(unsigned long long allowed)
             printf("  %-23s %s\n", name, OPTIONS[i].help);
         }
     }
+}
+
+enum cli_option cli_option_named(const char *name)
+{
+    int i = 0;
+    while (i < OPTIONS_LEN && strcmp(OPTIONS[i].name, name) != 0) {
+        i++;
+    }
+    return (enum cli_option)i;
 }
 
 bool cli_wants_json(int argc, char **argv)

@@ -20,7 +20,7 @@ static const unsigned long long ALLOWED =
     CLI_BIT(OPT_PSK_FILE) |
     CLI_BIT(OPT_SECURITY) | CLI_BIT(OPT_TLS_CERT) | CLI_BIT(OPT_TLS_KEY) |
     CLI_BIT(OPT_TRUSTED_PROXIES) | CLI_BIT(OPT_MUXERS) | CLI_BIT(OPT_SERVE) | CLI_BIT(OPT_AGENT) |
-    CLI_BIT(OPT_LOG_LEVEL);
+    CLI_BIT(OPT_LOG_LEVEL) | CLI_BIT(OPT_PRINT_CONFIG);
 
 static void help(const struct cli *cli)
 {
@@ -86,7 +86,13 @@ int main(int argc, char **argv)
         }
     }
     struct lp2p_config *config = cli_config(&cli);
-    cli_config_identity(&cli, config);
+    char key_file[4096];
+    cli_config_identity(&cli, config, key_file);
+    if (cli.given & CLI_BIT(OPT_PRINT_CONFIG)) {
+        cli_print_config(&cli, config, key_file[0] != '\0' ? key_file : NULL);
+        lp2p_config_free(config);
+        return CLI_OK;
+    }
     cli_block_signals();
     char detail[LP2P_DETAIL_MAX];
     struct lp2p_node *node = NULL;

@@ -199,6 +199,8 @@ enum lp2p_err lp2p_config_connections(struct lp2p_config *config, unsigned min, 
                                 "min connections %u: expected at most max connections, which is %u", min,
                                 max);
     }
+    config->env_min = config->env_min && min == config->connections_min;
+    config->env_max = config->env_max && max == config->connections_max;
     config->connections_min = min;
     config->connections_max = max;
     return LP2P_OK;
@@ -360,8 +362,8 @@ enum lp2p_err lp2p_config_agent(struct lp2p_config *config, const char *agent)
     if (config == NULL) {
         return LP2P_EINVAL;
     }
-    if (agent == NULL || strlen(agent) >= sizeof(config->agent)) {
-        return lp2p_config_fail(config, LP2P_EINVAL, "agent: expected a text of at most %zu bytes",
+    if (agent == NULL || agent[0] == '\0' || strlen(agent) >= sizeof(config->agent)) {
+        return lp2p_config_fail(config, LP2P_EINVAL, "agent: expected a text of 1 to %zu bytes",
                                 sizeof(config->agent) - 1);
     }
     memmove(config->agent, agent, strlen(agent) + 1);

@@ -177,6 +177,14 @@ double lp2p_env_number(const char *text)
     return end == trimmed + len ? value : NAN;
 }
 
+static bool is_there(struct lp2p_span file, const char *name)
+{
+    char text[2];
+    bool there = lp2p_env_find(file, name, text, sizeof(text));
+    sodium_memzero(text, sizeof(text)); /* the beginning of a key, perhaps */
+    return there;
+}
+
 /* `Number(text) || fallback`, for a count of connections: what JavaScript would take but makes no sense as
  * one (negative, without end) leaves the default too. */
 static unsigned count_of(struct lp2p_span file, const char *name, unsigned fallback)
@@ -187,6 +195,20 @@ static unsigned count_of(struct lp2p_span file, const char *name, unsigned fallb
     }
     double value = lp2p_env_number(text);
     return isnan(value) || value < 1 || value > 65536 ? fallback : (unsigned)value;
+}
+
+/* An operator who names a file has something in it in mind: a misspelled name would go unnoticed otherwise. */
+static void warn_of_nothing(struct lp2p_config *config, const char *path, struct lp2p_span file)
+{
+    static const char *const names[] = {"P2P_MIN_CONNECTIONS", "P2P_MAX_CONNECTIONS", "P2P_PRIVATE_KEY_BASE64",
+                                        "P2P_PRIVATE_KEY_RAW_BASE64"};
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(names); i++) {
+        if (is_there(file, names[i])) {
+            return;
+        }
+    }
+    (void)lp2p_config_fail(config, LP2P_OK, "%.300s: none of the names that are read is in it: %s, %s, %s, %s", path, names[0],
+                           names[1], names[2], names[3]);
 }
 
 /* ---- the file */
@@ -252,6 +274,7 @@ static enum lp2p_err load_key(struct lp2p_config *config, struct lp2p_span file)
     }
     enum lp2p_err err = bad ? LP2P_EINVAL : lp2p_config_key(config, bytes, len);
     sodium_memzero(bytes, sizeof(bytes));
+    config->env_key = err == LP2P_OK;
     return err == LP2P_OK
                ? err
                : lp2p_config_fail(config, LP2P_EINVAL, "%s: expected the base64 of %s", name,
@@ -264,15 +287,22 @@ enum lp2p_err lp2p_config_load_env(struct lp2p_config *config, const char *path)
     if (config == NULL) {
         return LP2P_EINVAL;
     }
+    const char *name = path == NULL ? ".env" : path;
     char *text = NULL;
     size_t len = 0;
-    enum lp2p_err err = read_file(config, path == NULL ? ".env" : path, &text, &len);
+    config->detail[0] = '\0';
+    enum lp2p_err err = read_file(config, name, &text, &len);
     if (err != LP2P_OK) {
         return err;
     }
-    unsigned min = count_of(lp2p_span(text, len), "P2P_MIN_CONNECTIONS", LP2P_CONNECTIONS_MIN_DEFAULT);
-    unsigned max = count_of(lp2p_span(text, len), "P2P_MAX_CONNECTIONS", LP2P_CONNECTIONS_MAX_DEFAULT);
-    err = load_key(config, lp2p_span(text, len));
+    struct lp2p_span file = lp2p_span(text, len);
+    unsigned min = count_of(file, "P2P_MIN_CONNECTIONS", LP2P_CONNECTIONS_MIN_DEFAULT);
+    unsigned max = count_of(file, "P2P_MAX_CONNECTIONS", LP2P_CONNECTIONS_MAX_DEFAULT);
+    bool env_min = count_of(file, "P2P_MIN_CONNECTIONS", 0) != 0, env_max = count_of(file, "P2P_MAX_CONNECTIONS", 0) != 0;
+    err = load_key(config, file);
+    if (err == LP2P_OK) {
+        warn_of_nothing(config, name, file);
+    }
     sodium_memzero(text, len);
     free(text);
     if (err != LP2P_OK) {
@@ -280,5 +310,8 @@ enum lp2p_err lp2p_config_load_env(struct lp2p_config *config, const char *path)
     }
     /* Lotus takes the two without comparing them; a maximum alone below the default minimum is meant as one.
      */
-    return lp2p_config_connections(config, LP2P_MIN(min, max), max);
+    err = lp2p_config_connections(config, LP2P_MIN(min, max), max);
+    config->env_min = env_min && min <= max;
+    config->env_max = env_max;
+    return err;
 }

@@ -35,6 +35,7 @@ enum lp2p_err lp2p_config_key(struct lp2p_config *config, const void *protobuf, 
     }
     config->key = key;
     config->has_key = true;
+    config->env_key = false;
     lp2p_private_key_wipe(&key);
     return LP2P_OK;
 }
@@ -71,6 +72,7 @@ enum lp2p_err lp2p_config_signer(struct lp2p_config *config, const void *public_
     }
     lp2p_private_key_outside(&key, fn, user, &config->key);
     config->has_key = true;
+    config->env_key = false;
     return LP2P_OK;
 }
 
@@ -205,6 +207,7 @@ static enum lp2p_err take(struct lp2p_config *config, const char *path, struct l
     } else {
         config->key = key;
         config->has_key = true;
+        config->env_key = false;
     }
     lp2p_private_key_wipe(&key);
     return err;

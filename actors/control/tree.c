@@ -162,7 +162,7 @@ static unsigned cores(void)
     return n < 1 ? 1 : n > 64 ? 64 : (unsigned)n;
 }
 
-static unsigned io_threads(const struct lp2p_config *config)
+unsigned lp2p_config_io_threads_of(const struct lp2p_config *config)
 {
     if (config->io_threads_set) {
         return config->io_threads;
@@ -185,7 +185,7 @@ struct lp2p_tree *lp2p_tree_new(struct lp2p_context *ctx, struct lp2p_rt_config 
     fill_supervisors(tree, ctx);
     config->root = &tree->root;
     config->groups[LP2P_GROUP_IO] = (struct lp2p_group_config){
-        .name = "io", .threads = io_threads(&ctx->config), .threads_max = io_threads_max(&ctx->config), .stack_kib = 128};
+        .name = "io", .threads = lp2p_config_io_threads_of(&ctx->config), .threads_max = io_threads_max(&ctx->config), .stack_kib = 128};
     config->groups[LP2P_GROUP_UPGRADE] = (struct lp2p_group_config){
         .name = "upgrade", .threads = LP2P_MIN(cores(), 4u), .threads_max = 4, .stack_kib = 128};
     config->groups[LP2P_GROUP_SERVICE] = (struct lp2p_group_config){.name = "service", .threads = 1, .stack_kib = 128};

@@ -100,7 +100,7 @@ def wrong_usage():
              (LP2PD, ["--max-connections", "0"], "1 to"), (LP2PD, ["--io-threads", "few"], "per-connection"),
              (LP2PD, ["--serve", "tea"], "echo, perf"), (LP2PD, ["--log-level", "loud"], "debug"),
              (LP2PD, ["--ephemeral", "--data-dir", "/x"], "excludes"), (LP2PD, ["--dht-protocol", "kad"], "full protocol id"),
-             (LP2PD, ["--ephemeral", "--agent", "a", "--agent", "b"], "twice")]
+             (LP2PD, ["--ephemeral", "--agent", "a", "--agent", "b"], "twice"), (LP2PD, ["--ephemeral", "--agent", ""], "1 to")]
     for program, args, word in cases:
         out, err = run(program, *args, code=2)
         assert word in err and "usage:" in err and not out, f"{args}: {err}"
@@ -178,6 +178,67 @@ def daemon_environment():
         with Daemon("--ephemeral", "--env", str(env)) as daemon:
             daemon.address()
         assert "No such file" in run(LP2PD, "--ephemeral", "--env", str(env) + "x", code=1)[1]
+        assert "warning" not in run(LP2PD, "--ephemeral", "--env", str(env), "--print-config")[1]
+        env.write_text("P2P_MAX_CONECTIONS=2\n")  # misspelled: told, with the names that are read
+        with Daemon("--ephemeral", "--env", str(env)) as daemon:
+            daemon.wait("warning", str(env), "P2P_MIN_CONNECTIONS", "P2P_MAX_CONNECTIONS", "P2P_PRIVATE_KEY_BASE64", lines=daemon.errors)
+            daemon.wait("ready")
+
+
+def settings(*args, env=None):
+    """{name: ([values], source)} as --print-config --json tells them; the text tells the same."""
+    out, _ = run(LP2PD, *args, "--print-config", "--json", env=env)
+    text = run(LP2PD, *args, "--print-config", env=env)[0].splitlines()
+    lines, seen = [json.loads(line) for line in out.splitlines()], {}
+    assert len(text) == len(lines), (text, lines)
+    for line, words in zip(lines, text):
+        assert line["event"] == "setting" and words.startswith(line["name"] + " "), (line, words)
+        assert line["name"] == "json" or (words.endswith(" " + line["source"]) and f" {line.get('value', '-')} " in words), (line, words)
+        seen.setdefault(line["name"], ([], line["source"]))[0].extend([line["value"]] if "value" in line else [])
+    return seen
+
+
+def daemon_prints_its_configuration():
+    """Each option, its value and where that comes from; nothing is started or made, and no secret is told."""
+    with tempfile.TemporaryDirectory() as folder:
+        data, env, psk = f"{folder}/data", Path(folder) / "env", Path(folder) / "psk"
+        seen = settings("--data-dir", data)
+        options = {line.split()[0][2:] for line in run(LP2PD, "--help")[0].splitlines() if line.startswith("  --")}
+        assert options - set(seen) == {"help", "version", "print-config"} and not set(seen) - options, (options, seen)
+        assert seen["dht"] == (["client"], "default") and seen["security"] == (["noise,tls"], "default")
+        assert seen["muxers"] == (["yamux"], "default") and seen["announce"] == ([], "default")
+        assert "/ip4/0.0.0.0/tcp/4001" in seen["listen"][0] and seen["listen"][1] == "default"
+        assert seen["data-dir"] == ([data], "command line") and f"{data}/identity.key" in seen["key"][0][0]
+        assert not os.path.exists(data), "it made something"
+
+        secret = base64.b64encode(base64.b64decode(result("key", "gen")[0]["private_key_base64"])).decode()
+        env.write_text(f"P2P_MIN_CONNECTIONS=20\nP2P_MAX_CONNECTIONS=100\nP2P_PRIVATE_KEY_BASE64={secret}\n")
+        psk.write_text("/key/swarm/psk/1.0.0/\n/base16/\n" + "5a" * 32 + "\n")
+        args = ["--env", str(env), "--psk-file", str(psk), "--max-connections", "80", "--listen", LOOPBACK, "--listen",
+                "/ip4/127.0.0.1/tcp/0/ws", "--mdns", "--security", "tls", "--muxers", "mplex,yamux", "--serve", "echo", "--trusted-proxies",
+                "10.0.0.0/8,::1", "--io-threads", "3", "--key-type", "ed25519", "--agent", "me/1", "--bootstrap",
+                f"/ip4/192.0.2.7/tcp/4001/p2p/{OTHER_PEER}", "--trim-grace", "7", "--dht", "off", "--log-level", "debug"]
+        seen = settings(*args)
+        given = "command line"
+        for name, wanted in {"min-connections": (["20"], "env file"), "max-connections": (["80"], given), "mdns": (["yes"], given),
+                             "listen": ([LOOPBACK, "/ip4/127.0.0.1/tcp/0/ws"], given), "security": (["tls"], given),
+                             "muxers": (["mplex,yamux"], given), "serve": (["echo"], given), "io-threads": (["3"], given),
+                             "trusted-proxies": (["10.0.0.0/8,::1/128"], given), "agent": (["me/1"], given), "dht": (["off"], given),
+                             "trim-grace": (["7"], given), "log-level": (["debug"], given), "env": ([str(env)], given),
+                             "bootstrap": ([f"/ip4/192.0.2.7/tcp/4001/p2p/{OTHER_PEER}"], given)}.items():
+            assert seen[name] == wanted, (name, seen[name])
+        assert seen["key"][0][0].startswith("12D3KooW") and seen["key"][1] == "env file"
+        assert len(seen["psk-file"][0][0]) == 32 and seen["psk-file"][1] == given
+        everything = run(LP2PD, *args, "--print-config")[0]
+        assert secret not in everything and secret[10:40] not in everything and "5a5a5a" not in everything
+
+        with Daemon("--data-dir", data, "--json") as daemon:
+            peer = json.loads(daemon.wait("ready"))["peer"]
+        assert settings("--data-dir", data)["key"] == ([peer], "file")
+        assert settings("--ephemeral", "--max-connections", "5")["min-connections"] == (["5"], "the other limit")
+        if os.geteuid() != 0:
+            assert settings(env={"XDG_STATE_HOME": folder})["data-dir"] == ([f"{folder}/lotus-p2p"], "environment")
+        assert "server, client or off" in run(LP2PD, "--print-config", "--dht", "maybe", code=2)[1]
 
 
 def daemon_options_and_file():
@@ -423,8 +484,8 @@ def listening():
             tool.wait()
 
 
-CASES = [help_and_version, wrong_usage, keys, daemon_ends, daemon_identity, daemon_environment, daemon_options_and_file,
-         daemon_files, daemon_hangs_up, daemon_bootstrap_down, daemon_port_taken, daemon_actors,
+CASES = [help_and_version, wrong_usage, keys, daemon_ends, daemon_identity, daemon_environment, daemon_prints_its_configuration,
+         daemon_options_and_file, daemon_files, daemon_hangs_up, daemon_bootstrap_down, daemon_port_taken, daemon_actors,
          conversation, published_addresses, failed_dials, hostile_text, listening]
 
 

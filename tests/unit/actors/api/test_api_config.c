@@ -130,6 +130,7 @@ static void test_config_values(void **state)
     refused(lp2p_config_io_threads(config, 100000), "100000", "at most");
     refused(lp2p_config_key(config, "x", 1), "key", "Ed25519");
     refused(lp2p_config_agent(config, NULL), "agent", "text");
+    refused(lp2p_config_agent(config, ""), "agent", "1 to");
     assert_int_equal(lp2p_config_dht_params(config, 0, 3), LP2P_OK);
     assert_int_equal(config->dht_k, 20);
     assert_int_equal(config->dht_alpha, 3);
@@ -229,7 +230,11 @@ static void test_config_env_file(void **state)
     load("P2P_MIN_CONNECTIONS=0\nP2P_MAX_CONNECTIONS=many\n", 10, 50);
     load("P2P_MIN_CONNECTIONS=-3\nP2P_MAX_CONNECTIONS=Infinity\n", 10, 50);
     load("P2P_MAX_CONNECTIONS=4\n", 4, 4);
-    load("OTHER=1\n", 10, 50);
+    assert_string_equal(lp2p_config_detail(config), "");
+    load("OTHER=1\n", 10, 50); /* as Lotus takes it, but not without a word */
+    assert_non_null(strstr(lp2p_config_detail(config), "P2P_MAX_CONNECTIONS"));
+    load("P2P_MIN_CONNECTIONS=\n", 10, 50);
+    assert_string_equal(lp2p_config_detail(config), "");
     assert_int_equal(setenv("P2P_MAX_CONNECTIONS", "7", 1), 0); /* the process's environment does not count */
     load("P2P_MAX_CONNECTIONS=20\n", 10, 20);
     assert_int_equal(lp2p_config_load_env(config, "/nowhere/at/all"), LP2P_ENOTFOUND);
