@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import signal
 import socket
 import stat
@@ -72,15 +73,24 @@ class Daemon:
         return self.process.wait(DEADLINE_S)
 
 
+def undocumented(program, *command):
+    """The options that --help tells and the man page does not."""
+    page = (Path(__file__).parents[3] / "tools/man" / f"{program}.1").read_text().replace("\\-", "-")
+    told = re.findall(r"^  (--[a-z-]+)", run(LP2PD if program == "lp2pd" else LP2P, *command, "--help")[0], re.M)
+    return [option for option in told if not re.search(re.escape(option) + r"(?![a-z-])", page)]
+
+
 def help_and_version():
     for program, name in ((LP2PD, "lp2pd"), (LP2P, "lp2p")):
         out, err = run(program, "--help")
         assert out.startswith(f"usage: {name}") and "Exit status" in out and not err
         assert run(program, "--version")[0].split()[0] == name
+    assert not undocumented("lp2pd"), undocumented("lp2pd")
     for command in ("ping", "identify", "echo", "perf", "send", "listen", "announce", "discover", "dht put", "dht get", "dht provide",
                     "dht findprovs", "dht findpeer", "dht closest", "key gen", "key show"):
         out, _ = run(LP2P, *command.split(), "--help")
         assert out.startswith(f"usage: lp2p {command}"), out
+        assert not undocumented("lp2p", *command.split()), f"{command}: {undocumented('lp2p', *command.split())} not in lp2p(1)"
 
 
 def wrong_usage():
