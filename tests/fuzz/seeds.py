@@ -411,8 +411,8 @@ def carriers():
 
 def stored_peers():
     def stored(peer, version=2, addrs=(), protocols=(), tags=(), record=b"", key=b"", seq=1):
-        out = uvarint(version) + uvarint(1700000000000) + framed(peer) + uvarint(seq) + uvarint(1) + uvarint(2) + framed(b"agent") +
-                framed(b"v")
+        out = uvarint(version) + uvarint(1700000000000) + framed(peer) + uvarint(seq) + uvarint(1) + uvarint(2)
+        out += framed(b"agent") + framed(b"v")
         out += uvarint(len(addrs)) + b"".join(bytes([source]) + uvarint(1700000000) + framed(a) for source, a in addrs)
         out += uvarint(len(protocols)) + b"".join(framed(p) for p in protocols)
         out += uvarint(len(tags)) + b"".join(framed(t) + uvarint(value) for t, value in tags)
@@ -500,8 +500,9 @@ def kad():
         many = b"".join(struct.pack(">H", len(a)) + a for a in answers * 4)
         seed("kad_response", bytes([kind]) + many, bytes([kind]) + struct.pack(">H", len(raw[0])) + raw[0] + many,
              bytes([64 | kind]) + many, bytes([64 | kind]) + many[:36] + b"\0\0" * 9, *(bytes([kind | about]) + many[12 * i:12 * i + 12] * 9
-             for i in range(5) for about in (0, 64, 192)), bytes([kind]) + b"".join(struct.pack(">H", len(r)) + r
-                     for r in raw) * 4, bytes([kind]) + b"\0\0" * 9 + many)
+             for i in range(5) for about in (0, 64, 192)),
+             bytes([kind]) + b"".join(struct.pack(">H", len(r)) + r for r in raw) * 4,
+             bytes([kind]) + b"\0\0" * 9 + many)
     for kind in (0, 2):  # more than is kept, of everything
         seed("kad_serve", b"".join(struct.pack(">H", 4) + bytes([kind | 192 | n << 3, 9, n % 2, 3]) for n in range(8)) * 2)
     every = b"".join(struct.pack(">H", 7) + bytes([kind, how, 1, 5, 2, 7, 9]) for kind in range(6) for how in range(4))
