@@ -73,8 +73,10 @@ struct lp2p_context {
     struct lp2p_resource_cache *resource_cache; /* the resources actor's alone */
     struct lp2p_db *db;           /* what is kept on disk, while the node runs; the store actor's alone. NULL: nothing is kept */
     struct lp2p_slice store_last; /* the swarm's last batch, written when the runtime has stopped */
+    uint64_t own_seq;             /* number of our newest signed record of earlier runs, as far as is known */
     struct lp2p_rate_shared push_rates;   /* of identify pushes, over all threads */
     struct lp2p_rate_shared verify_rates; /* of inbound handshakes that cost more than an Ed25519 signature */
+    const struct lp2p_rate *verify_rate;  /* of one address there; NULL: LP2P_VERIFY_RATE */
     struct lp2p_counters counters;
 };
 

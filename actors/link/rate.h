@@ -70,7 +70,8 @@ bool lp2p_rate_source(const struct lp2p_multiaddr *remote, struct lp2p_ip_port *
 #define LP2P_PUSH_RATE_ALL ((struct lp2p_rate){LP2P_US(500), 200})
 
 /** Costly verifications: what an inbound handshake may cost beyond an Ed25519 signature. Ask `allows` before an inbound upgrade
- *  begins (refuse it otherwise), and `charge` when a handshake ended in a way for which lp2p_verify_was_costly is true. */
+ *  begins (refuse it otherwise), `take` before a costly kind of certificate is verified (RSA, P-384, P-521), and `charge` when a
+ *  handshake ended in a way for which lp2p_verify_was_costly is true. */
 #define LP2P_VERIFY_RATE ((struct lp2p_rate){LP2P_MS(500), 20})
 /** `peer` is who was proven, len 0: nobody; `reason` is why the handshake failed. A hashed id (RSA, ECDSA), or a signature that
  *  did not verify. */

@@ -119,6 +119,22 @@ static bool payer(const struct lp2p_upgrade *upgrade, struct lp2p_ip_port *from)
     return !upgrade->arg->outbound && lp2p_rate_source(&upgrade->arg->remote, from);
 }
 
+static struct lp2p_rate verify_rate(const struct lp2p_upgrade *upgrade)
+{
+    return upgrade->ctx->verify_rate != NULL ? *upgrade->ctx->verify_rate : LP2P_VERIFY_RATE;
+}
+
+/** Before a costly kind of certificate is verified, whoever the peer then proves to be. */
+static enum lp2p_err pay(void *ctx, lp2p_time now)
+{
+    const struct lp2p_upgrade *upgrade = ctx;
+    const struct lp2p_rate rate = verify_rate(upgrade), no_limit = {0, 0};
+    struct lp2p_ip_port from;
+    bool good = !payer(upgrade, &from) ||
+                lp2p_rate_shared_take(&upgrade->ctx->verify_rates, &rate, &no_limit, &from, now);
+    return good ? LP2P_OK : LP2P_ELIMIT;
+}
+
 static enum lp2p_err step_security(struct lp2p_upgrade *upgrade, const struct lp2p_rand *rand, lp2p_time now)
 {
     size_t used = 0;
@@ -137,7 +153,7 @@ static enum lp2p_err step_security(struct lp2p_upgrade *upgrade, const struct lp
         return LP2P_ENEGOTIATION;
     }
     const struct lp2p_security *security = &upgrade->ctx->security[index];
-    const struct lp2p_rate rate = LP2P_VERIFY_RATE;
+    const struct lp2p_rate rate = verify_rate(upgrade);
     struct lp2p_ip_port from;
     if (payer(upgrade, &from) && !lp2p_rate_shared_allows(&upgrade->ctx->verify_rates, &rate, &from, now)) {
         return LP2P_ELIMIT;
@@ -148,6 +164,8 @@ static enum lp2p_err step_security(struct lp2p_upgrade *upgrade, const struct lp
         .expected = upgrade->arg->peer.len > 0 ? &upgrade->arg->peer : NULL,
         .rand = rand,
         .wall_s = upgrade->wall_s,
+        .costly = pay,
+        .costly_ctx = upgrade,
     };
     upgrade->secure_ops = security->ops;
     upgrade->stage = LP2P_UPGRADE_SECURE;
@@ -155,10 +173,11 @@ static enum lp2p_err step_security(struct lp2p_upgrade *upgrade, const struct lp
     return upgrade->secure != NULL ? LP2P_OK : LP2P_ENOMEM;
 }
 
-/** How a handshake ended, OK: well. RSA and ECDSA keys, and signatures that do not verify, use up what an address may cost. */
+/** How a handshake ended, OK: well. RSA and ECDSA identities, and signatures that do not verify, use up what an address may
+ * cost. */
 static enum lp2p_err handshake_ended(struct lp2p_upgrade *upgrade, enum lp2p_err reason, lp2p_time now)
 {
-    const struct lp2p_rate rate = LP2P_VERIFY_RATE;
+    const struct lp2p_rate rate = verify_rate(upgrade);
     struct lp2p_ip_port from;
     if (reason != LP2P_EAGAIN && lp2p_verify_was_costly(&upgrade->peer, reason) && payer(upgrade, &from)) {
         lp2p_rate_shared_charge(&upgrade->ctx->verify_rates, &rate, &from, now);

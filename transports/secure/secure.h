@@ -31,6 +31,10 @@ struct lp2p_secure_start {
     const struct lp2p_peer_id *expected; /* whom the dialer wants; NULL: anyone */
     const struct lp2p_rand *rand;
     int64_t wall_s; /* seconds since 1970, for the validity of certificates */
+    /** Asked during `feed`, before the signature of a kind of key is verified that costs more than those that peers have as a
+     *  rule. Other than OK: nothing is verified, and the handshake fails with it. NULL: never asked. */
+    enum lp2p_err (*costly)(void *ctx, lp2p_time now);
+    void *costly_ctx;
 };
 
 /** Bytes that belong to a plaintext and are not there yet. */

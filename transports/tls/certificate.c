@@ -175,16 +175,18 @@ static enum lp2p_err check_host(const struct lp2p_tls_certificate *certificate, 
     return err;
 }
 
-enum lp2p_err lp2p_tls_certificate_check(struct lp2p_span der, int64_t wall_s, struct lp2p_peer_id *peer)
+bool lp2p_tls_scheme_is_costly(enum lp2p_tls_scheme scheme)
 {
-    struct lp2p_tls_certificate certificate;
-    enum lp2p_err err = lp2p_tls_certificate_read(der, &certificate);
-    if (err == LP2P_OK && (wall_s < certificate.not_before_s || wall_s > certificate.not_after_s)) {
-        err = LP2P_EEXPIRED;
+    return scheme != LP2P_TLS_ECDSA_P256_SHA256 && scheme != LP2P_TLS_ED25519;
+}
+
+enum lp2p_err lp2p_tls_certificate_check(const struct lp2p_tls_certificate *certificate, int64_t wall_s,
+                                         struct lp2p_peer_id *peer)
+{
+    if (wall_s < certificate->not_before_s || wall_s > certificate->not_after_s) {
+        return LP2P_EEXPIRED;
     }
-    if (err == LP2P_OK) {
-        err = lp2p_tls_signature_check(certificate.scheme, certificate.public_key_info,
-                                       certificate.signed_part, certificate.signature);
-    }
-    return err == LP2P_OK ? check_host(&certificate, peer) : err;
+    enum lp2p_err err = lp2p_tls_signature_check(certificate->scheme, certificate->public_key_info,
+                                                 certificate->signed_part, certificate->signature);
+    return err == LP2P_OK ? check_host(certificate, peer) : err;
 }

@@ -36,9 +36,12 @@ struct lp2p_tls_certificate {
  * algorithm's); EPROTO (no extension of libp2p, two, or one that is not understood and critical). */
 enum lp2p_err lp2p_tls_certificate_read(struct lp2p_span der,
                                         struct lp2p_tls_certificate *out) LP2P_MUST_CHECK;
-/** All checks of a peer's certificate; who it proves (possession is TLS's business). Beside the errors of
- * reading: EEXPIRED, ESIGNATURE, EBADKEY, EUNSUPPORTED, ENOMEM. */
-enum lp2p_err lp2p_tls_certificate_check(struct lp2p_span der, int64_t wall_s,
+/** Whether a signature of this kind costs more to verify than those of the keys that certificates of libp2p have
+ * as a rule (P-256, Ed25519): the other side chooses it. */
+bool lp2p_tls_scheme_is_costly(enum lp2p_tls_scheme scheme);
+/** All checks of a peer's certificate that was read; who it proves (possession is TLS's business). EEXPIRED,
+ * ESIGNATURE, EBADKEY, EUNSUPPORTED, EOVERSIZE, ENOMEM. */
+enum lp2p_err lp2p_tls_certificate_check(const struct lp2p_tls_certificate *certificate, int64_t wall_s,
                                          struct lp2p_peer_id *peer) LP2P_MUST_CHECK;
 /** Verifies a signature of this scheme with the key of a SubjectPublicKeyInfo that was read. ESIGNATURE;
  * EBADKEY; EUNSUPPORTED (not with this build's library). */

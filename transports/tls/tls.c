@@ -95,7 +95,9 @@ void lp2p_tls_identity_wipe(struct lp2p_tls_identity *identity)
 enum lp2p_err lp2p_tls_check_certificate(struct lp2p_span certificate, int64_t wall_s,
                                          struct lp2p_peer_id *peer)
 {
-    return lp2p_tls_certificate_check(certificate, wall_s, peer);
+    struct lp2p_tls_certificate read;
+    enum lp2p_err err = lp2p_tls_certificate_read(certificate, &read);
+    return err == LP2P_OK ? lp2p_tls_certificate_check(&read, wall_s, peer) : err;
 }
 
 /* The channel */
@@ -107,6 +109,9 @@ struct pending {
     struct lp2p_rand rand;
     struct lp2p_peer_id expected;
     int64_t wall_s;
+    enum lp2p_err (*costly)(void *ctx, lp2p_time now);
+    void *costly_ctx;
+    lp2p_time now; /* of the feed under way */
     struct lp2p_secure_event event;
 };
 
@@ -148,10 +153,17 @@ static void release(struct channel *channel)
 static enum lp2p_err judge(void *ctx, struct lp2p_span certificate)
 {
     struct pending *pending = ctx;
+    struct lp2p_tls_certificate read;
     if (certificate.len > pending->identity->certificate_bytes_max) {
         return LP2P_EOVERSIZE;
     }
-    enum lp2p_err err = lp2p_tls_certificate_check(certificate, pending->wall_s, &pending->event.peer);
+    enum lp2p_err err = lp2p_tls_certificate_read(certificate, &read);
+    if (err == LP2P_OK && pending->costly != NULL && lp2p_tls_scheme_is_costly(read.scheme)) {
+        err = pending->costly(pending->costly_ctx, pending->now);
+    }
+    if (err == LP2P_OK) {
+        err = lp2p_tls_certificate_check(&read, pending->wall_s, &pending->event.peer);
+    }
     if (err == LP2P_OK && pending->expected.len != 0 &&
         !lp2p_peer_id_eq(&pending->expected, &pending->event.peer)) {
         return LP2P_EWRONGPEER;
@@ -181,6 +193,8 @@ static struct lp2p_secure *channel_start(const struct lp2p_secure_start *start)
     pending->identity = start->identity;
     pending->rand = *start->rand;
     pending->wall_s = start->wall_s;
+    pending->costly = start->costly;
+    pending->costly_ctx = start->costly_ctx;
     pending->event.muxer = -1;
     if (start->expected != NULL) {
         pending->expected = *start->expected;
@@ -215,12 +229,12 @@ static enum lp2p_err channel_feed(struct lp2p_secure *secure, struct lp2p_span i
                                   size_t *used)
 {
     struct channel *channel = channel_of(secure);
-    (void)now;
     *used = 0;
     if (channel->state != CHANNEL_HANDSHAKE) {
         return channel->state == CHANNEL_FAILED ? LP2P_ESTATE : LP2P_OK;
     }
     struct pending *pending = channel->pending;
+    pending->now = now;
     enum lp2p_err err = lp2p_tls_handshake_feed(&pending->handshake, in, used);
     if (err != LP2P_OK) {
         channel->state = CHANNEL_FAILED;

@@ -30,6 +30,9 @@ static void prepare(struct lp2p_context *ctx, struct lp2p_listener_arg *listener
         assert_int_equal(lp2p_multiaddr_from_text(text, &ctx->config.listen[1], NULL), LP2P_OK);
         ctx->config.listen_len = 2;
     }
+    if (scene->also != NULL) {
+        scene->also(ctx, listener, arg);
+    }
 }
 
 void scene_begin(struct scene *scene)

@@ -13,6 +13,7 @@ struct scene {
     struct lp2p_inbound_limits limits;
     const char *proxy; /* a proxy is trusted, by its address */
     unsigned doors;    /* further kinds on the same port */
+    world_prepare also; /* what else each node needs; its arg is the scene */
     char log[2048];    /* what was said about refusals, newest first */
     unsigned lines;
 };

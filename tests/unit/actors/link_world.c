@@ -367,6 +367,7 @@ void world_free(struct world *world)
         }
         lp2p_protocols_drop(&node->protocols);
         lp2p_noise_identity_wipe(&node->ctx.noise);
+        lp2p_tls_identity_wipe(&node->ctx.tls);
         free(node);
     }
     simnet_free(world->net);

@@ -25,6 +25,7 @@ struct manners {
     struct lp2p_span alpn;
     size_t padding; /* bytes of an extension that nobody knows */
     bool no_extension, bad_word, old_dates;
+    bool bad_self; /* signed by another key of its kind; only with `key` */
     const char *key; /* of the certificate, by its name in OpenSSL; NULL: P-256 */
     const char *groups, *suites;
     bool no_compat;      /* without the empty records that old middleboxes want to see */
@@ -100,7 +101,7 @@ static int sign_certificate(X509 *x, EVP_PKEY *pkey, const char *name)
 }
 
 /** A certificate with a key of another kind, made by OpenSSL. */
-static void load_other_key(struct peer *peer, const char *name)
+static void load_other_key(struct peer *peer, const char *name, bool bad_self)
 {
     static const uint8_t prefix[] = "libp2p-tls-handshake:";
     uint8_t statement[600], signature[64], *info = NULL;
@@ -125,7 +126,11 @@ static void load_other_key(struct peer *peer, const char *name)
     ASN1_OCTET_STRING_set(octets, value->bytes, (int)value->len);
     X509_EXTENSION *extension = X509_EXTENSION_create_by_OBJ(NULL, oid, 1, octets);
     X509_add_ext(x, extension, -1);
-    assert_true(sign_certificate(x, pkey, name) > 0);
+    EVP_PKEY *signer = bad_self ? make_key(name) : pkey;
+    assert_true(sign_certificate(x, signer, name) > 0);
+    if (signer != pkey) {
+        EVP_PKEY_free(signer);
+    }
     assert_int_equal(SSL_CTX_use_certificate(peer->ctx, x), 1);
     assert_int_equal(SSL_CTX_use_PrivateKey(peer->ctx, pkey), 1);
     X509_EXTENSION_free(extension);
@@ -190,7 +195,7 @@ static void peer_init(struct peer *peer, const struct manners *how, bool server)
     SSL_CTX_set_verify(peer->ctx, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_alpn_select_cb(peer->ctx, choose, NULL);
     if (how->key != NULL) {
-        load_other_key(peer, how->key);
+        load_other_key(peer, how->key, how->bad_self);
     } else if (!how->no_certificate) {
         load_certificate(peer, how);
     }
@@ -259,7 +264,17 @@ static enum lp2p_err shake(struct peer *peer, struct lp2p_secure *ours, struct c
 struct listener {
     struct kit_node node;
     struct lp2p_secure *secure;
+    unsigned asked; /* whether something costly may be verified */
+    enum lp2p_err answer;
 };
+
+static enum lp2p_err on_costly(void *ctx, lp2p_time now)
+{
+    struct listener *ours = ctx;
+    (void)now;
+    ours->asked++;
+    return ours->answer;
+}
 
 /** One meeting with a peer of these manners; ours is the listener, or the dialer. */
 static struct lp2p_secure_event meet(struct listener *ours, const struct manners *how, bool dial,
@@ -268,7 +283,16 @@ static struct lp2p_secure_event meet(struct listener *ours, const struct manners
     struct peer peer;
     struct craft_bytes *rest = calloc(1, sizeof(*rest));
     peer_init(&peer, how, dial);
-    ours->secure = kit_start(&ours->node, dial, dial ? &peer.node.id : NULL);
+    const struct lp2p_secure_start start = {.identity = &ours->node.identity,
+                                            .initiator = dial,
+                                            .expected = dial ? &peer.node.id : NULL,
+                                            .rand = &kit_rand,
+                                            .wall_s = KIT_NOW,
+                                            .costly = on_costly,
+                                            .costly_ctx = ours};
+    ours->asked = 0;
+    ours->secure = lp2p_tls_secure.start(&start);
+    assert_non_null(ours->secure);
     *err = shake(&peer, ours->secure, rest);
     struct lp2p_secure_event event = kit_next(ours->secure);
     if (event.kind == LP2P_SECURE_ESTABLISHED) {
@@ -323,7 +347,7 @@ static void test_tls_peers_good(void **state)
 {
     (void)state;
     for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
-        struct listener ours;
+        struct listener ours = {.answer = LP2P_OK};
         enum lp2p_err err;
         kit_node_init(&ours.node, 1, kit_backends[i], YAMUX, 1);
         for (int dial = 0; dial < 2; dial++) {
@@ -348,7 +372,7 @@ static void test_AH11_tls_bad_peers(void **state)
 {
     (void)state;
     for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
-        struct listener ours;
+        struct listener ours = {.answer = LP2P_OK};
         enum lp2p_err err;
         kit_node_init(&ours.node, 1, kit_backends[i], YAMUX, 1);
         for (size_t k = 0; k < LP2P_ARRAY_LEN(FAULTS); k++) {
@@ -375,7 +399,7 @@ static void test_AH11_tls_control_without_limits(void **state)
 {
     (void)state;
     for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
-        struct listener ours;
+        struct listener ours = {.answer = LP2P_OK};
         enum lp2p_err err;
         struct manners how = GOOD;
         how.padding = strcmp(kit_backends[i]->name, "openssl") == 0 ? 60000 : 15000;
@@ -395,7 +419,7 @@ static void test_tls_peers_ed25519_certificate(void **state)
 {
     (void)state;
     for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
-        struct listener ours;
+        struct listener ours = {.answer = LP2P_OK};
         enum lp2p_err err;
         struct manners how = GOOD;
         bool able = strcmp(kit_backends[i]->name, "openssl") == 0;
@@ -437,7 +461,7 @@ static void test_tls_peers_odd_but_legal(void **state)
         {.name = "padded pieces and another group", .block = 300, .fragment = 512, .groups = "P-521:P-384"},
     };
     for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
-        struct listener ours;
+        struct listener ours = {.answer = LP2P_OK};
         kit_node_init(&ours.node, 1, kit_backends[i], YAMUX, 1);
         for (size_t k = 0; k < LP2P_ARRAY_LEN(odd); k++) {
             for (int dial = 0; dial < 2; dial++) {
@@ -450,6 +474,37 @@ static void test_tls_peers_odd_but_legal(void **state)
                 assert_int_equal(event.kind, LP2P_SECURE_ESTABLISHED);
                 assert_int_equal(event.muxer, 0);
             }
+        }
+        lp2p_tls_identity_wipe(&ours.node.identity);
+    }
+}
+
+/** Before a key is used that costs more than usual, somebody is asked who may refuse; then its signature, which is wrong
+ * here, is not even looked at. */
+static void test_AH9_tls_asks_before_costly_keys(void **state)
+{
+    (void)state;
+    static const struct {
+        struct manners how;
+        bool costly;
+    } cases[] = {
+        {{.name = "P-256"}, false},          {{.name = "P-384", .key = "P-384"}, true},
+        {{.name = "P-521", .key = "P-521"}, true}, {{.name = "RSA", .key = "RSA"}, true},
+        {{.name = "RSA-PSS", .key = "RSA-PSS"}, true},
+    };
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(kit_backends); i++) {
+        struct listener ours = {.answer = LP2P_OK};
+        kit_node_init(&ours.node, 1, kit_backends[i], YAMUX, 1);
+        for (size_t k = 0; k < 2 * LP2P_ARRAY_LEN(cases); k++) {
+            enum lp2p_err err;
+            struct manners how = cases[k / 2].how;
+            bool refused = k % 2 == 1;
+            how.bad_self = refused && cases[k / 2].costly;
+            ours.answer = refused ? LP2P_ELIMIT : LP2P_OK;
+            struct lp2p_secure_event event = meet(&ours, &how, false, &err);
+            assert_int_equal(ours.asked, cases[k / 2].costly);
+            assert_int_equal(err, refused && cases[k / 2].costly ? LP2P_ELIMIT : LP2P_OK);
+            assert_int_equal(event.kind == LP2P_SECURE_ESTABLISHED, err == LP2P_OK);
         }
         lp2p_tls_identity_wipe(&ours.node.identity);
     }
@@ -500,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_AH11_tls_control_without_limits),
         cmocka_unit_test(test_tls_peers_ed25519_certificate),
         cmocka_unit_test(test_tls_peers_odd_but_legal),
+        cmocka_unit_test(test_AH9_tls_asks_before_costly_keys),
         cmocka_unit_test(test_tls_client_hello),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
