@@ -50,6 +50,7 @@ static enum lp2p_err inherit(struct lp2p_swarm *swarm)
             return LP2P_ENOMEM;
         }
         heir->next_conn = heir->next_dial = 1;
+        heir->record_seq = ctx->own_seq;
         ctx->swarm_heir = heir;
     }
     swarm->heir = ctx->swarm_heir;

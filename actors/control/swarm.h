@@ -111,6 +111,7 @@ struct lp2p_swarm {
     size_t dirty_len;
     bool storing;           /* a batch is at the store */
     lp2p_time storing_until, sweep_at;
+    uint64_t seq_kept, seq_storing; /* number of our own record that the disk has, and that the batch at the store has */
     struct lp2p_peer_id forgotten[64]; /* to be taken off the disk; beyond: they expire there */
     size_t forgotten_len;
 };
@@ -192,6 +193,8 @@ void lp2p_swarm_store_init(struct lp2p_actor *self, struct lp2p_swarm *swarm);
 void lp2p_swarm_store_fini(struct lp2p_swarm *swarm);
 void lp2p_swarm_store_tick(struct lp2p_actor *self, struct lp2p_swarm *swarm);
 void lp2p_swarm_store_loaded(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_store_batch *m);
+/** A record of our own was signed: its number goes to the disk with the next batch. */
+void lp2p_swarm_signed(struct lp2p_actor *self, struct lp2p_swarm *swarm);
 void lp2p_swarm_store_written(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_m_store_mark *m);
 void lp2p_swarm_tag(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_tag *m);
 void lp2p_swarm_forget(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_tag *m);

@@ -332,7 +332,8 @@ static struct lp2p_strings *protocol_names(const struct lp2p_protocols *table)
     return lp2p_strings_new(names, table->len);
 }
 
-/** Signs the addresses. The sequence is Unix time in nanoseconds, as go-libp2p counts, and always rises. */
+/** Signs the addresses. The sequence is Unix time in nanoseconds, as go-libp2p counts, and always rises, also over restarts after
+ * which the clock shows an earlier time: peers ignore a record with a number below the one that they have. */
 static enum lp2p_err sign_record(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_addrs *addrs,
                                  struct lp2p_slice *out)
 {
@@ -349,6 +350,7 @@ static enum lp2p_err sign_record(struct lp2p_actor *self, struct lp2p_swarm *swa
     }
     if (err == LP2P_OK) {
         *out = (struct lp2p_slice){buf, buf->bytes, (uint32_t)len};
+        lp2p_swarm_signed(self, swarm);
     } else {
         lp2p_buf_drop(&buf);
     }

@@ -44,6 +44,18 @@ void lp2p_swarm_changed(struct lp2p_actor *self, struct lp2p_swarm *swarm, struc
     }
 }
 
+void lp2p_swarm_signed(struct lp2p_actor *self, struct lp2p_swarm *swarm)
+{
+    if (swarm->ctx->db != NULL) {
+        arm(self, FLUSH_NS); /* with whatever else has changed by then */
+    }
+}
+
+static bool has_new_seq(const struct lp2p_swarm *swarm)
+{
+    return swarm->heir->record_seq > swarm->seq_kept;
+}
+
 static void forget_on_disk(struct lp2p_actor *self, struct lp2p_swarm *swarm, const struct lp2p_peer_id *id)
 {
     if (swarm->ctx->db != NULL && swarm->forgotten_len < LP2P_ARRAY_LEN(swarm->forgotten)) {
@@ -54,6 +66,18 @@ static void forget_on_disk(struct lp2p_actor *self, struct lp2p_swarm *swarm, co
 
 /* ---- batches */
 
+static unsigned put_seq(struct lp2p_swarm *swarm, struct lp2p_buf *buf, size_t cap, size_t *len)
+{
+    uint8_t value[8];
+    lp2p_db_own_seq_put(swarm->heir->record_seq, value);
+    if (buf == NULL || !has_new_seq(swarm) ||
+        lp2p_batch_put(buf->bytes, cap, len, lp2p_span_str(LP2P_DB_OWN_SEQ), lp2p_span(value, sizeof(value))) != LP2P_OK) {
+        return 0;
+    }
+    swarm->seq_storing = swarm->heir->record_seq;
+    return 1;
+}
+
 /* Takes from the dirty entries what fits; they are clean then. *count: how many changes it holds. */
 static struct lp2p_buf *next_batch(struct lp2p_swarm *swarm, size_t *len, unsigned *count)
 {
@@ -62,7 +86,7 @@ static struct lp2p_buf *next_batch(struct lp2p_swarm *swarm, size_t *len, unsign
     struct lp2p_buf *buf = lp2p_buf_new(cap);
     uint8_t *scratch = malloc(LP2P_STORE_PEER_MAX);
     *len = 0;
-    *count = 0;
+    *count = put_seq(swarm, buf, cap, len);
     while (buf != NULL && scratch != NULL && swarm->forgotten_len > 0 &&
            lp2p_batch_put(buf->bytes, cap, len, lp2p_peer_id_span(&swarm->forgotten[swarm->forgotten_len - 1]),
                           lp2p_span(NULL, 0)) == LP2P_OK) {
@@ -116,7 +140,7 @@ static void batch_lost(struct lp2p_swarm *swarm)
 static void flush(struct lp2p_actor *self, struct lp2p_swarm *swarm)
 {
     count_dirty(swarm); /* entries leave the list also when they make room for others */
-    if (swarm->storing || (swarm->dirty_len == 0 && swarm->forgotten_len == 0)) {
+    if (swarm->storing || (swarm->dirty_len == 0 && swarm->forgotten_len == 0 && !has_new_seq(swarm))) {
         return;
     }
     struct lp2p_m_store_batch *m = LP2P_NEW(STORE_WRITE, store_batch);
@@ -146,11 +170,12 @@ void lp2p_swarm_store_written(struct lp2p_actor *self, struct lp2p_swarm *swarm,
         return;
     }
     swarm->storing = false;
+    swarm->seq_kept = swarm->seq_storing;
     LP2P_LIST_FOREACH(it, &swarm->peers.lru)
     {
         LP2P_LIST_ENTRY(it, struct lp2p_peer_entry, lru)->storing = false;
     }
-    if (!lp2p_list_empty(&swarm->dirty) || swarm->forgotten_len > 0) {
+    if (!lp2p_list_empty(&swarm->dirty) || swarm->forgotten_len > 0 || has_new_seq(swarm)) {
         arm(self, FLUSH_NS);
     }
 }

@@ -312,7 +312,7 @@ enum lp2p_err lp2p_db_each(struct lp2p_db *db,
     rc = rc != 0 ? rc : mdb_cursor_open(txn, db->dbi, &cursor);
     while (rc == 0 && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
         struct lp2p_span k = lp2p_span(key.mv_data, key.mv_size);
-        if (!lp2p_span_eq_str(k, FORMAT_KEY)) {
+        if (!lp2p_span_eq_str(k, FORMAT_KEY) && !lp2p_span_eq_str(k, LP2P_DB_OWN_SEQ)) {
             fn(user, k, lp2p_span(value.mv_data, value.mv_size));
         }
     }
@@ -327,15 +327,49 @@ enum lp2p_err lp2p_db_each(struct lp2p_db *db,
     return verdict(db, rc);
 }
 
+/** Its value, as long as the transaction lives; MDB_NOTFOUND. */
+static int find_own_seq(struct lp2p_db *db, MDB_txn *txn, MDB_val *out)
+{
+    MDB_val key = val(lp2p_span_str(LP2P_DB_OWN_SEQ));
+    return mdb_get(txn, db->dbi, &key, out);
+}
+
 size_t lp2p_db_len(struct lp2p_db *db)
 {
     MDB_txn *txn = NULL;
     MDB_stat stat = {0};
+    MDB_val own;
+    size_t others = 1; /* the format */
     if (begin(db, MDB_RDONLY, &txn) == 0) {
         (void)mdb_stat(txn, db->dbi, &stat);
+        others += find_own_seq(db, txn, &own) == 0;
         mdb_txn_abort(txn);
     }
-    return stat.ms_entries > 0 ? stat.ms_entries - 1 : 0; /* without the format */
+    return stat.ms_entries > others ? stat.ms_entries - others : 0;
+}
+
+void lp2p_db_own_seq_put(uint64_t seq, uint8_t out[8])
+{
+    for (int i = 0; i < 8; i++) {
+        out[i] = (uint8_t)(seq >> (56 - 8 * i));
+    }
+}
+
+uint64_t lp2p_db_own_seq(struct lp2p_db *db)
+{
+    MDB_txn *txn = NULL;
+    MDB_val value;
+    uint64_t seq = 0;
+    if (begin(db, MDB_RDONLY, &txn) != 0) {
+        return 0;
+    }
+    if (find_own_seq(db, txn, &value) == 0 && value.mv_size == 8) {
+        for (int i = 0; i < 8; i++) {
+            seq = seq << 8 | ((const uint8_t *)value.mv_data)[i];
+        }
+    }
+    mdb_txn_abort(txn);
+    return seq < UINT64_MAX / 2 ? seq : 0; /* beyond: a disk's mistake, from which no later number would lead back */
 }
 
 const char *lp2p_db_why(const struct lp2p_db *db)

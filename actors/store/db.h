@@ -32,8 +32,15 @@ enum lp2p_err lp2p_db_write(struct lp2p_db *db, struct lp2p_span batch) LP2P_MUS
 /** Calls fn for each key and value, which are valid during the whole call of lp2p_db_each. */
 enum lp2p_err lp2p_db_each(struct lp2p_db *db, void (*fn)(void *user, struct lp2p_span key, struct lp2p_span value),
                            void *user, void (*end)(void *user)) LP2P_MUST_CHECK;
-size_t lp2p_db_len(struct lp2p_db *db); /* keys */
+size_t lp2p_db_len(struct lp2p_db *db); /* keys of peers */
 /** Which file, and why the last call that failed did; for people. */
 const char *lp2p_db_why(const struct lp2p_db *db);
+
+/** The key of what is none of a peer: the number of the newest signed record of our own, 8 bytes, the highest first. Written in a
+ *  batch like the others; lp2p_db_each does not show it. */
+#define LP2P_DB_OWN_SEQ "own-seq"
+void lp2p_db_own_seq_put(uint64_t seq, uint8_t out[8]);
+/** 0: none was kept, or what is there is no number. */
+uint64_t lp2p_db_own_seq(struct lp2p_db *db);
 
 #endif

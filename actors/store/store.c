@@ -12,6 +12,9 @@ enum lp2p_err lp2p_store_open(struct lp2p_context *ctx, char *detail, size_t det
     if (err == LP2P_OK && detail[0] != '\0') {
         lp2p_log(ctx, LP2P_LOG_WARN, "store", "%s", detail);
     }
+    if (err == LP2P_OK) {
+        ctx->own_seq = LP2P_MAX(ctx->own_seq, lp2p_db_own_seq(ctx->db));
+    }
     return err;
 }
 

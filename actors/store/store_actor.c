@@ -77,17 +77,22 @@ static int by_seen(const void *a, const void *b)
 static void prune_oldest(void *user)
 {
     struct index *index = user;
-    size_t excess = index->len > index->keep ? index->len - index->keep : 0, cap = excess * (LP2P_DB_KEY_MAX + 8), len = 0;
+    size_t excess = index->len > index->keep ? index->len - index->keep : 0, cap = excess * (LP2P_DB_KEY_MAX + 8), len = 0, last = 0;
     uint8_t *batch = excess == 0 || index->short_of_memory ? NULL : malloc(cap);
     enum lp2p_err err = batch == NULL ? LP2P_ENOMEM : LP2P_OK;
     if (batch != NULL) {
         qsort(index->entries, index->len, sizeof(index->entries[0]), by_seen);
     }
     for (size_t i = 0; err == LP2P_OK && i < excess; i++) {
+        last = len;
         err = lp2p_batch_put(batch, cap, &len, index->entries[i].key, lp2p_span(NULL, 0));
     }
     if (err == LP2P_OK) {
-        err = lp2p_db_write(index->store->ctx->db, lp2p_span(batch, len));
+        /* In two transactions: LMDB takes the room that one frees not in the next one, but in the one behind it, and that is
+         * what whoever prunes a full file wants to write. */
+        err = lp2p_db_write(index->store->ctx->db, lp2p_span(batch, last));
+        enum lp2p_err then = lp2p_db_write(index->store->ctx->db, lp2p_span(batch + last, len - last));
+        err = err != LP2P_OK ? err : then;
         lp2p_log(index->store->ctx, LP2P_LOG_INFO, "store", "%zu peers unseen for longest were given up: %s", excess,
                  lp2p_strerror(err));
     }
