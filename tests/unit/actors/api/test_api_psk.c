@@ -26,6 +26,7 @@ static void write_key(const char *name, const char *text, char path[128])
     (void)snprintf(path, 128, "%s/%s", dir, name);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
+    assert_int_equal(setvbuf(file, NULL, _IONBF, 0), 0); /* no copy of it in the test's memory */
     assert_true(fputs(text, file) >= 0);
     assert_int_equal(fclose(file), 0);
 }
@@ -65,6 +66,22 @@ static void test_psk_files(void **state)
     refused(config, "/dev/zero", LP2P_EINVAL); /* bounded */
     refused(config, NULL, LP2P_EINVAL);
     assert_int_equal(lp2p_config_swarm_key_file(NULL, path), LP2P_EINVAL);
+    lp2p_config_free(config);
+}
+
+/* Nothing of a key stays in memory that was given back: here the library of files would have kept its buffer. */
+static void test_psk_key_is_not_left_behind(void **state)
+{
+    (void)state;
+    struct lp2p_config *config = kit_config();
+    char path[128];
+    write_key("key", HEAD KEY, path);
+    assert_int_equal(lp2p_config_swarm_key_file(config, path), LP2P_OK);
+    enum { SEEN = 16384 };
+    void *volatile heap = malloc(SEEN); /* what comes back first */
+    assert_non_null(heap);
+    assert_null(memmem(heap, SEEN, KEY, strlen(KEY)));
+    free(heap);
     lp2p_config_free(config);
 }
 
@@ -132,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_psk_files, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_psk_key_is_not_left_behind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_psk_one_network, setup, teardown),
         cmocka_unit_test_setup_teardown(test_psk_strangers, setup, teardown),
     };
