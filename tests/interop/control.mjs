@@ -71,6 +71,8 @@ const commands = {
     }),
   // Opens a stream and does nothing with it: tells whether the peer has the protocol.
   open: (node, { peer, protocol }) => node.open(peer, protocol),
+  // From now on the peer takes messages by this protocol.
+  speak: (node, { protocol }) => node.speak(protocol),
   // Opens an echo stream, sends some bytes and resets it.
   abort: (node, { peer, protocol = ECHO, bytes = 1000 }) => node.abort(peer, protocol, randomBytes(bytes)),
   // One new stream for each message, one after the other, as the Lotus coordinator's sendTo does it.

@@ -12,6 +12,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cases_broadcast
 import cases_browser
 import cases_dht
 import cases_listen
@@ -22,7 +23,7 @@ import cases_dial
 from peers import Daemon, Failed, Peer, program, why_not
 from proc import Process
 
-MODULES = [cases_peers, cases_dial, cases_listen, cases_dht, cases_browser, cases_matrix, cases_mdns]
+MODULES = [cases_peers, cases_dial, cases_listen, cases_dht, cases_broadcast, cases_browser, cases_matrix, cases_mdns]
 
 
 class Context:

@@ -8,7 +8,7 @@ import { noise } from '@chainsafe/libp2p-noise'
 import { tls } from '@libp2p/tls'
 import { yamux } from '@chainsafe/libp2p-yamux'
 import { mplex } from '@libp2p/mplex'
-import { identify } from '@libp2p/identify'
+import { identify, identifyPush } from '@libp2p/identify'
 import { ping } from '@libp2p/ping'
 import * as lotusKad from '@libp2p/kad-dht' // the version that Lotus nodes pin: takes keys without a namespace
 import * as todayKad from 'kad-dht-today' // today's: only keys of a namespace that has a validator
@@ -70,6 +70,7 @@ const certificate = ({ tls_cert: cert, tls_key: key }) =>
 async function start (options) {
   const limits = { maxInboundStreams: options.streams_max ?? 32, maxOutboundStreams: options.streams_max ?? 64 }
   const services = { identify: identify(), ping: ping({ maxOutboundStreams: 8 }) } // kad pings too
+  if (options.push) { services.identifyPush = identifyPush() } // Lotus nodes have none
   if (options.kad) {
     const { kadDHT, passthroughMapper } = options.kad_line === 'today' ? todayKad : lotusKad
     services.dht = kadDHT({
@@ -171,6 +172,7 @@ async function start (options) {
     kadFindProviders: (cid) => collect(dht.findProviders(CID.parse(cid), within())),
     kadFindPeer: (peer) => collect(dht.findPeer(peerIdFromString(peer), within())),
     kadClosest: (key) => collect(dht.getClosestPeers(key, within())),
+    speak: (protocol) => node.handle(protocol, receive),
     stop: () => node.stop()
   }
 }
