@@ -168,9 +168,41 @@ static void halt(struct lp2p_actor *self, struct registrar *registrar, struct lp
         lp2p_protocol_set_state(&registrar->node->registry, protocol, LP2P_PROTOCOL_ENDED, LP2P_OK);
         return;
     }
-    withdraw(self, registrar, protocol);
+    if (lp2p_ref_eq(protocol->halted, lp2p_self(self))) {
+        return;
+    }
+    if (!protocol->withdrawn) {
+        protocol->withdrawn = true;
+        withdraw(self, registrar, protocol);
+    }
+    protocol->halted = lp2p_self(self);
     lp2p_monitor(self, protocol->ref);
     lp2p_stop(self, protocol->ref);
+}
+
+/* Orders to stop, and word of an end, that a registrar before this one did not get any more. */
+static void halt_leaving(struct lp2p_actor *self, struct registrar *registrar)
+{
+    struct lp2p_registry *registry = &registrar->node->registry;
+    struct lp2p_protocol *found;
+    do {
+        found = NULL;
+        pthread_mutex_lock(&registry->lock);
+        LP2P_LIST_FOREACH(it, &registry->leaving)
+        {
+            struct lp2p_protocol *protocol = LP2P_LIST_ENTRY(it, struct lp2p_protocol, link);
+            bool open = protocol->state == LP2P_PROTOCOL_LEAVING && !lp2p_ref_eq(protocol->halted, lp2p_self(self));
+            found = found == NULL && open ? protocol : found;
+        }
+        if (found != NULL) {
+            found->refs++;
+        }
+        pthread_mutex_unlock(&registry->lock);
+        if (found != NULL) {
+            halt(self, registrar, found);
+            lp2p_protocol_unref(registry, found);
+        }
+    } while (found != NULL);
 }
 
 /* A protocol that was stopped has ended, or the supervisor of the protocols has: then all of them are gone
@@ -257,6 +289,7 @@ static enum lp2p_verdict registrar_on_timer(struct lp2p_actor *self, void *state
             lp2p_monitor(self, lp2p_names(registrar->ctx)->protocols);
         }
         spawn_missing(self, registrar);
+        halt_leaving(self, registrar);
     }
     return LP2P_CONTINUE;
 }

@@ -45,6 +45,9 @@ struct lp2p_protocol {
     bool in_callback;    /* a callback of the handler runs */
     bool may_linger;     /* it did not end cleanly: its memory stays until the node is stopped */
     struct lp2p_ref ref; /* gen 0; the registrar's */
+    /* The registrar's alone: */
+    bool withdrawn;          /* the others were told that it leaves */
+    struct lp2p_ref halted;  /* the registrar, of which generation, that waits for its end */
 };
 
 struct lp2p_registry {

@@ -326,6 +326,58 @@ static void test_protocols_stop_while_blocked(void **state)
     lp2p_node_free(other);
 }
 
+static bool none_is_active(void *arg)
+{
+    struct lp2p_registry *registry = &((struct lp2p_node *)arg)->registry;
+    pthread_mutex_lock(&registry->lock);
+    bool none = lp2p_list_empty(&registry->active);
+    pthread_mutex_unlock(&registry->lock);
+    return none;
+}
+
+static bool registrar_is_new(void *arg)
+{
+    struct lp2p_stats stats;
+    return lp2p_node_stats(arg, &stats) == LP2P_OK && stats.restarts >= 1;
+}
+
+static bool is_done(void *arg)
+{
+    return kit_count_get(&((struct unregistering *)arg)->done) > 0;
+}
+
+/* Who was told of the end of a protocol fails before it comes: its successor sees to it. */
+static void test_protocols_unregister_survives_the_registrar(void **state)
+{
+    (void)state;
+    struct lp2p_node *node = kit_node(), *other = kit_node();
+    struct chat chat, again;
+    struct lp2p_handler handler = handler_of(&chat, "chat"), next = handler_of(&again, "chat");
+    chat.blocks = true;
+    assert_int_equal(lp2p_node_register(node, &handler), LP2P_OK);
+    kit_connect(other, node);
+    pthread_mutex_lock(&chat.gate);
+    send(other, node, "chat");
+    struct lp2p_stats stats;
+    do { /* until the handler is in there */
+        assert_int_equal(lp2p_node_stats(node, &stats), LP2P_OK);
+    } while (stats.messages_in < 1);
+    struct unregistering job = {.node = node};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, unregister, &job), 0);
+    kit_until(none_is_active, node, "it leaves");
+    assert_int_equal(lp2p_node_fail_actor(node, "registrar"), LP2P_OK);
+    kit_until(registrar_is_new, node, "the registrar's restart");
+    pthread_mutex_unlock(&chat.gate);
+    kit_until(is_done, &job, "the end of the protocol");
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(lp2p_node_register(node, &next), LP2P_OK);
+    send(other, node, "chat");
+    kit_count_wait(&again.messages, 1, "a message to the new one");
+    lp2p_node_free(node);
+    lp2p_node_free(other);
+}
+
 /* ---- unregistered by one thread while another one starts it */
 
 static enum lp2p_err slow_start(void *user, struct lp2p_node *node, unsigned restarts)
@@ -349,15 +401,6 @@ static void *register_it(void *arg)
     const struct registering *job = arg;
     (void)!lp2p_node_register(job->node, job->handler);
     return NULL;
-}
-
-static bool none_is_active(void *arg)
-{
-    struct lp2p_registry *registry = &((struct lp2p_node *)arg)->registry;
-    pthread_mutex_lock(&registry->lock);
-    bool none = lp2p_list_empty(&registry->active);
-    pthread_mutex_unlock(&registry->lock);
-    return none;
 }
 
 /* Its first start fails after it was unregistered: it is gone once, and others find room. */
@@ -426,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_protocols_fail_and_restart),
         cmocka_unit_test(test_protocols_many),
         cmocka_unit_test(test_protocols_stop_while_blocked),
+        cmocka_unit_test(test_protocols_unregister_survives_the_registrar),
         cmocka_unit_test(test_protocols_unregister_a_start_that_fails),
         cmocka_unit_test(test_protocols_start_that_comes_too_late),
     };
