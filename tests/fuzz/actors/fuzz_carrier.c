@@ -247,10 +247,15 @@ static void step(uint8_t what, uint8_t number, bool remote)
 static void wind_down(void)
 {
     unsigned idle = 0;
+    wires[0].arrived = wires[0].len; /* from here on bytes arrive with the step that sends them */
+    wires[1].arrived = wires[1].len;
     for (bool busy = true; busy;) {
         uint64_t before = moved;
         bool read = false, holds = false;
         for (int i = 0; i < 2; i++) {
+            if (ends[1 - i].carrier == NULL || ends[1 - i].over) {
+                wires[i].len = wires[i].arrived = 0; /* nobody takes it off the line, and it need not fit */
+            }
             wires[i].room = WIRE_MAX;
             set_up(&ends[i]);
             flush(&ends[i]);
