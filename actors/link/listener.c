@@ -358,7 +358,7 @@ static enum lp2p_verdict listener_on_timer(struct lp2p_actor *self, void *state,
         announce(self, listener);
         return LP2P_CONTINUE;
     case TIMER_WEB:
-        lp2p_web_files_refresh(&listener->web, listener->ctx, lp2p_actor_rand(self));
+        lp2p_web_files_refresh(&listener->web, listener->ctx, lp2p_actor_rand(self), (int64_t)(lp2p_wall_ms(self) / 1000));
         lp2p_timer_set(self, TIMER_WEB, lp2p_time_add(lp2p_now(self), LP2P_WEB_CHECK_NS));
         return LP2P_CONTINUE;
     default:

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define FILE_BYTES_MAX (256u * 1024)
 #define WHY_MAX 320
@@ -118,6 +119,35 @@ void lp2p_web_files_explain(const struct lp2p_config *config, enum lp2p_err err,
     }
 }
 
+/** Browsers refuse a certificate outside of its dates, and a node hears nothing of that but connections that end. */
+static void look_at_dates(struct lp2p_web_files *files, const struct lp2p_context *ctx, int64_t wall_s)
+{
+    int64_t from = 0, to = 0;
+    char day[32] = "?";
+    struct tm tm;
+    if (files->web == NULL || lp2p_tls_web_validity(files->web, &from, &to) != LP2P_OK) {
+        return;
+    }
+    enum lp2p_web_date now = wall_s < from ? LP2P_WEB_DATE_EARLY : wall_s > to ? LP2P_WEB_DATE_OVER : LP2P_WEB_DATE_GOOD;
+    time_t edge = (time_t)(now == LP2P_WEB_DATE_EARLY ? from : to);
+    const char *file = ctx->config.web_certificate[0] != '\0' ? ctx->config.web_certificate : "the one of our own making";
+    if (now == files->said) {
+        return;
+    }
+    files->said = now;
+    if (gmtime_r(&edge, &tm) != NULL) {
+        (void)strftime(day, sizeof(day), "%Y-%m-%d %H:%M UTC", &tm);
+    }
+    if (now == LP2P_WEB_DATE_OVER) {
+        lp2p_log(ctx, LP2P_LOG_ERROR, "listener",
+                 "certificate of wss: %.200s expired on %s: browsers refuse it. Renew it; a new file is read within seconds", file, day);
+    } else if (now == LP2P_WEB_DATE_EARLY) {
+        lp2p_log(ctx, LP2P_LOG_ERROR, "listener",
+                 "certificate of wss: %.200s is not valid before %s: browsers refuse it until then. Is this machine's clock right?", file,
+                 day);
+    }
+}
+
 enum lp2p_err lp2p_web_files_load(struct lp2p_web_files *files, const struct lp2p_context *ctx, const struct lp2p_rand *rand,
                                   int64_t wall_s)
 {
@@ -127,10 +157,12 @@ enum lp2p_err lp2p_web_files_load(struct lp2p_web_files *files, const struct lp2
         return lp2p_tls_web_self_made(NULL, names, LP2P_ARRAY_LEN(names), rand, wall_s, &files->web);
     }
     files->mark = mark_of(&ctx->config);
-    return read_files(ctx, rand, &files->web);
+    enum lp2p_err err = read_files(ctx, rand, &files->web);
+    look_at_dates(files, ctx, wall_s);
+    return err;
 }
 
-void lp2p_web_files_refresh(struct lp2p_web_files *files, const struct lp2p_context *ctx, const struct lp2p_rand *rand)
+static void reread(struct lp2p_web_files *files, const struct lp2p_context *ctx, const struct lp2p_rand *rand)
 {
     struct lp2p_tls_web *web = NULL;
     if (ctx->config.web_certificate[0] == '\0') {
@@ -144,8 +176,15 @@ void lp2p_web_files_refresh(struct lp2p_web_files *files, const struct lp2p_cont
     if (read_files(ctx, rand, &web) == LP2P_OK) {
         lp2p_tls_web_release(files->web);
         files->web = web;
+        files->said = LP2P_WEB_DATE_GOOD; /* of the new one nothing was told */
         lp2p_log(ctx, LP2P_LOG_INFO, "listener", "a new certificate was read from %s", ctx->config.web_certificate);
     }
+}
+
+void lp2p_web_files_refresh(struct lp2p_web_files *files, const struct lp2p_context *ctx, const struct lp2p_rand *rand, int64_t wall_s)
+{
+    reread(files, ctx, rand);
+    look_at_dates(files, ctx, wall_s);
 }
 
 struct lp2p_tls_web *lp2p_web_files_hold(const struct lp2p_web_files *files)

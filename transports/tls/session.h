@@ -40,6 +40,9 @@ enum lp2p_err lp2p_tls_web_client_unverified(const struct lp2p_tls_backend *back
 /** The certificate that a server shows first, as PEM with its NUL; what a client needs to trust a self-made
  * one. Returns the length without the NUL; 0: it does not fit in cap. */
 size_t lp2p_tls_web_certificate_pem(const struct lp2p_tls_web *web, char *out, size_t cap);
+/** From when to when (seconds since 1970) the certificate that a server shows first is valid. EMALFORMED: it cannot be
+ * read. */
+enum lp2p_err lp2p_tls_web_validity(const struct lp2p_tls_web *web, int64_t *from_s, int64_t *to_s) LP2P_MUST_CHECK;
 struct lp2p_tls_web *lp2p_tls_web_hold(struct lp2p_tls_web *web);
 void lp2p_tls_web_release(struct lp2p_tls_web *web); /* may be NULL */
 

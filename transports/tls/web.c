@@ -2,8 +2,10 @@
 #include "tls/web.h"
 
 #include "base/check.h"
+#include "tls/calendar.h"
 #include "tls/certificate.h"
 #include "tls/names.h"
+#include "wire/der.h"
 
 #include <sodium.h>
 
@@ -216,4 +218,22 @@ size_t lp2p_tls_web_certificate_pem(const struct lp2p_tls_web *web, char *out, s
     }
     memcpy(out + len, tail, sizeof(tail));
     return len + sizeof(tail) - 1;
+}
+
+enum lp2p_err lp2p_tls_web_validity(const struct lp2p_tls_web *web, int64_t *from_s, int64_t *to_s)
+{
+    struct lp2p_span in = lp2p_span(web->certificate, web->certificate_len), outer, part, validity;
+    if (lp2p_der_take(&in, LP2P_DER_SEQUENCE, &outer) != LP2P_OK || lp2p_der_take(&outer, LP2P_DER_SEQUENCE, &in) != LP2P_OK) {
+        return LP2P_EMALFORMED;
+    }
+    if (in.len > 0 && in.ptr[0] == 0xa0 && lp2p_der_take(&in, 0xa0, &part) != LP2P_OK) { /* the version */
+        return LP2P_EMALFORMED;
+    }
+    /* serial number, algorithm, issuer */
+    bool good = lp2p_der_take(&in, LP2P_DER_INTEGER, &part) == LP2P_OK && lp2p_der_take(&in, LP2P_DER_SEQUENCE, &part) == LP2P_OK &&
+                lp2p_der_take(&in, LP2P_DER_SEQUENCE, &part) == LP2P_OK &&
+                lp2p_der_take(&in, LP2P_DER_SEQUENCE, &validity) == LP2P_OK;
+    return good && lp2p_tls_calendar_take(&validity, from_s) == LP2P_OK && lp2p_tls_calendar_take(&validity, to_s) == LP2P_OK
+               ? LP2P_OK
+               : LP2P_EMALFORMED;
 }

@@ -220,21 +220,82 @@ static void test_doors_certificate_follows_files(void **state)
     assert_int_equal(lp2p_web_files_load(&files, &ctx, &lp2p_system_rand, 0), LP2P_OK);
     struct lp2p_tls_web *held = lp2p_web_files_hold(&files);
     shown(&files, before);
-    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand);
+    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand, 0);
     assert_ptr_equal(files.web, held);
     put_pair(&pair, doc, 1, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
-    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand);
+    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand, 0);
     assert_ptr_equal(files.web, held);
     unlink(pair.key);
-    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand);
+    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand, 0);
     assert_ptr_equal(files.web, held);
     put_pair(&pair, doc, 1, NULL);
-    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand);
+    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand, 0);
     assert_ptr_not_equal(files.web, held);
     shown(&files, after);
     assert_string_not_equal(before, after);
     lp2p_web_files_drop(&files);
     lp2p_tls_web_release(held);
+    yyjson_doc_free(doc);
+    pair_fini(&pair);
+}
+
+struct said {
+    unsigned lines;
+    enum lp2p_log_level level;
+    char last[512];
+};
+
+static void note_dates(void *user, enum lp2p_log_level level, const char *module, const char *text)
+{
+    struct said *said = user;
+    (void)module;
+    if (strstr(text, "browsers refuse it") != NULL) {
+        said->lines++;
+        said->level = level;
+        (void)snprintf(said->last, sizeof(said->last), "%s", text);
+    }
+}
+
+/** A certificate of ours that no browser takes any more, or yet, is told of with file and date: once at the start, once when its
+ * time ends under way, and anew for another file. */
+static void test_doors_certificate_dates_are_told(void **state)
+{
+    (void)state;
+    static struct lp2p_context ctx;
+    struct said said = {0};
+    struct lp2p_web_files files = {0};
+    struct pair pair;
+    int64_t from = 0, to = 0;
+    yyjson_doc *doc = vectors_load("tls-web.json");
+    pair_init(&pair);
+    put_pair(&pair, doc, 0, NULL);
+    assert_int_equal(lp2p_config_tls_files(&ctx.config, pair.certificate, pair.key), LP2P_OK);
+    assert_int_equal(lp2p_config_log(&ctx.config, LP2P_LOG_WARN, note_dates, &said), LP2P_OK);
+    assert_int_equal(lp2p_web_files_load(&files, &ctx, &lp2p_system_rand, 1), LP2P_OK); /* it may become valid */
+    assert_int_equal(said.lines, 1);
+    assert_int_equal(said.level, LP2P_LOG_ERROR);
+    assert_non_null(strstr(said.last, pair.certificate));
+    assert_non_null(strstr(said.last, "is not valid before 2026-11-"));
+    assert_int_equal(lp2p_tls_web_validity(files.web, &from, &to), LP2P_OK);
+    const int64_t quiet[] = {from - 1, from, from + 1, to - 1, to};
+    for (size_t i = 0; i < LP2P_ARRAY_LEN(quiet); i++) {
+        lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand, quiet[i]);
+        assert_int_equal(said.lines, 1);
+    }
+    for (int i = 0; i < 3; i++) { /* it ends while the node runs */
+        lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand, to + 1 + i);
+        assert_int_equal(said.lines, 2);
+    }
+    assert_non_null(strstr(said.last, pair.certificate));
+    assert_non_null(strstr(said.last, "expired on 2126-"));
+    put_pair(&pair, doc, 1, NULL); /* another one, as old */
+    lp2p_web_files_refresh(&files, &ctx, &lp2p_system_rand, to + 10 * 86400);
+    assert_int_equal(said.lines, 3);
+    lp2p_web_files_drop(&files);
+    files = (struct lp2p_web_files){0};
+    assert_int_equal(lp2p_web_files_load(&files, &ctx, &lp2p_system_rand, to + 10 * 86400), LP2P_OK);
+    assert_int_equal(said.lines, 4); /* a node that starts with it */
+    lp2p_web_files_drop(&files);
     yyjson_doc_free(doc);
     pair_fini(&pair);
 }
@@ -289,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_doors_name_that_cannot_be_asked_for),
         cmocka_unit_test(test_doors_private_network),
         cmocka_unit_test(test_doors_certificate_follows_files),
+        cmocka_unit_test(test_doors_certificate_dates_are_told),
         cmocka_unit_test(test_doors_certificate_changes_under_way),
     };
     return cmocka_run_group_tests_name("api_doors", tests, NULL, NULL);
