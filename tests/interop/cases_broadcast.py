@@ -22,7 +22,8 @@ class Node:
 
     def wait_told(self, js, crowd):
         self.process.wait_for(f"what {js.peer} speaks", lambda lines: any(
-            line.get("event") == "update" and line["peer"] == js.peer and line["protocols"] > 0 and line["crowd"] == crowd for line in lines))
+            line.get("event") == "update" and line["peer"] == js.peer and line["protocols"] > 0 and line["crowd"] == crowd
+            for line in lines))
 
 
 def broadcast(context):
