@@ -186,6 +186,11 @@ static bool pump(struct lp2p_actor *self, struct lp2p_dialer *dialer, struct lp2
         }
         dial->hurry = false;
         enum lp2p_err err = start_attempt(self, dialer, dial, next);
+        if (err == LP2P_EGONE) {
+            /* The supervisor of attempts is not up yet, or not up again. */
+            dialer->held_until = lp2p_time_add(lp2p_now(self), LP2P_DIALER_HOLD_NS);
+            return false;
+        }
         if (err != LP2P_OK) {
             next->state = LP2P_CANDIDATE_OVER;
             lp2p_dial_note(dial, &next->shown, &next->addr, "address", lp2p_strerror(err));
@@ -213,10 +218,14 @@ static void pump_all(struct lp2p_actor *self, struct lp2p_dialer *dialer)
             finish(self, dialer, dial, LP2P_ETIMEDOUT);
             continue;
         }
-        if (pump(self, dialer, dial)) {
+        if (now >= dialer->held_until && pump(self, dialer, dial)) {
             continue;
         }
         next = lp2p_time_min(next, dial->deadline);
+        if (now < dialer->held_until) {
+            next = lp2p_time_min(next, dialer->held_until);
+            continue;
+        }
         const struct lp2p_candidate *candidate = may_start(dialer, dial) ? lp2p_dial_next(dial) : NULL;
         if (candidate != NULL) {
             next = lp2p_time_min(next, candidate->start);

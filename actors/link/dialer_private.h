@@ -64,6 +64,7 @@ struct lp2p_dialer {
     struct lp2p_list dials;
     size_t dials_len;
     uint64_t serial;
+    lp2p_time held_until; /* no attempt begins before that */
     struct lp2p_outbox outbox;
     struct lp2p_rand rand;
     struct lp2p_backoffs backoffs;

@@ -40,6 +40,7 @@
 #define LP2P_DIAL_NET_NS LP2P_SEC(2)
 #define LP2P_DIAL_NET_BURST 30
 #define LP2P_DIALS_RESERVED 16           /* of LP2P_DIALS_PARALLEL: only for dials that somebody asked for */
+#define LP2P_DIALER_HOLD_NS LP2P_MS(20)   /* while there is nobody yet to supervise attempts: until the next look */
 #define LP2P_UPGRADE_OUT_NS LP2P_SEC(15)  /* one attempt, never beyond the dial's own deadline */
 
 /* ---- Interfaces */

@@ -16,6 +16,7 @@
 
 #define HOSTS 2
 #define PORT 4001
+#define SEEDS 64
 
 struct world {
     struct simnet *net;
@@ -446,6 +447,44 @@ static void test_sim_swarm_hears_what_its_predecessor_did_not(void **state)
     world_stop(world);
 }
 
+static bool is_up(struct lp2p_rt *rt, const char *id, struct lp2p_ref *ref)
+{
+    struct lp2p_actor_stats all[32];
+    size_t len = LP2P_MIN(lp2p_rt_snapshot(rt, all, 32), (size_t)32);
+    for (size_t i = 0; i < len; i++) {
+        if (strcmp(all[i].id, id) == 0) {
+            *ref = all[i].ref;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A dial may come before the supervisor of connections is up (at the start of a busy machine) or is up again: that says nothing of
+ * the peer, and the dial waits. */
+static void test_sim_swarm_dials_before_everything_is_up(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct world *world = world_start(seed, false);
+        struct lp2p_ref links;
+        assert_true(is_up(world->rts[0], "links", &links));
+        assert_int_equal(lp2p_rt_fail(world->rts[0], links), LP2P_OK);
+        lp2p_time until = lp2p_sim_now(world->rts[0]) + LP2P_SEC(1);
+        while (is_up(world->rts[0], "links", &links) && lp2p_sim_step(world->rts[0], until)) {
+        }
+        assert_true(lp2p_sim_now(world->rts[0]) < until);
+        struct lp2p_op *op = connect_to(world, 0, 1);
+        run_ms(world, 3000);
+        if (lp2p_op_result(op) != LP2P_OK) {
+            fail_msg("seed %llu: %s: %s", (unsigned long long)seed, lp2p_strerror(lp2p_op_result(op)), lp2p_op_detail(op));
+        }
+        lp2p_op_drop(&op);
+        assert_int_equal(LP2P_READ(&world->nodes[0]->ctx, dials_failed), 0);
+        world_stop(world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -457,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_sim_swarm_broadcasts_do_not_knock_in_vain),
         cmocka_unit_test(test_sim_swarm_tells_of_what_the_dead_left_unread),
         cmocka_unit_test(test_sim_swarm_hears_what_its_predecessor_did_not),
+        cmocka_unit_test(test_sim_swarm_dials_before_everything_is_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
