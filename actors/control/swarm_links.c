@@ -143,8 +143,17 @@ static enum lp2p_err add_link(struct lp2p_actor *self, struct lp2p_swarm *swarm,
     lp2p_list_push_back(&entry->links, &link->of_peer);
     swarm->links_len++;
     swarm->links_in += link->outbound ? 0 : 1;
+    LP2P_COUNT(swarm->ctx, connections_opened, 1);
     count_links(swarm);
     return LP2P_OK;
+}
+
+static void log_refused(const struct lp2p_swarm *swarm, const struct lp2p_m_upgraded *m, enum lp2p_err err)
+{
+    char peer[LP2P_PEER_ID_TEXT_MAX], remote[LP2P_MULTIADDR_TEXT_MAX];
+    lp2p_peer_id_text(&m->peer, peer);
+    lp2p_multiaddr_text(&m->remote, remote);
+    lp2p_log(swarm->ctx, LP2P_LOG_INFO, "swarm", "connection of %s (%s) refused: %s", peer, remote, lp2p_strerror(err));
 }
 
 void lp2p_swarm_upgraded(struct lp2p_actor *self, struct lp2p_swarm *swarm, struct lp2p_m_upgraded *m)
@@ -157,7 +166,7 @@ void lp2p_swarm_upgraded(struct lp2p_actor *self, struct lp2p_swarm *swarm, stru
     struct lp2p_dial_job *job = m->outbound ? lp2p_swarm_dial_find(swarm, m->dial) : NULL;
     if (err != LP2P_OK) {
         LP2P_COUNT(swarm->ctx, connections_refused, 1);
-        lp2p_log(swarm->ctx, LP2P_LOG_INFO, "swarm", "connection refused: %s", lp2p_strerror(err));
+        log_refused(swarm, m, err);
         if (job != NULL) {
             struct lp2p_list *waiters = job->peer != NULL ? &job->peer->waiters : &job->waiters;
             lp2p_swarm_waiters_fail(self, swarm, waiters, err, lp2p_strerror(err));
@@ -204,7 +213,6 @@ void lp2p_swarm_link_up(struct lp2p_actor *self, struct lp2p_swarm *swarm, const
     }
     entry->connected_ms = entry->last_seen_ms = lp2p_wall_ms(self);
     lp2p_peers_touch(&swarm->peers, entry);
-    LP2P_COUNT(swarm->ctx, connections_opened, 1);
     lp2p_swarm_changed(self, swarm, entry);
     if (first) {
         lp2p_swarm_publish_peer(self, swarm, &LP2P_M_PEER_CONNECTED, lp2p_swarm_peer_info(entry), LP2P_OK);
@@ -243,8 +251,8 @@ void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, ui
     lp2p_list_remove(&link->by_muxer);
     swarm->links_len--;
     swarm->links_in -= link->outbound ? 0 : 1;
+    LP2P_COUNT(swarm->ctx, connections_closed, 1);
     if (link->up) {
-        LP2P_COUNT(swarm->ctx, connections_closed, 1);
         entry->last_seen_ms = lp2p_wall_ms(self);
     }
     free(link);

@@ -485,6 +485,31 @@ static void test_sim_swarm_dials_before_everything_is_up(void **state)
     }
 }
 
+static void expect_balance(const struct world *world, unsigned i)
+{
+    const struct lp2p_context *ctx = &world->nodes[i]->ctx;
+    assert_int_equal(LP2P_READ(ctx, connections_opened) - LP2P_READ(ctx, connections_closed), LP2P_READ(ctx, connections));
+}
+
+/* What was opened and not closed is there, in every moment. */
+static void test_sim_swarm_counts_every_connection(void **state)
+{
+    (void)state;
+    struct world *world = world_start(7, true);
+    for (unsigned ms = 0; ms < 6000; ms++) {
+        for (unsigned i = 0; i < HOSTS; i++) {
+            while (lp2p_sim_step(world->rts[i], LP2P_MS(ms))) {
+                expect_balance(world, i);
+            }
+        }
+        if (ms % 2000 == 1999) {
+            disconnect(world, 1, 0);
+        }
+    }
+    assert_in_range(LP2P_READ(&world->nodes[0]->ctx, connections_opened), 2, 6);
+    world_stop(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_sim_swarm_tells_of_what_the_dead_left_unread),
         cmocka_unit_test(test_sim_swarm_hears_what_its_predecessor_did_not),
         cmocka_unit_test(test_sim_swarm_dials_before_everything_is_up),
+        cmocka_unit_test(test_sim_swarm_counts_every_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
