@@ -57,6 +57,24 @@ static enum lp2p_err append(struct lp2p_messages *state, struct inbound *in, str
     return LP2P_OK;
 }
 
+/** Every peer can send what is not taken, as fast as the network carries it: the log gets a line now and then, with the number of
+ *  those that it did not get. */
+static void tell(struct lp2p_messages *state, struct lp2p_log_pace *pace, enum lp2p_log_level level,
+                 const struct lp2p_peer_id *peer, const char *what, const char *why)
+{
+    lp2p_time now = lp2p_now(state->self);
+    if (now < pace->next) {
+        pace->unsaid++;
+        return;
+    }
+    char text[LP2P_PEER_ID_TEXT_MAX];
+    lp2p_peer_id_text(peer, text);
+    lp2p_log(state->ctx, level, "messages", "message of %s %s: %s (more=%llu)", text, what, why,
+             (unsigned long long)pace->unsaid);
+    pace->unsaid = 0;
+    pace->next = lp2p_time_add(now, LP2P_RECEIVE_LOG_NS);
+}
+
 void lp2p_messages_in_data(struct lp2p_messages *state, struct lp2p_pstream *stream, struct lp2p_slice *data)
 {
     enum lp2p_err err = append(state, inbound_of(stream), lp2p_slice_span(data));
@@ -69,9 +87,7 @@ void lp2p_messages_in_data(struct lp2p_messages *state, struct lp2p_pstream *str
     } else {
         LP2P_COUNT(state->ctx, messages_dropped, 1);
     }
-    char peer[LP2P_PEER_ID_TEXT_MAX];
-    lp2p_peer_id_text(&stream->peer, peer);
-    lp2p_log(state->ctx, LP2P_LOG_WARN, "messages", "message of %s refused: %s", peer, lp2p_strerror(err));
+    tell(state, &state->refused_log, LP2P_LOG_WARN, &stream->peer, "refused", lp2p_strerror(err));
     lp2p_pstream_abort(&state->streams, stream, err);
 }
 
@@ -92,10 +108,8 @@ static void take_message(struct lp2p_messages *state, const struct lp2p_peer_id 
     enum lp2p_err err =
         lp2p_lotus_message_parse(lp2p_slice_span(json), lp2p_wall_ms(state->self), &message, &why);
     if (err != LP2P_OK) {
-        char text[LP2P_PEER_ID_TEXT_MAX];
-        lp2p_peer_id_text(peer, text);
         LP2P_COUNT(state->ctx, messages_invalid, 1);
-        lp2p_log(state->ctx, LP2P_LOG_INFO, "messages", "message of %s is not valid: %s", text, why);
+        tell(state, &state->invalid_log, LP2P_LOG_INFO, peer, "is not valid", why);
         return;
     }
     if (is_new(state, &message)) {

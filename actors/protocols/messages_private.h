@@ -26,6 +26,7 @@
 #define LP2P_RECEIVE_STREAMS_MAX 64        /* on one connection */
 #define LP2P_RECEIVE_NS LP2P_SEC(60)       /* a whole message, from the stream's opening */
 #define LP2P_RECEIVE_BYTES_MAX (16u << 20) /* bytes of incomplete messages of the whole node */
+#define LP2P_RECEIVE_LOG_NS LP2P_SEC(1)    /* between two lines about messages that were not taken, for each of the kinds */
 
 /* Limits of delivery. */
 #define LP2P_ROUTES_MAX 256             /* protocols that receive messages */
@@ -62,6 +63,10 @@ struct lp2p_messages {
     bool ending; /* fini */
     /* in */
     size_t receiving_bytes;
+    struct lp2p_log_pace {
+        lp2p_time next;  /* no line before that */
+        uint64_t unsaid; /* since the last one */
+    } refused_log, invalid_log;
     struct lp2p_lotus_seen *seen; /* NULL until the first message */
     /* out */
     struct lp2p_list peers[LP2P_SEND_BUCKETS], tags[LP2P_SEND_BUCKETS];
