@@ -151,7 +151,46 @@ bool print_event(const struct cli *cli, const struct lp2p_event *event, const ch
     return true;
 }
 
-/* ---- the table of actors */
+/* ---- the table of actors, and all counters */
+
+static void print_counters(const struct lp2p_stats *s)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } all[] = {
+#define ONE(field) {#field, s->field}
+        ONE(connections), ONE(streams), ONE(known_peers), ONE(dht_peers), ONE(upgrades_pending), ONE(dials_pending),
+        ONE(connections_opened), ONE(connections_closed), ONE(connections_trimmed), ONE(connections_refused),
+        ONE(upgrades_failed), ONE(dials), ONE(dials_failed), ONE(dials_limited), ONE(bytes_in), ONE(bytes_out),
+        ONE(messages_in), ONE(messages_out), ONE(messages_invalid), ONE(messages_duplicate), ONE(messages_dropped),
+        ONE(messages_left_out), ONE(proxied_invalid), ONE(streams_opened), ONE(streams_refused), ONE(streams_reset), ONE(dht_requests_in),
+        ONE(dht_requests_refused), ONE(dht_records), ONE(dht_providers), ONE(events_lost),
+#undef ONE
+    };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        fprintf(stderr, "%s=%llu%s", all[i].name, (unsigned long long)all[i].value, i % 6 == 5 ? "\n" : " ");
+    }
+    fprintf(stderr, "\n");
+}
+
+static void print_stats(struct lp2p_node *node, size_t actors)
+{
+    struct lp2p_stats s;
+    if (lp2p_node_stats(node, &s) != LP2P_OK) {
+        return;
+    }
+    fprintf(stderr, "%zu actors, %llu threads, %llu restarts; %u connections (%u in, %u out; %u to %u wanted), %u streams, "
+                    "%u known peers; up %.1f s\n",
+            actors, (unsigned long long)s.threads, (unsigned long long)s.restarts, s.connections, s.inbound, s.outbound,
+            s.connections_min, s.connections_max, s.streams, s.known_peers, (double)s.uptime_ms / 1e3);
+    print_counters(&s);
+    fprintf(stderr,
+            "mdns: %llu queries, %llu answers, %llu packets, %llu invalid, %llu limited, %llu peers, %llu gone, %llu suppressed\n",
+            (unsigned long long)s.mdns_queries, (unsigned long long)s.mdns_answers, (unsigned long long)s.mdns_packets,
+            (unsigned long long)s.mdns_invalid, (unsigned long long)s.mdns_limited, (unsigned long long)s.mdns_peers,
+            (unsigned long long)s.mdns_gone, (unsigned long long)s.mdns_suppressed);
+}
 
 void print_actors(struct lp2p_node *node)
 {
@@ -172,19 +211,7 @@ void print_actors(struct lp2p_node *node)
                 (double)a->busy_ns / 1e6, (double)a->longest_ns / 1e3, a->depth, a->depth_peak,
                 (unsigned long long)a->bytes);
     }
-    struct lp2p_stats s;
-    if (lp2p_node_stats(node, &s) == LP2P_OK) {
-        fprintf(stderr,
-                "%zu actors, %llu threads, %llu restarts; %u connections (%u in, %u out; %u to %u wanted), %u streams, "
-                "%u known peers; up %.1f s\n",
-                len, (unsigned long long)s.threads, (unsigned long long)s.restarts, s.connections, s.inbound,
-                s.outbound, s.connections_min, s.connections_max, s.streams, s.known_peers, (double)s.uptime_ms / 1e3);
-        fprintf(stderr,
-                "mdns: %llu queries, %llu answers, %llu packets, %llu invalid, %llu limited, %llu peers, %llu gone, %llu suppressed\n",
-                (unsigned long long)s.mdns_queries, (unsigned long long)s.mdns_answers, (unsigned long long)s.mdns_packets,
-                (unsigned long long)s.mdns_invalid, (unsigned long long)s.mdns_limited, (unsigned long long)s.mdns_peers,
-                (unsigned long long)s.mdns_gone, (unsigned long long)s.mdns_suppressed);
-    }
+    print_stats(node, len);
     (void)fflush(stderr);
     free(actors);
 }

@@ -31,7 +31,7 @@ static void help(const struct cli *cli)
            cli->usage);
     cli_help_options(ALLOWED);
     printf("\nNumbers may end in K, M or G (1024, ...). SIGTERM or SIGINT end it, as does the end of its "
-           "terminal (SIGHUP);\nSIGUSR1 prints its actors to standard error.\n"
+           "terminal (SIGHUP);\nSIGUSR1 prints its actors and counters to standard error.\n"
            "The identity is kept in identity.key (mode 0600) in the data directory: /var/lib/lotus-p2p for "
            "root, else\n"
            "$XDG_STATE_HOME/lotus-p2p or ~/.local/state/lotus-p2p.\n"

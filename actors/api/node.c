@@ -183,8 +183,9 @@ static void on_sup_event(void *user, const struct lp2p_sup_event *event)
     if (is_unheard(node, event)) {
         return;
     }
+    const char *why = event->kind == LP2P_SUP_ABANDONED ? "it did not end in time" : lp2p_strerror(event->reason);
     (void)snprintf(text, sizeof(text), "%s: %s %s (%s)", event->supervisor, event->child,
-                   lp2p_sup_event_name(event->kind), lp2p_strerror(event->reason));
+                   lp2p_sup_event_name(event->kind), why);
     bool temporary = strcmp(event->supervisor, "links") == 0;
     if (event->kind == LP2P_SUP_RESTARTED) {
         lp2p_log(&node->ctx, LP2P_LOG_ERROR, "supervisor", "%s", text);

@@ -324,6 +324,20 @@ def daemon_hangs_up():
         os.close(side)
 
 
+def daemon_counts():
+    """SIGUSR1 tells all counters, not only who works."""
+    with Daemon("--ephemeral") as daemon:
+        address = daemon.address()
+        daemon.wait("ready")
+        run(LP2P, "ping", address, "-n", "1")
+        daemon.process.send_signal(signal.SIGUSR1)
+        line = daemon.wait("connections_opened=", lines=daemon.errors)
+        assert "connections_opened=1 " in line, line
+        line = daemon.wait("streams_opened=", lines=daemon.errors)
+        counters = dict(pair.split("=") for pair in line.split())
+        assert int(counters["streams_opened"]) >= 2, line  # identify and ping
+
+
 @contextlib.contextmanager
 def nobody(peer):
     """An address of this peer where nobody listens, and nobody else can meanwhile."""
@@ -495,7 +509,7 @@ def listening():
 
 
 CASES = [help_and_version, wrong_usage, keys, daemon_ends, daemon_identity, daemon_environment, daemon_prints_its_configuration,
-         daemon_options_and_file, daemon_files, daemon_hangs_up, daemon_bootstrap_down, daemon_port_taken, daemon_actors,
+         daemon_options_and_file, daemon_files, daemon_hangs_up, daemon_counts, daemon_bootstrap_down, daemon_port_taken, daemon_actors,
          conversation, published_addresses, failed_dials, hostile_text, listening]
 
 
