@@ -267,6 +267,7 @@ static void swarm_fini(struct lp2p_actor *self, void *state, enum lp2p_verdict w
         lp2p_list_remove(&link->of_peer);
         lp2p_list_remove(&link->by_conn);
         lp2p_list_remove(&link->by_muxer);
+        free(link->refusals);
         free(link);
     }
     lp2p_swarm_dials_fini(self, swarm);

@@ -49,7 +49,7 @@ struct lp2p_link {
     const char *muxer_name, *security_name;
     bool outbound, up, closing, identified; /* identified: identify has ended, well or not */
     bool told;                              /* the peer has said on it what it speaks */
-    struct lp2p_refusal refusals[LP2P_REFUSALS_MAX];
+    struct lp2p_refusal *refusals;          /* LP2P_REFUSALS_MAX, made with the first: an idle connection has none; the link's own */
     unsigned refusals_at;                   /* the next to be overwritten */
     unsigned streams;
     uint64_t rtt_ns;

@@ -255,6 +255,7 @@ void lp2p_swarm_link_ended(struct lp2p_actor *self, struct lp2p_swarm *swarm, ui
     if (link->up) {
         entry->last_seen_ms = lp2p_wall_ms(self);
     }
+    free(link->refusals);
     free(link);
     count_links(swarm);
     if (was_last) {

@@ -8,6 +8,8 @@
 
 #include "actors/protocols/identify.h"
 
+#include <stdlib.h>
+
 static uint64_t hash_of(const char *text)
 {
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a: the ids are those that this node's own user asks for */
@@ -45,7 +47,7 @@ static bool has_told_all(const struct lp2p_peer_entry *entry)
 
 static bool has_refused(const struct lp2p_link *link, uint64_t hash, lp2p_time now)
 {
-    for (size_t i = 0; i < LP2P_REFUSALS_MAX; i++) {
+    for (size_t i = 0; i < LP2P_REFUSALS_MAX && link->refusals != NULL; i++) {
         const struct lp2p_refusal *refusal = &link->refusals[i];
         if (refusal->until > now && refusal->protocol_hash == hash && refusal->told == link->peer->told) {
             return true;
@@ -74,6 +76,9 @@ void lp2p_swarm_link_refused(struct lp2p_swarm *swarm, const struct lp2p_m_link_
     struct lp2p_link *link = lp2p_swarm_link_find(swarm, m->conn);
     if (link == NULL || m->told != link->peer->told) {
         return; /* the stream was asked for before the peer told what it speaks now */
+    }
+    if (link->refusals == NULL && (link->refusals = calloc(LP2P_REFUSALS_MAX, sizeof(*link->refusals))) == NULL) {
+        return; /* the next refusal may find memory */
     }
     uint64_t hash = hash_of(m->protocol);
     struct lp2p_refusal *at = NULL;

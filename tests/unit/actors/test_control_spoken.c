@@ -43,6 +43,8 @@ static struct scene *scene_new(void)
 static void scene_free(struct scene *scene)
 {
     lp2p_strings_drop(&scene->entry.protocols);
+    free(scene->links[0].refusals);
+    assert_null(scene->links[1].refusals);
     free(scene);
 }
 
