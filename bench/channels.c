@@ -77,7 +77,8 @@ static void handshake(const struct kind *kind, struct lp2p_secure *ends[2])
     uint8_t wire[16384];
     bool done[2] = {false, false};
     for (int i = 0; i < 2; i++) {
-        const struct lp2p_secure_start start = {kind->identities[i], i == 0, NULL, &source, (int64_t)time(NULL)};
+        const struct lp2p_secure_start start = {
+            .identity = kind->identities[i], .initiator = i == 0, .rand = &source, .wall_s = (int64_t)time(NULL)};
         ends[i] = kind->ops->start(&start);
         if (ends[i] == NULL) {
             fail("no memory");
