@@ -22,9 +22,9 @@ int main(void)
     int bad = lp2p_node_new(config, &alice, detail) || lp2p_node_new(config, &bob, detail) || lp2p_node_register(alice, &chat) ||
               lp2p_node_start(alice, detail) || lp2p_node_start(bob, detail) || lp2p_node_addrs(alice, addr, 1) == 0;
     struct lp2p_op *op = NULL; /* what takes time gives an operation: wait, poll its descriptor, or be called back */
-    bad = bad || lp2p_node_connect(bob, addr[0], &op) || lp2p_op_wait(op, 10000) || lp2p_op_result(op);
+    bad = bad || lp2p_node_connect(bob, addr[0], &op) || lp2p_op_wait(op, 30000) || lp2p_op_result(op);
     bad = bad || lp2p_node_send_to(bob, lp2p_node_peer_id(alice), &hello, NULL, NULL);
-    while (!bad && (event = lp2p_node_next_event(bob, 10000)) != NULL && event->kind != LP2P_EVENT_MESSAGE) {
+    while (!bad && (event = lp2p_node_next_event(bob, 30000)) != NULL && event->kind != LP2P_EVENT_MESSAGE) {
         lp2p_event_free(event);
     }
     bad = event == NULL;

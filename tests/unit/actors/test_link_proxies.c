@@ -156,7 +156,7 @@ static void test_proxies_tell_nobody_exempt(void **state)
 {
     (void)state;
     static const char *const told[] = {FORWARDED("127.0.0.1"), FORWARDED("127.0.0.1, " PROXY), FORWARDED("127.0.0.1"),
-                                       "PROXY TCP4 127.0.0.1 10.0.0.1 5000 4001\r\n" MULTISTREAM};
+                                       ("PROXY TCP4 127.0.0.1 10.0.0.1 5000 4001\r\n" MULTISTREAM)};
     static const char *const chain[] = {"PROXY TCP4 " PROXY " 10.0.0.1 5000 4001\r\n" FORWARDED("203.0.113.1"),
                                         "PROXY TCP4 " PROXY " 10.0.0.1 5000 4001\r\n" FORWARDED("203.0.113.2"),
                                         "PROXY TCP4 " PROXY " 10.0.0.1 5000 4001\r\n" FORWARDED("203.0.113.3")};
