@@ -150,7 +150,7 @@ enum lp2p_log_level { LP2P_LOG_ERROR, LP2P_LOG_WARN, LP2P_LOG_INFO, LP2P_LOG_DEB
 typedef void (*lp2p_log_fn)(void *user, enum lp2p_log_level level, const char *module, const char *text);
 /** Lines up to max_level go to fn(user, ..), which must outlive the nodes; fn NULL (the default): nowhere. */
 enum lp2p_err lp2p_config_log(struct lp2p_config *config, enum lp2p_log_level max_level, lp2p_log_fn fn, void *user);
-/** What was wrong with the last setter that failed, or a warning of lp2p_config_key_file; never NULL. */
+/** What was wrong with the last setter that failed, or a warning of lp2p_config_key_file or lp2p_config_load_env; never NULL. */
 const char *lp2p_config_detail(const struct lp2p_config *config);
 
 /* ---- Node */
