@@ -203,6 +203,18 @@ static void *unregister(void *arg)
     return NULL;
 }
 
+/* The handler of node has a message from other, and waits at the gate, which is ours until we open it. */
+static void hold_in_handler(struct chat *chat, struct lp2p_node *node, struct lp2p_node *other)
+{
+    struct lp2p_stats stats;
+    kit_connect(other, node);
+    pthread_mutex_lock(&chat->gate);
+    send(other, node, "chat");
+    do {
+        assert_int_equal(lp2p_node_stats(node, &stats), LP2P_OK);
+    } while (stats.messages_in < 1);
+}
+
 static void test_protocols_unregister_waits(void **state)
 {
     (void)state;
@@ -211,13 +223,7 @@ static void test_protocols_unregister_waits(void **state)
     struct lp2p_handler handler = handler_of(&chat, "chat");
     chat.blocks = true;
     assert_int_equal(lp2p_node_register(node, &handler), LP2P_OK);
-    kit_connect(other, node);
-    pthread_mutex_lock(&chat.gate);
-    send(other, node, "chat");
-    struct lp2p_stats stats;
-    do { /* until the handler is in there */
-        assert_int_equal(lp2p_node_stats(node, &stats), LP2P_OK);
-    } while (stats.messages_in < 1);
+    hold_in_handler(&chat, node, other);
     struct unregistering job = {.node = node};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, unregister, &job), 0);
@@ -355,13 +361,7 @@ static void test_protocols_unregister_survives_the_registrar(void **state)
     struct lp2p_handler handler = handler_of(&chat, "chat"), next = handler_of(&again, "chat");
     chat.blocks = true;
     assert_int_equal(lp2p_node_register(node, &handler), LP2P_OK);
-    kit_connect(other, node);
-    pthread_mutex_lock(&chat.gate);
-    send(other, node, "chat");
-    struct lp2p_stats stats;
-    do { /* until the handler is in there */
-        assert_int_equal(lp2p_node_stats(node, &stats), LP2P_OK);
-    } while (stats.messages_in < 1);
+    hold_in_handler(&chat, node, other);
     struct unregistering job = {.node = node};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, unregister, &job), 0);
